@@ -1,0 +1,178 @@
+"""What flows through feedsvc, a frozen dataclass a stage.
+
+    dump file -> Dump -> CleanEntry -> Entry -> FeedDocument -> Representation
+
+No input or output happens here, and no clock is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = [
+    "CleanEntry",
+    "Dump",
+    "Entry",
+    "FeedDocument",
+    "Outcome",
+    "Removal",
+    "Representation",
+]
+
+
+class Outcome(StrEnum):
+    """What became of a dump file."""
+
+    PUBLISHED = "published"
+    UNCHANGED = "unchanged"  # all its articles were known from other dumps
+    IGNORED = "ignored"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dump:
+    """One article as it stands in a dump file.
+
+    Attributes:
+        path: The file, as it was given to the parser.
+        position: The article's place in the file, from 0.
+        line: The line of the file on which the article starts, from 1.
+        title: Plain text: entities decoded, white space folded, never empty.
+        link: The article's address as it was written, or None.
+        published: Aware, in UTC, whole seconds; None where the dump does not say.
+        html: The body as it was dumped; may be empty.
+    """
+
+    path: str
+    position: int = 0
+    line: int = 1
+    title: str
+    link: str | None
+    published: datetime | None
+    html: str
+    author: str | None = None
+    source: str | None = None
+    categories: tuple[str, ...] = ()
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One thing that cleaning took out.
+
+    Attributes:
+        rule: The name of the rule that did it.
+        reason: The rule's reason, for people.
+        text: The plain text of what went, white space folded; may be empty.
+        html: What went, as HTML.
+    """
+
+    rule: str
+    reason: str
+    text: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanEntry:
+    """One cleaned article: safe to show, not yet known to the store.
+
+    Attributes:
+        link: A valid absolute address without tracking parameters, or None.
+        content: Sanitised HTML; may be empty.
+        text: The plain text of the content, blocks on lines of their own.
+        summary: The first lines of the text, at most 300 characters.
+        rights: Copyright notices that were found in the article.
+        images: Absolute addresses of the pictures in the content, in order.
+    """
+
+    title: str
+    link: str | None
+    published: datetime
+    content: str
+    text: str
+    summary: str
+    author: str | None = None
+    source: str | None = None
+    categories: tuple[str, ...] = ()
+    language: str | None = None
+    rights: str | None = None
+    images: tuple[str, ...] = ()
+    removals: tuple[Removal, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An entry as the store keeps it and feeds publish it (RFC 4287, section 4.1.2).
+
+    Attributes:
+        id: A tag: URI (RFC 4151), minted once, never changed.
+        key: The entry's name in addresses: lower-case letters and digits.
+        digest: Fingerprint of the article itself; `updated` moves only when it changes.
+        cleaner: Fingerprint of the rules and the version that cleaned it.
+    """
+
+    id: str
+    key: str
+    title: str
+    link: str | None
+    published: datetime
+    updated: datetime
+    content: str
+    text: str
+    summary: str
+    author: str | None
+    source: str | None
+    categories: tuple[str, ...]
+    language: str | None
+    rights: str | None
+    images: tuple[str, ...]
+    digest: str
+    cleaner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedDocument:
+    """A feed before it takes a format (RFC 4287, section 4.1.1).
+
+    Attributes:
+        id: A URI that the store minted once.
+        name: The feed's name in addresses: "feed" for the feed of everything.
+        updated: The newest `updated` of its entries, or the store's birth where it has none.
+        entries: Newest first by `published`.
+    """
+
+    id: str
+    name: str
+    title: str
+    subtitle: str | None
+    author: str
+    language: str | None
+    updated: datetime
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Representation:
+    """All that a response needs, made once (RFC 9110, section 3.2).
+
+    Attributes:
+        media_type: The Content-Type field's value.
+        body: The bytes as they are.
+        gzip: The same bytes compressed, or None where that would be larger.
+        etag: The opaque part of the strong validator, without quotes.
+        last_modified: Aware, whole seconds; None where none is known.
+        max_age: Seconds for which a cache may reuse the response.
+    """
+
+    media_type: str
+    body: bytes
+    gzip: bytes | None
+    etag: str
+    last_modified: datetime | None
+    max_age: int
