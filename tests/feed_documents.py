@@ -1,0 +1,52 @@
+"""Entries and feeds for the tests of what comes after the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from feedsvc.model import Entry, FeedDocument
+
+FIRST = datetime(2024, 1, 4, 14, 45, 2, tzinfo=UTC)
+
+
+def make_entry(number: int = 0, **changes: Any) -> Entry:  # noqa: ANN401 - any field
+    """Make an entry; each number a day later than the one before."""
+    published = FIRST + timedelta(days=number)
+    entry = Entry(
+        id=f"tag:example.org,2024:{number}",
+        key=f"k{number}",
+        title=f"标题 {number}: a < b & c",
+        link=f"https://example.org/articles/{number}?a=1&b=2",
+        published=published,
+        updated=published + timedelta(hours=1),
+        content=f'<p>正文 {number}</p><img src="https://example.org/{number}.jpg" alt="">',
+        text=f"正文 {number}",
+        summary=f"正文 {number} in short",
+        author="张三",
+        source="Example News",
+        categories=("国际", "R&D"),
+        language="zh",
+        rights="© 2024 Example",
+        images=(f"https://example.org/{number}.jpg",),
+        digest="d",
+        cleaner="c",
+    )
+    return replace(entry, **changes)
+
+
+def make_document(*entries: Entry, **changes: Any) -> FeedDocument:  # noqa: ANN401 - any field
+    """Make a feed of these entries, or of three, newest first."""
+    held = entries or (make_entry(2), make_entry(1), make_entry(0))
+    document = FeedDocument(
+        id="tag:example.org,2024:feed",
+        name="feed",
+        title="Example & Co",
+        subtitle="What <is> new",
+        author="The Editors",
+        language="zh-CN",
+        updated=max(entry.updated for entry in held),
+        entries=held,
+    )
+    return replace(document, **changes)
