@@ -1,0 +1,52 @@
+"""Content coding by the client's preference (RFC 9110, section 12.5.3). Pure functions over strings."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["IDENTITY", "choose_coding"]
+
+IDENTITY = "identity"
+
+# codings [ weight ]; a qvalue is 0 or 1 or between, with three decimals at most (section 12.4.2).
+_MEMBER = re.compile(
+    r"([!#$%&'*+.^_`|~0-9a-z-]+)(?:[ \t]*;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?",
+    re.IGNORECASE,
+)
+_ALIASES = {"x-gzip": "gzip"}  # section 8.4.1.3
+
+
+def choose_coding(accept_encoding: str | None, offered: Sequence[str]) -> str:
+    """Choose the content coding of a response.
+
+    A member of the field that is malformed is passed over. A client that
+    refuses everything that is offered gets identity all the same: it can do
+    more with that than with a 406 (section 15.5.7 leaves the choice).
+
+    Args:
+        accept_encoding: The Accept-Encoding field's value; None where the request has none.
+        offered: The codings there are beside identity, the smallest first.
+
+    Returns:
+        The offered coding of the highest weight, the first of equals; "identity" where
+        none is acceptable or identity is wanted more.
+    """
+    weights = _weights(accept_encoding or "")
+    rest = weights.get("*", 0.0)
+    best = max(offered, key=lambda coding: weights.get(coding, rest), default=IDENTITY)
+    weight = weights.get(best, rest)
+    # Identity that is not named is acceptable, but a coding that is named is wanted more.
+    return best if weight > 0 and weight >= weights.get(IDENTITY, 0.0) else IDENTITY
+
+
+def _weights(value: str) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for member in value.split(","):
+        if match := _MEMBER.fullmatch(member.strip(" \t")):
+            coding = match[1].lower()
+            weights[_ALIASES.get(coding, coding)] = float(match[2] or 1)
+    return weights

@@ -1,0 +1,143 @@
+"""uvicorn in a thread of its own: bind, start, and a stop that answers what is in flight."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import re
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from feedsvc.errors import ServerError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+__all__ = ["Server", "bind"]
+
+_BACKLOG = 1024
+_CONNECTIONS = 512  # below the usual limit of 1024 open files, with room for the store and the watch
+_HIGHEST_PORT = 65535
+_LISTEN = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})", re.ASCII)
+_ADVICE = {
+    errno.EADDRINUSE: "another program listens there; stop it, or choose another port",
+    errno.EACCES: "not permitted; choose a port above 1023",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+
+
+def bind(listen: str) -> socket.socket:
+    """Bind and listen, so that a wrong address is known before anything else starts.
+
+    Args:
+        listen: "127.0.0.1:8080", "[::1]:8080" or "localhost:0"; port 0 takes any free one.
+
+    Returns:
+        A listening socket. Of a name with several addresses it has the first
+        that can be bound, IPv4 before IPv6.
+
+    Raises:
+        ServerError: Names the address, and what to do.
+    """
+    match = _LISTEN.fullmatch(listen)
+    if match is None or int(match["port"]) > _HIGHEST_PORT:  # getaddrinfo would take it modulo 65536
+        raise ServerError(f"cannot listen on {listen!r}: write HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
+    try:
+        found = socket.getaddrinfo(match["v6"] or match["host"], int(match["port"]), type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ServerError(f"cannot listen on {listen!r}: {error}") from error
+    failure: OSError | None = None
+    for family, kind, protocol, _, address in sorted(found, key=lambda info: info[0] is not socket.AF_INET):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            sock.listen(_BACKLOG)
+        except OSError as error:
+            sock.close()
+            failure = failure or error
+        else:
+            return sock
+    advice = _ADVICE.get(failure.errno or 0) if failure else None
+    raise ServerError(f"cannot listen on {listen!r}: {advice or failure}") from failure
+
+
+class _Uvicorn(uvicorn.Server):
+    """Says when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.settled = threading.Event()  # it accepts, or has given up
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.settled.set()
+
+
+class Server:
+    """An HTTP/1.1 server in a thread. Signals stay with the main thread."""
+
+    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
+        """Prepare a server.
+
+        Args:
+            app: What answers the requests.
+            sock: Bound by `bind`; the server closes it when it stops.
+        """
+        self._sock = sock
+        self._address = sock.getsockname()
+        self._uvicorn = _Uvicorn(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level=logging.WARNING,
+                access_log=False,
+                proxy_headers=False,  # anybody can send X-Forwarded-For
+                server_header=False,
+                backlog=_BACKLOG,
+                limit_concurrency=_CONNECTIONS,
+                timeout_keep_alive=15,
+                h11_max_incomplete_event_size=16 * 1024,  # of a request's head
+            )
+        )
+        # A daemon, and so are its worker threads: a read that hangs does not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._failure: Exception | None = None
+
+    def start(self) -> None:
+        """Start the thread; return when connections are accepted.
+
+        Raises:
+            ServerError: The server could not start; names the address.
+        """
+        self._thread.start()
+        self._uvicorn.settled.wait()
+        if not self._uvicorn.started:
+            self._thread.join()
+            raise ServerError(f"cannot serve on {self._address}: {self._failure}") from self._failure
+
+    def stop(self, timeout: float) -> None:
+        """Accept nothing more, answer what is in flight, end kept-alive connections, and join the thread.
+
+        Args:
+            timeout: Seconds, rounded up, after which what is still in flight is cut off.
+        """
+        self._uvicorn.config.timeout_graceful_shutdown = math.ceil(timeout)
+        self._uvicorn.should_exit = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._uvicorn.run(sockets=[self._sock])
+        except Exception as error:  # noqa: BLE001 - `start` raises it where it can be handled
+            self._failure = error
+        finally:
+            self._uvicorn.settled.set()
