@@ -1,0 +1,137 @@
+"""What is told about files, and how the file system is asked. All paths are `str`; they may hold surrogate escapes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Change", "FileState", "Listing", "observe", "scan"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells that a file has changed, without reading it.
+
+    Attributes:
+        size: Bytes.
+        mtime_ns: Nanoseconds since the epoch.
+        inode: Tells a file that was replaced by one of the same size and time.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file has settled and wants to be read, or is gone."""
+
+    path: str
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All regular files below one watched folder at one moment.
+
+    Attributes:
+        directory: The watched folder, as configured, made absolute.
+        files: By path. A path that is in none of these three is gone.
+        unsettled: Paths about which a Change will follow. One that is not in `files` has just vanished, and may be
+            back in a moment.
+        unreadable: Paths and folders that could not be looked at: nothing is known about them and what is below them.
+    """
+
+    directory: str
+    files: Mapping[str, FileState]
+    unsettled: frozenset[str]
+    unreadable: frozenset[str] = frozenset()
+
+
+def _state_of(status: os.stat_result) -> FileState | None:
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return FileState(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def observe(path: str) -> FileState | None:
+    """Look at one path.
+
+    Returns:
+        None where no regular file stands: nothing, or something else.
+
+    Raises:
+        OSError: It cannot be told.
+    """
+    try:
+        return _state_of(os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def is_hidden(name: str) -> bool:
+    """Say whether the folder of this name is not to be entered."""
+    return name.startswith(".")
+
+
+def scan(
+    directory: str, *, recursive: bool, interrupted: Callable[[], bool]
+) -> tuple[dict[str, FileState], frozenset[str]]:
+    """Look at all files below a folder.
+
+    Args:
+        directory: The folder; it may be a symbolic link, which is followed.
+        recursive: Whether to enter the folders inside.
+        interrupted: Asked once a folder; the scan ends early where it says True, and its result is worth nothing.
+
+    Returns:
+        The regular files, and the paths that could not be looked at.
+
+    Raises:
+        OSError: The folder itself cannot be read.
+    """
+    files: dict[str, FileState] = {}
+    unreadable: set[str] = set()
+    folders = [directory]
+    while folders and not interrupted():
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if recursive and not is_hidden(entry.name):
+                            folders.append(entry.path)
+                    elif state := _look(entry, unreadable):
+                        files[entry.path] = state
+        except OSError as error:
+            if folder == directory:
+                raise
+            # A folder that vanished meanwhile may have moved to where this scan has already been.
+            unreadable.add(folder)
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                _log_unreadable(folder, error)
+    return files, frozenset(unreadable)
+
+
+def _look(entry: os.DirEntry[str], unreadable: set[str]) -> FileState | None:
+    try:
+        return _state_of(entry.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return None  # gone since the folder was read
+    except OSError as error:
+        unreadable.add(entry.path)
+        _log_unreadable(entry.path, error)
+        return None
+
+
+def _log_unreadable(path: str, error: OSError) -> None:
+    logger.warning("cannot be read", extra={"path": path, "reason": error.strerror})

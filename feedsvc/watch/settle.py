@@ -1,0 +1,131 @@
+"""When a file has settled: pure bookkeeping. Times are passed in, and so is the look at a file."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from feedsvc.watch.files import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from feedsvc.watch.files import FileState
+
+__all__ = ["Settling"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Pending:
+    due: float
+    queued: float  # the time of its one valid place in the heap, never later than due
+    state: FileState | None
+    finished: bool
+
+
+class Settling:
+    """The paths that something happened to, each until it can be told what became of it.
+
+    One rule holds for all: what is seen at a path must stay the same for a while; seeing no file there is no different.
+    Only for a file that its writer has finished nothing is waited for. Not safe for threads: the caller locks.
+    """
+
+    def __init__(self, settle: float) -> None:
+        """Take the time for which a path must not change, in seconds."""
+        self._settle = settle
+        self._pending: dict[str, _Pending] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._told: dict[str, tuple[float, FileState]] = {}  # what was collected lately, oldest first
+
+    def offer(self, path: str, state: FileState | None, now: float) -> None:
+        """Note that something happened to a path; the wait begins anew.
+
+        Args:
+            path: The path.
+            state: What is seen there now.
+            now: Monotonic seconds.
+        """
+        self._put(path, _Pending(now + self._settle, 0.0, state, finished=False))
+
+    def finish(self, path: str, now: float) -> None:
+        """Note that the file at a path was closed by its writer or renamed into place: it is due now."""
+        self._put(path, _Pending(now, 0.0, None, finished=True))
+
+    def _put(self, path: str, pending: _Pending) -> None:
+        known = self._pending.get(path)
+        if known is not None and known.queued <= pending.due:
+            pending.queued = known.queued
+        else:
+            self._queue(path, pending)
+        self._pending[path] = pending
+
+    def _queue(self, path: str, pending: _Pending) -> None:
+        pending.queued = pending.due
+        heapq.heappush(self._heap, (pending.due, path))
+
+    def collect(self, now: float, observe: Callable[[str], FileState | None]) -> list[Change]:
+        """Take out what has settled by now.
+
+        Args:
+            now: Monotonic seconds.
+            observe: Looks at a path; an OSError from it drops the path, which the next rescan then finds.
+
+        Returns:
+            Each path once, in the order in which they fell due.
+        """
+        while self._told and (oldest := next(iter(self._told.items())))[1][0] < now - self._settle:
+            del self._told[oldest[0]]
+        changes: list[Change] = []
+        while self._heap and self._heap[0][0] <= now:
+            queued, path = heapq.heappop(self._heap)
+            pending = self._pending.get(path)
+            if pending is None or pending.queued != queued:
+                continue  # the place is an old one
+            if pending.due > now:
+                self._queue(path, pending)
+                continue
+            del self._pending[path]
+            try:
+                state = observe(path)
+            except OSError as error:
+                logger.warning("cannot be looked at", extra={"path": path, "reason": error.strerror})
+                continue
+            # A finished file that is not there waits as well: it may have been replaced in two steps.
+            if state is not None if pending.finished else state == pending.state:
+                changes.append(Change(path, gone=state is None))
+                self._told.pop(path, None)
+                if state is not None:
+                    self._told[path] = (now, state)
+            else:
+                self.offer(path, state, now)
+        return changes
+
+    def next_due(self) -> float:
+        """Give the time at which to collect next (it may find nothing); infinity where nothing is pending."""
+        return self._heap[0][0] if self._heap else math.inf
+
+    def __contains__(self, path: str) -> bool:
+        """Say whether something is still to be told about a path."""
+        return path in self._pending
+
+    def told(self, path: str, state: FileState) -> bool:
+        """Say whether a file was collected in this state, no longer ago than the settle time."""
+        return path in self._told and self._told[path][1] == state
+
+    def below(self, prefix: str) -> frozenset[str]:
+        """Give the paths with this prefix about which something is still to be told."""
+        return frozenset(path for path in self._pending if path.startswith(prefix))
+
+    def __len__(self) -> int:
+        """Count the paths about which something is still to be told."""
+        return len(self._pending)
+
+    def discard(self, prefix: str) -> None:
+        """Forget the paths with this prefix."""
+        for path in self.below(prefix):
+            del self._pending[path]
