@@ -1,0 +1,179 @@
+"""The tables. A change here needs a migration beside it."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+__all__ = ["aliases", "articles", "dumps", "entries", "feeds", "metadata", "problems", "removals"]
+
+
+class Instant(TypeDecorator[datetime]):
+    """Aware UTC time in whole seconds, kept as seconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Time to number."""
+        return None if value is None else int(value.timestamp())
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Number to time."""
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class FilePath(TypeDecorator[str]):
+    """A path as the file system has it: bytes, which need not be UTF-8."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Path to bytes."""
+        return None if value is None else os.fsencode(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Bytes to path."""
+        return None if value is None else os.fsdecode(value)
+
+
+class Readable(TypeDecorator[str]):
+    """Text for people. A path in it may hold what is no Unicode, which is written as an escape."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Make it storable."""
+        return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+
+
+class Compressed(TypeDecorator[bytes]):
+    """Bytes kept compressed (zlib): dumps shrink to a third."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Compress."""
+        return None if value is None else zlib.compress(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Decompress."""
+        return None if value is None else zlib.decompress(value)
+
+
+metadata = MetaData()
+
+# A dump file, whatever became of it.
+dumps = Table(
+    "dumps",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("path", FilePath, nullable=False, unique=True),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),  # of the raw bytes
+    Column("outcome", String(16), nullable=False, index=True),
+    Column("reason", Readable),
+    Column("line", Integer),
+    Column("raw", Compressed),  # null for what is no dump, and after retention
+    Column("seen", Instant, nullable=False),
+    Column("gone", Instant),  # when the file was found deleted
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("key", String(32), nullable=False, unique=True),
+    Column("title", Text, nullable=False),
+    Column("link", Text),
+    Column("published", Instant, nullable=False),
+    Column("updated", Instant, nullable=False),
+    Column("author", Text),
+    Column("source", Text),
+    Column("categories", JSON, nullable=False),
+    Column("language", Text),
+    Column("content", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("rights", Text),
+    Column("images", JSON, nullable=False),
+    Column("digest", String(64), nullable=False),  # of the article
+    Column("cleaner", String(64), nullable=False, index=True),
+    Column("state", String(16), nullable=False),  # live, withdrawn, retired
+    Column("dump", ForeignKey("dumps.id")),  # with position: where the content came from
+    Column("position", Integer),
+    Index("entries_by_published", "state", "published"),
+)
+
+# Which dump holds which entry; one entry may be in many dumps, and one dump may hold many.
+articles = Table(
+    "articles",
+    metadata,
+    Column("dump", ForeignKey("dumps.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("entry", ForeignKey("entries.number"), nullable=False, index=True),
+    Column("published", Instant, nullable=False),  # what this dump says
+)
+
+# Every spelling under which an entry is known.
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("entry", ForeignKey("entries.number"), nullable=False, index=True),
+)
+
+removals = Table(
+    "removals",
+    metadata,
+    Column("entry", ForeignKey("entries.number"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("rule", Text, nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("html", Text, nullable=False),
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("born", Instant, nullable=False),
+    Column("digest", String(64)),  # of the document last published
+    Column("last_modified", Instant),  # when that document first differed from the one before
+)
+
+# What is wrong at present, by the daemon's own account.
+problems = Table(
+    "problems",
+    metadata,
+    Column("key", Readable, primary_key=True),
+    Column("message", Readable, nullable=False),
+    Column("since", Instant, nullable=False),
+)
