@@ -1,0 +1,262 @@
+"""The configuration: one TOML file, every key of which can be overridden by an environment variable.
+
+A key is overridden by `FEEDSVC_` and its name in capitals, sections and keys joined by underscores
+(`FEEDSVC_SERVER_LISTEN`); the value is read as TOML where it is TOML, else as a plain string.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from feedsvc.errors import ConfigError
+from feedsvc.links import tidy_link
+from feedsvc.schedule import parse_trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Config", "load_config", "parse_duration"]
+
+PREFIX = "FEEDSVC_"
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+CENTURY = timedelta(days=36525)
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_duration(value: object) -> timedelta:
+    """A number of seconds, or a text such as "500 ms", "5 m", "1.5 h", "90 d".
+
+    Raises:
+        ValueError: It is neither, negative, or longer than a century.
+    """
+    seconds = -1.0
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value
+    elif isinstance(value, str) and (match := DURATION.fullmatch(value.strip())):
+        seconds = float(match[1]) * UNITS[match[2]]
+    if seconds > CENTURY.total_seconds():
+        raise ValueError("is longer than a century")
+    if seconds >= 0:
+        return timedelta(seconds=seconds)
+    raise ValueError('give seconds as a number, or a text such as "500 ms", "30 s", "5 m", "1 h", "90 d"')
+
+
+def _parse_when(value: object) -> timedelta | str:
+    if isinstance(value, str) and len(value.split()) == 5:  # noqa: PLR2004 - the fields of a cron expression
+        parse_trigger(value)
+        return value
+    when = parse_duration(value)
+    parse_trigger(when)
+    return when
+
+
+def _parse_keep(value: object) -> timedelta | int | None:
+    if value == "forever":
+        return None
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+)\s*entries", value.strip())):
+        return int(match[1])
+    if isinstance(value, str) and DURATION.fullmatch(value.strip()):
+        return parse_duration(value)
+    raise ValueError('give "forever", an age such as "90 d", or a number such as "10000 entries"')
+
+
+def _check_base_url(value: str) -> str:
+    address = tidy_link(value)
+    if address is None or not value.startswith(("http://", "https://")) or "?" in value or "#" in value:
+        raise ValueError("give an address such as https://feeds.example.org, without query or fragment")
+    return address.rstrip("/")
+
+
+When = Annotated[timedelta | str, BeforeValidator(_parse_when)]
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Keep = Annotated[timedelta | int | None, BeforeValidator(_parse_keep)]
+BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+
+
+class Section(BaseModel):
+    """What all sections share: nothing unknown, nothing changed afterwards, nothing guessed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class WatchSection(Section):
+    """[watch]."""
+
+    directories: list[str] = Field(default=["seeds"], min_length=1)
+    recursive: bool = True
+    polling: bool = False
+    on_delete: Literal["keep", "withdraw"] = "keep"
+    settle: Duration = timedelta(seconds=0.5)
+    max_bytes: int = Field(default=8 * 2**20, gt=0)
+
+
+class StoreSection(Section):
+    """[store]."""
+
+    url: str = "sqlite:///var/feedsvc.db"
+    keep: Keep = None
+
+
+class ServerSection(Section):
+    """[server]."""
+
+    listen: str = "127.0.0.1:8080"
+
+
+class FeedSection(Section):
+    """[feed]."""
+
+    title: str = Field(default="feedsvc", min_length=1)
+    subtitle: str | None = None
+    author: str = Field(default="feedsvc", min_length=1)
+    language: str | None = None
+    entries: int = Field(default=100, gt=0)
+    max_bytes: int | None = Field(default=None, gt=0)
+
+
+class CleanSection(Section):
+    """[clean]."""
+
+    site_rules: bool = True
+    learn: bool = False  # `feedsvc check` says that nothing is learned yet
+    rules: list[str] = []
+
+
+class ScheduleSection(Section):
+    """[schedule]."""
+
+    regenerate: Duration = timedelta(seconds=0.5)
+    rescan: When = timedelta(minutes=5)
+    retention: When = timedelta(hours=1)
+    upkeep: When = timedelta(days=1)
+
+
+class Config(Section):
+    """The whole configuration; relative paths are relative to the folder of the file it came from."""
+
+    base_url: BaseUrl | None = None
+    watch: WatchSection = WatchSection()
+    store: StoreSection = StoreSection()
+    server: ServerSection = ServerSection()
+    feed: FeedSection = FeedSection()
+    clean: CleanSection = CleanSection()
+    schedule: ScheduleSection = ScheduleSection()
+
+    def resolve(self, folder: Path) -> Config:
+        """The same with absolute paths.
+
+        Raises:
+            ConfigError: A path begins with "~" and a name that no user has.
+        """
+        update: dict[str, Any] = {
+            "watch": self.watch.model_copy(update={"directories": _absolute(folder, self.watch.directories)}),
+            "clean": self.clean.model_copy(update={"rules": _absolute(folder, self.clean.rules)}),
+        }
+        scheme, found, path = self.store.url.partition(":///")
+        if scheme.startswith("sqlite") and found and not path.startswith("/"):
+            update["store"] = self.store.model_copy(update={"url": f"{scheme}:///{folder / path}"})
+        return self.model_copy(update=update)
+
+
+def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
+    """Read the configuration.
+
+    Args:
+        path: The TOML file; None for the defaults, with paths relative to the working folder.
+        environment: Where overrides are looked up.
+
+    Raises:
+        ConfigError: The file cannot be read, or a key or value is wrong; the message names it.
+    """
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    overridden = _override(data, environment)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(path, detail, overridden) for detail in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+    return config.resolve((path.parent if path else Path()).absolute())
+
+
+def _absolute(folder: Path, paths: list[str]) -> list[str]:
+    try:
+        return [str(folder / Path(path).expanduser()) for path in paths]
+    except RuntimeError as error:
+        raise ConfigError(f"{folder}: no such user's home in {', '.join(paths)}") from error
+
+
+def _keys(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
+    """Key to the section that it is, or None for a value."""
+    return {
+        name: field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, Section) else None
+        for name, field in model.model_fields.items()
+    }
+
+
+def _variables() -> dict[str, tuple[str, ...]]:
+    """Environment variable to the key that it overrides."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, section in _keys(Config).items():
+        for key in _keys(section) if section else ():
+            found[f"{PREFIX}{name}_{key}".upper()] = (name, key)
+        if section is None:
+            found[f"{PREFIX}{name}".upper()] = (name,)
+    return found
+
+
+def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Write the overrides into `data`; answers key to variable."""
+    known = _variables()
+    overridden = {}
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX) or variable == f"{PREFIX}CONFIG":
+            continue
+        key = known.get(variable.replace("__", "_"))
+        if key is None:
+            raise ConfigError(f"environment: {variable}: no such key{_nearest(variable, known)}")
+        section = data if len(key) == 1 else data.setdefault(key[0], {})
+        if isinstance(section, dict):  # else the file is wrong, and validation says how
+            section[key[-1]] = _parse_value(text)
+            overridden[key] = variable
+    return overridden
+
+
+def _parse_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(path: Path | None, detail: ErrorDetails, overridden: Mapping[tuple[str, ...], str]) -> str:
+    place = tuple(str(part) for part in detail["loc"])
+    variable = overridden.get(place[:2]) or overridden.get(place[:1])
+    origin = f"environment: {variable}" if variable else f"{path}: {'.'.join(place)}"
+    if detail["type"] == "extra_forbidden":
+        section = _keys(Config).get(place[0]) if len(place) > 1 else Config
+        return f"{origin}: no such key{_nearest(place[-1], _keys(section or Config))}"
+    if detail["type"] == "model_type":
+        return f"{origin}: is a section; write its keys below [{place[-1]}]"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{origin}: {message[0].lower()}{message[1:]} (it is {detail['input']!r})"
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+    return f"; the nearest known one is {nearest[0]}" if nearest else ""
