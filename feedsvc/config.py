@@ -7,6 +7,7 @@ A key is overridden by `FEEDSVC_` and its name in capitals, sections and keys jo
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from datetime import timedelta
@@ -196,7 +197,8 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
 
 def _absolute(folder: Path, paths: list[str]) -> list[str]:
     try:
-        return [str(folder / Path(path).expanduser()) for path in paths]
+        # As the watcher names them: links stay, ".." goes.
+        return [os.path.abspath(folder / Path(path).expanduser()) for path in paths]  # noqa: PTH100 - resolve() follows links
     except RuntimeError as error:
         raise ConfigError(f"{folder}: no such user's home in {', '.join(paths)}") from error
 

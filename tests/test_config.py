@@ -99,7 +99,7 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: py
         url = "sqlite+pysqlite:///data/x.db"
         """,
     )
-    assert config.watch.directories == [f"{tmp_path}/a", "/b", "/home/somebody/c", f"{tmp_path}/../d"]
+    assert config.watch.directories == [f"{tmp_path}/a", "/b", "/home/somebody/c", f"{tmp_path.parent}/d"]
     assert config.clean.rules == [f"{tmp_path}/rules", "/etc/rules"]
     assert config.store.url == f"sqlite+pysqlite:///{tmp_path}/data/x.db"
 
