@@ -1,0 +1,149 @@
+"""Dump -> CleanEntry: parse, strip by rules, repair and write, sanitise."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Final
+
+from bs4 import BeautifulSoup, ParserRejectedMarkup, Tag
+
+from feedsvc.clean.matcher import Matcher, Matchers
+from feedsvc.clean.outline import make_outline
+from feedsvc.clean.repair import Addresses
+from feedsvc.clean.sanitise import is_settled, sanitise
+from feedsvc.clean.strip import strip
+from feedsvc.clean.text import fold, prepare, scrub, summarise
+from feedsvc.clean.write import Page, write
+from feedsvc.errors import CleaningError
+from feedsvc.links import tidy_link
+from feedsvc.model import CleanEntry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from feedsvc.clean.rules import RuleSet
+    from feedsvc.model import Dump, Removal
+
+__all__ = ["Cleaner"]
+
+_logger = logging.getLogger(__name__)
+
+_MOST_ROUNDS: Final = 5
+_NO_RULES: Final = Matcher(())
+_IMAGE: Final = re.compile(r"<image(?=[\s/>])", re.IGNORECASE)
+_ENDS_PAGE: Final = re.compile(r"</(?:html|body)(?:[\s/][^>]*)?>", re.IGNORECASE)
+_ENDS_SVG: Final = ("blockquote", "div", "figure", "h1", "h2", "h3", "img", "li", "p", "table", "ul")
+
+
+class Cleaner:
+    """Cleans dumps by a set of rules.
+
+    Attributes:
+        digest: SHA-256 in hexadecimal over the rules and the version of feedsvc: what one digest has cleaned, the
+            same digest cleans to the same bytes.
+    """
+
+    def __init__(self, rules: RuleSet) -> None:
+        """Take the rules that `load_rules` gave."""
+        self.digest = rules.digest
+        self._matchers = Matchers(rules)
+
+    def clean(self, dump: Dump, published: datetime) -> CleanEntry:
+        """Clean one dump.
+
+        Cleaning what came out once more changes nothing, as long as no keep rule depends on a class or id: those
+        are gone by then.
+
+        Args:
+            dump: The dump; its `published` is not looked at.
+            published: The article's date, aware. A line at the head that repeats it goes.
+
+        Returns:
+            The article, and all that was taken out of it.
+
+        Raises:
+            CleaningError: The dump is nested too deeply for this Python, or the parser rejects it.
+        """
+        try:
+            return self._clean(dump, published)
+        except RecursionError as error:
+            raise CleaningError(dump.path, "the article is nested too deeply", dump.line) from error
+        except ParserRejectedMarkup as error:
+            raise CleaningError(dump.path, f"the parser rejects the article: {error}", dump.line) from error
+
+    def _clean(self, dump: Dump, published: datetime) -> CleanEntry:
+        link = None if dump.link is None else tidy_link(dump.link)
+        page, removals, rights = self._article(dump, link, published)
+        return CleanEntry(
+            title=fold(scrub(dump.title)),
+            link=link,
+            published=published,
+            content=page.html,
+            text=page.text,
+            summary=summarise(page.text),
+            author=None if dump.author is None else scrub(dump.author),
+            source=None if dump.source is None else scrub(dump.source),
+            categories=tuple(map(scrub, dump.categories)),
+            language=dump.language,
+            rights="\n".join(rights) or None,
+            images=page.images,
+            removals=tuple(removals),
+        )
+
+    def _article(self, dump: Dump, link: str | None, published: datetime) -> tuple[Page, list[Removal], list[str]]:
+        """Clean until nothing changes any more, which is at once for all but broken markup.
+
+        Where the sanitiser's parser or our own would put elements elsewhere than they are written, what they make of
+        it is cleaned again: a reader's parser then has no say in what the article is.
+        """
+        matcher: Matcher = self._matchers.get(link, dump.source)
+        removals: list[Removal] = []
+        rights: list[str] = []
+        html = prepare(dump.html)
+        date: datetime | None = published
+        for _ in range(_MOST_ROUNDS):
+            soup, root = _parse(html)
+            addresses = Addresses(link)
+            outline = make_outline(soup, root, matcher, addresses)
+            stripped = strip(outline, matcher, date)
+            if stripped.stood_back:
+                _logger.warning(
+                    "rules would have left nothing of the article and stood back", extra={"path": dump.path}
+                )
+            removals += stripped.removals
+            rights += [notice for notice in stripped.rights if notice not in rights]
+            page = write(root, stripped, addresses)
+            before, html = html, sanitise(page.html)
+            # What rules were kept from in this round, they may do in the next, when less is left that they match.
+            if html == page.html and is_settled(html) and (not stripped.stood_back or html == before):
+                break
+            if stripped.kept:  # what a rule kept may have lost by now what the rule knew it by
+                matcher, date = _NO_RULES, None
+        return Page(html, page.text, page.images), removals, rights
+
+
+def _parse(html: str) -> tuple[BeautifulSoup, Tag]:
+    lowered = html.lower()
+    has_svg = "<svg" in lowered
+    if "<image" in lowered and not has_svg:
+        # To HTML an <image> is an <img> (WHATWG HTML, section 13.2.6.4.7); the parser would put what follows inside.
+        html = _IMAGE.sub("<img", html)
+    if "</html" in lowered or "</body" in lowered:
+        # What follows belongs to the body all the same (WHATWG HTML, section 13.2.6.4.19); the parser would lose it.
+        html = _ENDS_PAGE.sub("", html)
+    # With <body> written out, text at the very beginning stays what it is: the parser would put it in a paragraph.
+    soup = BeautifulSoup(f"<body>{html}", "lxml", multi_valued_attributes=None, string_containers={})
+    if has_svg:
+        # HTML ends an <svg> that nobody closed (WHATWG HTML, section 13.2.6.5); the parser would lose the rest in it.
+        seen: set[int] = set()
+        for tag in soup(_ENDS_SVG):
+            parent = tag.parent
+            while parent is not None and id(parent) not in seen:
+                seen.add(id(parent))
+                if parent.name == "svg":
+                    parent.name = "span"
+                parent = parent.parent
+    body = soup.body
+    assert isinstance(body, Tag)  # noqa: S101 - it was written out
+    return soup, body

@@ -1,0 +1,121 @@
+"""Rules compiled for one kind of dump."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from feedsvc.clean.markup import plain_attributes
+from feedsvc.clean.patterns import Patterns
+from feedsvc.clean.rules import Action
+from feedsvc.clean.selectors import Simple, compile_selector
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bs4 import BeautifulSoup, Tag
+    from soupsieve import SoupSieve
+
+    from feedsvc.clean.causes import Cause
+    from feedsvc.clean.rules import Rule, RuleSet
+
+__all__ = ["Matcher", "Matchers"]
+
+
+_NONE: Final[list[tuple[Simple, Rule]]] = []
+
+
+class Matcher:
+    """Tells which rules match an element, an address or a line of text."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """Compile the rules."""
+        self._ranks = {rule.name: rank for rank, rule in enumerate(rules)}
+        self._by: dict[str, dict[str, list[tuple[Simple, Rule]]]] = {"attribute": {}, "class": {}, "tag": {}}
+        self._soups: list[tuple[SoupSieve, Rule]] = []
+        for rule in rules:
+            for css in rule.css:
+                selector = compile_selector(css)
+                if isinstance(selector, Simple):
+                    kind, value = selector.key
+                    self._by[kind].setdefault(value, []).append((selector, rule))
+                else:
+                    self._soups.append((selector, rule))
+        self._links = Patterns(((rule, rule.link) for rule in rules if rule.link), whole=False)
+        taking = [rule for rule in rules if rule.text and rule.action is not Action.KEEP]
+        keeping = [rule for rule in rules if rule.text and rule.action is Action.KEEP]
+        self._texts = Patterns(((rule, rule.text) for rule in taking), whole=True)
+        self._kept_texts = Patterns(((rule, rule.text) for rule in keeping), whole=True)
+        self.keeps_text = bool(keeping)
+
+    def rank(self, rule: Rule | Cause) -> int:
+        """Give a rule's place among the others; causes come after all rules."""
+        return self._ranks.get(rule.name, len(self._ranks))
+
+    def elsewhere(self, soup: BeautifulSoup) -> dict[int, list[Rule]]:
+        """Give what takes a look at the whole tree to know: the id() of each element that a selector means."""
+        found: dict[int, list[Rule]] = {}
+        for selector, rule in self._soups:
+            for tag in selector.select(soup):
+                found.setdefault(id(tag), []).append(rule)
+        return found
+
+    def element(self, tag: Tag) -> list[Rule]:
+        """Give the rules whose simple selectors mean this element."""
+        found = self._by["tag"].get(tag.name, _NONE)
+        attributes = plain_attributes(tag)
+        if attributes:
+            for name in attributes:
+                if name in self._by["attribute"]:
+                    found = found + self._by["attribute"][name]
+            for token in attributes.get("class", "").split():
+                if token in self._by["class"]:
+                    found = found + self._by["class"][token]
+        return [rule for selector, rule in found if selector.matches(tag.name, attributes)] if found else []
+
+    def address(self, address: str) -> list[Rule]:
+        """Give the rules that match an address."""
+        return self._links.find(address)
+
+    def text(self, text: str) -> list[Rule]:
+        """Give the rules other than keep that match a line in its matching form."""
+        return self._texts.find(text)
+
+    def kept_text(self, text: str) -> list[Rule]:
+        """Give the keep rules that match a line in its matching form."""
+        return self._kept_texts.find(text)
+
+
+class Matchers:
+    """Gives the matcher for a dump's host and source; dumps of one kind share one."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        """Sort the rules by what limits them."""
+        self._rules = rules.rules
+        self._generic = frozenset(number for number, rule in enumerate(self._rules) if rule.is_generic)
+        self._by_host: dict[str, set[int]] = {}
+        self._by_source: dict[str, set[int]] = {}
+        for number, rule in enumerate(self._rules):
+            for host in rule.hosts:
+                self._by_host.setdefault(host, set()).add(number)
+            for source in rule.sources:
+                self._by_source.setdefault(source, set()).add(number)
+        self._made: dict[frozenset[int], Matcher] = {}
+
+    def get(self, link: str | None, source: str | None) -> Matcher:
+        """Give the matcher of all rules that apply.
+
+        Args:
+            link: The dump's tidy address, or None.
+            source: The dump's source, or None.
+        """
+        chosen = set(self._generic)
+        labels = (urlsplit(link).hostname or "").split(".") if link else []
+        for start in range(len(labels)):
+            chosen |= self._by_host.get(".".join(labels[start:]), set())
+        if source is not None:
+            chosen |= self._by_source.get(source, set())
+        key = frozenset(chosen)
+        if key not in self._made:
+            self._made[key] = Matcher([self._rules[number] for number in sorted(key)])
+        return self._made[key]

@@ -1,0 +1,268 @@
+"""One walk over the parsed tree: what an article consists of, in document order, and what rules say about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bs4 import Tag
+from bs4.element import PreformattedString
+
+from feedsvc.clean.causes import NOSCRIPT_COPY, TRACKING_PIXEL, UNUSABLE_PICTURE
+from feedsvc.clean.elements import BLOCKS, CELLS, DROPPED
+from feedsvc.clean.repair import is_lazy, is_pixel, raw_addresses
+from feedsvc.clean.text import is_blank
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bs4 import BeautifulSoup
+    from bs4.element import PageElement
+
+    from feedsvc.clean.causes import Cause
+    from feedsvc.clean.matcher import Matcher
+    from feedsvc.clean.repair import Addresses
+    from feedsvc.clean.rules import Rule
+
+__all__ = ["Hit", "Leaf", "Line", "Outline", "make_outline"]
+
+
+@dataclass(slots=True, eq=False)
+class Leaf:
+    """A piece of text, a picture or player, or a horizontal line.
+
+    Attributes:
+        position: Its number in document order, elements counted as well.
+        line: The number of the line it is on.
+        text: "" for what is no text.
+        shows: Whether a reader sees something of the article: text that is not blank, a picture, a player.
+        stays: False once something is to take it out.
+    """
+
+    node: PageElement
+    position: int
+    line: int
+    text: str
+    shows: bool
+    stays: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """Leaves that stand on one line: between the edges of blocks and `<br>`.
+
+    Attributes:
+        end: The `<br>` that ends it, or None.
+        block: The innermost block, table cells aside, if it holds this line only.
+    """
+
+    leaves: list[Leaf]
+    end: Tag | None = None
+    block: Tag | None = None
+
+    @property
+    def shows(self) -> bool:
+        """Whether anything of the article is left in it."""
+        return any(leaf.stays and leaf.shows for leaf in self.leaves)
+
+    @property
+    def text(self) -> str:
+        """What is left of its text, as it stands."""
+        return "".join(leaf.text for leaf in self.leaves if leaf.stays)
+
+
+@dataclass(slots=True, eq=False)
+class Hit:
+    """Something that a rule or cause says about an element or a line.
+
+    Attributes:
+        start: The position at which it begins.
+        end: The position after its last node.
+        what: The element, or the line.
+    """
+
+    rule: Rule | Cause
+    start: int
+    end: int
+    what: Tag | Line
+
+
+@dataclass(slots=True)
+class Outline:
+    """An article as rules see it, in document order."""
+
+    leaves: list[Leaf] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
+
+    @property
+    def shows(self) -> bool:
+        """Whether a reader would see anything."""
+        return any(leaf.stays and leaf.shows for leaf in self.leaves)
+
+
+def make_outline(soup: BeautifulSoup, root: Tag, matcher: Matcher, addresses: Addresses) -> Outline:
+    """Walk the tree once.
+
+    Args:
+        soup: The parsed document.
+        root: The element whose content is the article.
+        matcher: The rules that apply.
+        addresses: The dump's addresses.
+
+    Returns:
+        Leaves, lines, and all that element and address rules match; text rules wait until it is known what of
+        each line is left.
+    """
+    walk = _Walk(matcher, addresses, matcher.elsewhere(soup))
+    stack: list[tuple[Iterator[PageElement], Tag, list[Hit]]] = [(iter(root.contents), root, [])]
+    while stack:
+        children, parent, parent_hits = stack[-1]
+        for child in children:
+            if isinstance(child, Tag):
+                hits, descend = walk.element(child)
+                if descend:
+                    stack.append((iter(child.contents), child, hits))
+                    break
+                walk.end(hits)
+            elif not isinstance(child, PreformattedString):
+                walk.text(child)
+        else:
+            stack.pop()
+            if stack:
+                walk.close(parent, parent_hits)
+    return walk.finish()
+
+
+class _Walk:
+    def __init__(self, matcher: Matcher, addresses: Addresses, elsewhere: dict[int, list[Rule]]) -> None:
+        self.outline = Outline()
+        self._matcher = matcher
+        self._addresses = addresses
+        self._elsewhere = elsewhere
+        self._position = 0
+        self._line: list[Leaf] = []
+        self._line_shows = False
+        self._line_number = 0
+        self._blocks: list[int] = []  # how many lines there were when each open block began
+        self._last_picture: tuple[Tag, bool] | None = None  # and whether it is in a <noscript>
+        self._noscripts = 0
+
+    def text(self, node: PageElement) -> None:
+        text = str(node)
+        self._leaf(node, text, shows=not is_blank(text))
+
+    def element(self, tag: Tag) -> tuple[list[Hit], bool]:
+        """Note an element; tell what rules mean it and whether its content matters."""
+        name = tag.name
+        hits = self._hits(tag)
+        if name == "br":
+            self._end_line(tag)
+        elif name == "hr":
+            self._end_line()
+            self.outline.leaves.append(Leaf(tag, self._position, self._line_number, "", shows=False))
+        elif name in ("img", "image"):
+            self._picture(tag, hits)
+            return hits, name == "image"  # which the parser does not know as void
+        elif name in ("iframe", "embed"):
+            if self._addresses.player(tag) is not None:
+                # It becomes a link on a line of its own.
+                self._end_line()
+                self._leaf(tag, "", shows=True)
+                self._end_line()
+            return hits, name == "embed"
+        elif name in ("video", "audio"):
+            if self._addresses.player(tag) is not None:
+                self._leaf(tag, "", shows=True)
+            return hits, True
+        elif name in DROPPED:
+            return hits, False
+        else:
+            self._noscripts += name == "noscript"
+            if name in BLOCKS:
+                self._end_line()
+                self._blocks.append(len(self.outline.lines))
+            return hits, True
+        return hits, False
+
+    def finish(self) -> Outline:
+        self._end_line()
+        return self.outline
+
+    def close(self, tag: Tag, hits: list[Hit]) -> None:
+        if tag.name in BLOCKS:
+            self._end_line()
+            lines = self.outline.lines
+            if self._blocks.pop() == len(lines) - 1 and lines[-1].block is None and tag.name not in CELLS:
+                lines[-1].block = tag
+        self._noscripts -= tag.name == "noscript"
+        self.end(hits)
+
+    def end(self, hits: list[Hit]) -> None:
+        for hit in hits:
+            hit.end = self._position + 1
+
+    def _hits(self, tag: Tag) -> list[Hit]:
+        self._position += 1
+        rules = self._matcher.element(tag)
+        if self._elsewhere:
+            rules += self._elsewhere.get(id(tag), [])
+        if tag.attrs:
+            for raw in raw_addresses(tag):
+                rules += self._matcher.address(raw)
+                absolute = self._addresses.absolute(raw)
+                if absolute is not None and absolute != raw:
+                    rules += self._matcher.address(absolute)
+        return [self._hit(rule, tag) for rule in rules]
+
+    def _hit(self, rule: Rule | Cause, tag: Tag) -> Hit:
+        hit = Hit(rule, self._position, self._position + 1, tag)
+        self.outline.hits.append(hit)
+        return hit
+
+    def _leaf(self, node: PageElement, text: str, *, shows: bool) -> None:
+        self._position += 1
+        leaf = Leaf(node, self._position, self._line_number, text, shows)
+        self.outline.leaves.append(leaf)
+        self._line.append(leaf)
+        self._line_shows |= shows
+
+    def _end_line(self, end: Tag | None = None) -> None:
+        if not self._line:
+            return
+        if self._line_shows:
+            self.outline.lines.append(Line(self._line, end))
+            self._line_shows = False
+        self._line = []
+        self._line_number += 1
+
+    def _picture(self, tag: Tag, hits: list[Hit]) -> None:
+        if is_pixel(tag):
+            hits.append(self._hit(TRACKING_PIXEL, tag))
+        elif self._addresses.picture(tag) is None:
+            hits.append(self._hit(UNUSABLE_PICTURE, tag))
+        elif self._is_copy(tag):
+            hits.append(self._hit(NOSCRIPT_COPY, tag))
+            self._last_picture = None  # what follows in the same <noscript> is another picture
+        else:
+            self._leaf(tag, "", shows=True)
+            self._last_picture = tag, self._noscripts > 0
+
+    def _is_copy(self, tag: Tag) -> bool:
+        """Tell whether this and the picture just before it are one, written for readers with and without scripts."""
+        if self._last_picture is None:
+            return False
+        last, last_is_plain = self._last_picture
+        is_plain = self._noscripts > 0
+        if is_plain == last_is_plain or self._shows_since(last):
+            return False
+        same = self._addresses.picture(last) == self._addresses.picture(tag)
+        return same or is_lazy(last if is_plain else tag)
+
+    def _shows_since(self, tag: Tag) -> bool:
+        for leaf in reversed(self.outline.leaves):
+            if leaf.node is tag:
+                return False
+            if leaf.shows:
+                return True
+        return True

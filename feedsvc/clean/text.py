@@ -1,0 +1,143 @@
+"""White space, characters that a feed cannot carry, and the plain forms of text that cleaning works with."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+__all__ = ["SUMMARY_LENGTH", "fold", "is_blank", "matching_form", "prepare", "scrub", "summarise"]
+
+SUMMARY_LENGTH: Final = 300  # characters, the ellipsis included
+
+_ZERO_WIDTH: Final = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+_WHITE: Final = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_BLANK = re.compile(f"[{_WHITE}{_ZERO_WIDTH}]*")
+_UNSEEN = re.compile(f"[{_ZERO_WIDTH}]")
+
+# XML 1.0 (fifth edition), production 2: what is not a Char. CR is one, but no parser hands it on.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_LINE_END = re.compile("\r\n?")
+_REFERENCE = re.compile("&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));?")
+_LAST_CODE_POINT = 0x10FFFF
+
+# Han, kana and full-width forms are written without spaces; Hangul is not.
+_CJK = (
+    "\u2e80-\u30ff\u31c0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
+)
+_LOOSE_SPACE = re.compile(f"(?<=[{_CJK}]) | (?=[{_CJK}:])")
+_WORD_END = re.compile(
+    f" |(?<=[{_CJK}])(?=[^\u3000-\u3002\uff01\uff09\uff0c\uff1a\uff1b\uff1f」』）】》”’…])|(?=[{_CJK}])"
+)
+_SENTENCE_END = re.compile("[。！？][」』）】》”’]*|[.!?][\"')\u201d\u2019]*(?= )")
+
+
+def scrub(text: str) -> str:
+    """Take out the characters that XML 1.0 forbids; lone surrogates become U+FFFD, odd line ends LF.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Text that an XML document can carry.
+    """
+    if text.isprintable():
+        return text
+    return _FORBIDDEN.sub(_allowed, _LINE_END.sub("\n", text))
+
+
+def prepare(html: str) -> str:
+    """Scrub HTML, and the character references in it that stand for forbidden characters.
+
+    What a feed wrapped in CDATA sections is unwrapped: in HTML, they are comments.
+
+    Args:
+        html: HTML as it was dumped.
+
+    Returns:
+        HTML from which no parser can read a forbidden character.
+    """
+    html = scrub(html)
+    if "<![CDATA[" in html:
+        html = html.replace("<![CDATA[", "").replace("]]>", "")
+    return _REFERENCE.sub(_allowed_reference, html) if "&#" in html else html
+
+
+def fold(text: str) -> str:
+    """Make every run of white space one space, with none at the ends.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        One line.
+    """
+    return " ".join(text.split())
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether text shows nothing: white space and zero-width characters only."""
+    return _BLANK.fullmatch(text) is not None
+
+
+def matching_form(text: str) -> str:
+    """Give the form of a block's text that text rules are matched with.
+
+    White space is folded and zero-width characters are gone; no space is left beside Chinese or Japanese
+    characters or full-width punctuation, nor before a colon: "分享 :" is matched as "分享:", "Share :" as "Share:".
+
+    Args:
+        text: The text of a block.
+
+    Returns:
+        One line.
+    """
+    text = fold(text)
+    if text.isascii():
+        return text.replace(" :", ":")
+    if not text.isprintable():
+        text = fold(_UNSEEN.sub("", text))
+    return _LOOSE_SPACE.sub("", text) if " " in text else text
+
+
+def summarise(text: str) -> str:
+    """Give the beginning of a text on one line.
+
+    What is too long is cut after a sentence, or else after a word, and ends with an ellipsis. Between Chinese or
+    Japanese characters every place is the end of a word.
+
+    Args:
+        text: Plain text, lines folded.
+
+    Returns:
+        At most 300 characters.
+    """
+    start = text[: 2 * SUMMARY_LENGTH].replace("\n", " ")
+    if len(start) <= SUMMARY_LENGTH:
+        return start
+    room = start[:SUMMARY_LENGTH]  # one more than fits beside the ellipsis, to see what follows
+    cuts = [match.end() for match in _SENTENCE_END.finditer(room)]
+    if not cuts or not SUMMARY_LENGTH // 2 <= cuts[-1] < SUMMARY_LENGTH:
+        cuts = [match.start() for match in _WORD_END.finditer(room) if 0 < match.start() < SUMMARY_LENGTH]
+    cut = cuts[-1] if cuts and cuts[-1] >= SUMMARY_LENGTH // 2 else SUMMARY_LENGTH - 1
+    while unicodedata.combining(start[cut]) and cut > 1:
+        cut -= 1
+    return start[:cut].rstrip() + "…"
+
+
+def _allowed(match: re.Match[str]) -> str:
+    character = match[0]
+    if "\ud800" <= character <= "\udfff":
+        return "\ufffd"
+    return " " if character in "\x0b\x0c" else ""
+
+
+def _allowed_reference(match: re.Match[str]) -> str:
+    digits = match[1] or match[2]
+    # Nobody needs more digits, and int() refuses thousands of them.
+    code = int(digits, 16 if match[1] else 10) if len(digits.lstrip("0")) < len("10FFFFFF") else _LAST_CODE_POINT + 1
+    if code > _LAST_CODE_POINT:
+        return "\ufffd"
+    character = chr(code)
+    clean = scrub(character)
+    return match[0] if clean == character else clean
