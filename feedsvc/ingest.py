@@ -1,0 +1,364 @@
+"""The pipeline from a dump file to the store.
+
+    path -> read_dump -> clean_dump -> decide_entry -> Writer
+
+Reading, parsing and cleaning happen before the transaction begins; deciding and writing happen in
+it, so that nothing changes between the two. Many dumps share one transaction; one that fails is
+undone on its own and quarantined.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import stat
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from feedsvc.decide import Place, Verdict, decide_entry, identities, mint_entry
+from feedsvc.dumps import ignored_name, parse_dump
+from feedsvc.errors import BrokenDump, CleaningError, NotADump, StoreError
+from feedsvc.model import Outcome
+from feedsvc.store import DumpFile
+from feedsvc.watch import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from feedsvc.clean import Cleaner
+    from feedsvc.model import CleanEntry, Dump, Entry
+    from feedsvc.store import Article, Store, Writer
+    from feedsvc.watch import Listing
+
+__all__ = ["Cleaned", "Ingest", "Report", "clean_dump", "read_dump"]
+
+logger = logging.getLogger(__name__)
+
+PEEK_BYTES = 4096  # enough of a file that is too large to tell whether it is a dump
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A dump file parsed and cleaned.
+
+    Attributes:
+        articles: What could be read, also of a broken dump.
+        fault: Why the file is ignored or quarantined, or None.
+    """
+
+    articles: tuple[tuple[Dump, CleanEntry], ...]
+    fault: NotADump | BrokenDump | CleaningError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one dump file.
+
+    Attributes:
+        outcome: None where nothing was done: the file is gone, or as it was.
+        keys: The entries that it holds, which may have changed, and those that it withdrew.
+    """
+
+    path: str
+    outcome: Outcome | None = None
+    reason: str | None = None
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A dump file ready to be written; `cleaned` is None where its bytes are those that are known."""
+
+    file: DumpFile
+    cleaned: Cleaned | None = None
+    seconds: float = 0.0
+
+
+def read_dump(path: str, max_bytes: int) -> tuple[bytes, os.stat_result]:
+    """The bytes of a dump file, and its status when they were read.
+
+    Raises:
+        NotADump: It is no regular file, or does not start as a dump.
+        BrokenDump: It starts as a dump but is larger than `max_bytes`.
+        OSError: It cannot be read.
+    """
+    try:
+        with open(path, "rb", opener=_open_unblocked) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise NotADump(path, "not a regular file")
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        if error.errno in {errno.EISDIR, errno.ELOOP}:
+            raise NotADump(path, "not a regular file") from error
+        raise
+    if len(data) > max_bytes:
+        _, fault = _parse(data[:PEEK_BYTES], path)
+        if isinstance(fault, NotADump):
+            raise fault
+        raise BrokenDump(path, f"larger than {max_bytes} bytes ([watch] max_bytes)", 1)
+    return data, status
+
+
+def _open_unblocked(path: str, flags: int) -> int:
+    # Opening a FIFO must not wait for its writer, and a link may lead out of the folder.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+
+
+def clean_dump(data: bytes, path: str, mtime_ns: int, cleaner: Cleaner) -> Cleaned:
+    """Parse and clean all articles of a dump file. An article without a time gets the file's."""
+    found, fault = _parse(data, path)
+    articles = []
+    broken: CleaningError | None = None
+    for dump in found:
+        try:
+            articles.append((dump, _clean(dump, mtime_ns, cleaner)))
+        except CleaningError as error:
+            broken = broken or error
+    return Cleaned(tuple(articles), fault or broken)
+
+
+def _parse(data: bytes, path: str) -> tuple[tuple[Dump, ...], NotADump | BrokenDump | None]:
+    """The articles that can be read, and why not all can."""
+    try:
+        return tuple(parse_dump(data, path)), None
+    except NotADump as error:
+        return (), error
+    except BrokenDump as error:
+        return error.dumps, error
+    except Exception as error:  # whatever one dump does to parsing, it must not stop the rest
+        logger.exception("parsing failed", extra={"path": path})
+        return (), BrokenDump(path, f"parsing failed: {type(error).__name__}: {error}", 1)
+
+
+def _clean(dump: Dump, mtime_ns: int, cleaner: Cleaner) -> CleanEntry:
+    published = dump.published or datetime.fromtimestamp(mtime_ns // 10**9, UTC)
+    try:
+        return cleaner.clean(dump, published)
+    except CleaningError:
+        raise
+    except Exception as error:  # nor what it does to cleaning
+        logger.exception("cleaning failed", extra={"path": dump.path})
+        raise CleaningError(dump.path, f"cleaning failed: {type(error).__name__}: {error}", dump.line) from error
+
+
+class Ingest:
+    """Takes dump files in."""
+
+    def __init__(
+        self, store: Store, cleaner: Cleaner, *, max_bytes: int, withdraw: bool, clock: Callable[[], datetime]
+    ) -> None:
+        """Take dumps of at most `max_bytes` into `store`.
+
+        Args:
+            store: Where everything is kept.
+            cleaner: What cleans a dump.
+            max_bytes: A larger dump is quarantined.
+            withdraw: Whether an entry leaves the feeds when the last dump that holds it is deleted.
+            clock: The time, aware, in UTC.
+        """
+        self._store = store
+        self._cleaner = cleaner
+        self._max_bytes = max_bytes
+        self._withdraw = withdraw
+        self._clock = clock
+
+    def compare(self, listing: Listing) -> list[Change]:
+        """What differs between a folder's files and what is known of them.
+
+        A folder without any file is taken for one that is not mounted: none of its dumps counts as gone.
+        """
+        known = self._store.load_files(listing.directory)
+        changes = [
+            Change(path, gone=False)
+            for path, state in sorted(listing.files.items())  # ids must not depend on the folder's order
+            if path not in listing.unsettled and known.get(path) != (state.size, state.mtime_ns)
+        ]
+        if listing.files or listing.unsettled:
+            here = listing.files.keys() | listing.unsettled
+            changes += [
+                Change(path, gone=True)
+                for path in known
+                if path not in here and not _hidden_from_sight(path, listing.unreadable)
+            ]
+        elif known:
+            logger.warning("folder is empty, its entries stay", extra={"path": listing.directory, "dumps": len(known)})
+        return changes
+
+    def take(self, changes: Sequence[Change], interrupted: Callable[[], bool] = lambda: False) -> list[Report]:
+        """Take a batch of changes into the store, in one transaction.
+
+        Args:
+            changes: What happened to dump files.
+            interrupted: Asked before each dump; where it says True, that one and the rest are left out.
+
+        Raises:
+            StoreError: The store cannot be written; nothing of the batch was.
+        """
+        prepared: list[tuple[Change, _Prepared | None]] = []
+        for change in changes:
+            if interrupted():
+                break
+            prepared.append((change, None if change.gone else self._prepare(change.path)))
+        reports = []
+        with self._store.writing() as writer:
+            for change, dump in prepared:
+                if change.gone:
+                    if os.path.lexists(change.path):
+                        continue  # it came back since
+                    keys = writer.mark_gone(change.path, self._clock(), withdraw=self._withdraw)
+                    logger.info("dump deleted", extra={"path": change.path, "withdrawn": len(keys)})
+                    reports.append(Report(change.path, keys=tuple(keys)))
+                elif dump is not None:
+                    reports.append(self._write(writer, dump))
+        return reports
+
+    def reclean(self, limit: int) -> list[str]:
+        """Clean up to `limit` entries again that other rules cleaned, the newest first.
+
+        Content changes, `updated` does not.
+
+        Returns:
+            The keys of the entries; empty when all are up to date.
+
+        Raises:
+            StoreError: The store cannot be read or written.
+        """
+        with self._store.writing() as writer:
+            outdated = writer.load_outdated(self._cleaner.digest, limit)
+            for article in outdated:
+                self._refresh(writer, article)
+        if outdated:
+            logger.info("cleaned again", extra={"entry": outdated[0].entry.id, "entries": len(outdated)})
+        return [article.entry.key for article in outdated]
+
+    def _prepare(self, path: str) -> _Prepared | None:
+        started = time.monotonic()
+        try:
+            status = os.lstat(path)
+            if reason := ignored_name(path):
+                return _Prepared(_file(path, status, None), Cleaned((), NotADump(path, reason)))
+            data, status = read_dump(path, self._max_bytes)
+        except (FileNotFoundError, NotADirectoryError):
+            return None  # gone again; the watcher says so
+        except (NotADump, BrokenDump) as error:
+            return _Prepared(_file(path, status, None), Cleaned((), error))
+        except OSError as error:
+            # No file has this time: it is read again at each rescan, for the trouble may end and leave no trace.
+            file = DumpFile(path=path, size=0, mtime_ns=-1, digest="", outcome=Outcome.QUARANTINED)
+            return _Prepared(file, Cleaned((), BrokenDump(path, f"cannot be read: {error.strerror}", 1)))
+        file = _file(path, status, data)
+        if self._store.load_digest(path) == file.digest:
+            return _Prepared(file)
+        cleaned = clean_dump(data, path, status.st_mtime_ns, self._cleaner)
+        return _Prepared(file, cleaned, time.monotonic() - started)
+
+    def _write(self, writer: Writer, dump: _Prepared) -> Report:
+        file = dump.file
+        if dump.cleaned is None:
+            writer.touch_dump(file.path, file.size, file.mtime_ns)
+            return Report(file.path)
+        try:
+            with writer.attempt():
+                return self._save(writer, file, dump.cleaned, dump.seconds)
+        except StoreError as error:
+            return self._save(writer, file, Cleaned((), CleaningError(file.path, str(error))), dump.seconds)
+
+    def _save(self, writer: Writer, file: DumpFile, cleaned: Cleaned, seconds: float) -> Report:
+        now = self._clock()
+        fault = cleaned.fault
+        number = writer.open_dump(file.path, now)
+        held = writer.load_held(number)
+        present = {name for _, article in cleaned.articles for name in identities(article)}
+        verdicts, keys = [], []
+        for parsed, article in cleaned.articles:
+            entry, verdict = self._save_article(writer, article, Place(number, parsed.position), present, now)
+            verdicts.append(verdict)
+            keys.append(entry.key)
+            logger.info(
+                "entry %s",
+                verdict,
+                extra={
+                    "path": file.path,
+                    "entry": entry.id,
+                    "removed": ",".join(sorted({item.rule for item in article.removals})),
+                    "ms": round(seconds * 1000, 1),
+                },
+            )
+        outcome = _outcome(fault, verdicts)
+        reason, line = (fault.reason, fault.line) if fault else (None, None)
+        raw = None if outcome is Outcome.IGNORED else file.raw
+        writer.save_dump(number, replace(file, outcome=outcome, reason=reason, line=line, raw=raw), now)
+        if fault is None:  # what a broken dump no longer shows may only be out of sight
+            writer.drop_articles(number, beyond=len(verdicts))
+            keys += writer.withdraw_orphans(held) if self._withdraw else []
+        else:
+            level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
+            logger.log(level, "dump %s", outcome, extra={"path": file.path, "reason": reason, "line": line})
+        return Report(file.path, outcome, reason, tuple(keys))
+
+    def _save_article(
+        self, writer: Writer, article: CleanEntry, place: Place, present: Collection[str], now: datetime
+    ) -> tuple[Entry, Verdict]:
+        names = identities(article)
+        known = writer.load_known(names, place, article.published, present)
+        if known is not None and not known.retired and known.entry.cleaner != self._cleaner.digest:
+            # The old dump by today's rules beside the new one by the same: only the article can differ.
+            source = writer.load_article(known.entry.id)
+            if source is not None:
+                known = replace(known, entry=self._refresh(writer, source))
+        decision = decide_entry(article, known, place, cleaner=self._cleaner.digest, now=now)
+        removed = article.removals if decision.owns else None
+        writer.save_entry(decision.entry, names, place, article.published, removed)
+        return decision.entry, decision.verdict
+
+    def _refresh(self, writer: Writer, source: Article) -> Entry:
+        """Clean an entry's own dump again, by today's rules, and store what comes of it."""
+        stored = source.entry
+        article = self._clean_again(source)
+        if article is None or not writer.is_known_as(stored.id, identities(article)):
+            # The bytes that are kept no longer hold it, for the dump broke since; it stays as it is.
+            logger.warning("cannot be cleaned again", extra={"path": source.path, "entry": stored.id})
+            entry = replace(stored, cleaner=self._cleaner.digest)
+            writer.refresh_entry(entry, None)
+        else:
+            fresh = mint_entry(article, cleaner=self._cleaner.digest)
+            entry = replace(fresh, id=stored.id, key=stored.key, published=stored.published, updated=stored.updated)
+            writer.refresh_entry(entry, article.removals)
+        return entry
+
+    def _clean_again(self, source: Article) -> CleanEntry | None:
+        found, _ = _parse(source.raw, source.path)
+        dump = next((dump for dump in found if dump.position == source.place.position), None)
+        try:
+            return None if dump is None else _clean(dump, source.mtime_ns, self._cleaner)
+        except CleaningError as error:
+            logger.warning("cannot be cleaned", extra={"path": source.path, "reason": error.reason})
+            return None
+
+
+def _hidden_from_sight(path: str, unreadable: frozenset[str]) -> bool:
+    return any(path == place or path.startswith(f"{place}/") for place in unreadable)
+
+
+def _file(path: str, status: os.stat_result, data: bytes | None) -> DumpFile:
+    return DumpFile(
+        path=path,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        digest="" if data is None else hashlib.sha256(data).hexdigest(),
+        outcome=Outcome.PUBLISHED,
+        raw=data,
+    )
+
+
+def _outcome(fault: NotADump | BrokenDump | CleaningError | None, verdicts: Sequence[Verdict]) -> Outcome:
+    if isinstance(fault, NotADump):
+        return Outcome.IGNORED
+    if fault is not None:
+        return Outcome.QUARANTINED
+    return Outcome.UNCHANGED if all(verdict is Verdict.DUPLICATE for verdict in verdicts) else Outcome.PUBLISHED

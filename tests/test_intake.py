@@ -1,0 +1,269 @@
+"""The thread between the watcher and the store."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from articles import NOW
+
+from feedsvc.clean import Cleaner, load_rules
+from feedsvc.errors import StoreError
+from feedsvc.ingest import Ingest, Report
+from feedsvc.intake import BATCH, Intake
+from feedsvc.store import Store
+from feedsvc.watch import Change, FileState, Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+PATIENCE = 30.0
+STATE = FileState(1, 1, 1)
+
+
+class Pipeline(Ingest):
+    """Stands where Ingest stands, and remembers what it was asked for; it can be held up, and can fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.recleaned = 0
+        self.outdated: list[list[str]] = []
+        self.refusals = 0
+        self.keys: tuple[str, ...] = ("key",)
+        self.changed = threading.Condition()
+        self.free = threading.Event()
+        self.free.set()
+
+    def compare(self, listing: Listing) -> list[Change]:
+        self._refuse()
+        return [Change(path, gone=False) for path in listing.files]
+
+    def take(self, changes: Sequence[Change], interrupted: Callable[[], bool] = lambda: False) -> list[Report]:
+        self.interrupted = interrupted
+        with self.changed:
+            self.batches.append([change.path for change in changes])
+            self.changed.notify_all()
+        assert self.free.wait(PATIENCE)
+        self._refuse()
+        return [Report(change.path, keys=self.keys) for change in changes]
+
+    def reclean(self, limit: int) -> list[str]:
+        assert limit == BATCH
+        self._refuse()
+        with self.changed:
+            self.recleaned += 1
+            self.changed.notify_all()
+        return self.outdated.pop(0) if self.outdated else []
+
+    def _refuse(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreError("disk is full")
+
+    def wait_for(self, batches: int) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.batches) >= batches, PATIENCE), self.batches
+
+
+class Calls:
+    """Counts calls, and keeps what was reported."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+        self.reports: list[tuple[str, str | None]] = []
+
+    def change(self) -> None:
+        self.changes += 1
+
+    def report(self, key: str, message: str | None) -> None:
+        self.reports.append((key, message))
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return Pipeline()
+
+
+@pytest.fixture
+def calls() -> Calls:
+    return Calls()
+
+
+@pytest.fixture
+def intake(pipeline: Pipeline, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> Iterator[Intake]:
+    monkeypatch.setattr("feedsvc.intake.RETRY_SECONDS", 0.01)
+    intake = Intake(pipeline, changed=calls.change, report=calls.report)
+    yield intake
+    pipeline.free.set()
+    intake.stop()
+
+
+def change(path: object) -> Change:
+    return Change(str(path), gone=False)
+
+
+def listing(*paths: object) -> Listing:
+    return Listing("/dumps", {str(path): STATE for path in paths}, frozenset())
+
+
+def names(*ranges: range) -> list[str]:
+    return [str(number) for each in ranges for number in each]
+
+
+def test_changes_are_taken_in_order_and_in_batches(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
+    for number in range(BATCH + 10):
+        intake.deliver(change(number))
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert pipeline.batches == [names(range(BATCH)), names(range(BATCH, BATCH + 10))]
+    assert calls.changes == 2
+    assert calls.reports == []
+
+
+def test_nothing_is_said_where_nothing_changed(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
+    pipeline.keys = ()
+    intake.deliver(change("a"))
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert (pipeline.batches, calls.changes) == ([["a"]], 0)
+
+
+def test_large_listing_does_not_delay_fresh_changes(pipeline: Pipeline, intake: Intake) -> None:
+    pipeline.free.clear()
+    intake.deliver(listing(*range(3 * BATCH)))
+    intake.start()
+    pipeline.wait_for(1)
+    intake.deliver(change("fresh"))
+    intake.deliver(change("too"))
+    pipeline.free.set()
+    assert intake.wait_idle(PATIENCE)
+    second = ["fresh", "too", *names(range(BATCH, 2 * BATCH - 2))]
+    assert pipeline.batches[:2] == [names(range(BATCH)), second]
+    assert {path for batch in pipeline.batches for path in batch} == {*names(range(3 * BATCH)), "fresh", "too"}
+    assert all(len(batch) <= BATCH for batch in pipeline.batches)
+
+
+def test_listing_without_differences(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
+    intake.deliver(listing())
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert (pipeline.batches, calls.changes) == ([], 0)
+
+
+def test_outdated_entries_are_cleaned_until_none_is_left(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
+    pipeline.outdated = [["a"], ["b"]]
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert (pipeline.recleaned, calls.changes) == (3, 2)
+    intake.deliver(change("x"))
+    assert intake.wait_idle(PATIENCE)
+    assert pipeline.recleaned == 3
+
+
+def test_dumps_go_before_cleaning_again(pipeline: Pipeline, intake: Intake) -> None:
+    pipeline.outdated = [["a"]]
+    pipeline.free.clear()
+    intake.deliver(change("x"))
+    intake.start()
+    pipeline.wait_for(1)
+    assert pipeline.recleaned == 0
+
+
+@pytest.mark.parametrize("what", ["change", "listing", "reclean"])
+def test_refusing_store_is_asked_again_and_reported(
+    pipeline: Pipeline, calls: Calls, intake: Intake, what: str
+) -> None:
+    pipeline.refusals = 3
+    if what == "change":
+        intake.deliver(change("a"))
+    elif what == "listing":
+        intake.deliver(listing("a"))
+    else:
+        pipeline.outdated = [["key"]]
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert calls.reports == [("store", "disk is full")] * 3 + [("store", None)]
+    assert calls.changes == 1
+    assert {path for batch in pipeline.batches for path in batch} == (set() if what == "reclean" else {"a"})
+
+
+def test_stopping_while_the_store_refuses(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
+    pipeline.refusals = 10**9
+    intake.deliver(change("a"))
+    intake.start()
+    pipeline.wait_for(1)
+    intake.stop()
+    assert not intake.alive
+    assert calls.changes == 0
+    assert ("store", None) not in calls.reports
+
+
+def test_stopping_finishes_the_batch_in_hand_and_leaves_the_rest(
+    pipeline: Pipeline, calls: Calls, intake: Intake
+) -> None:
+    pipeline.free.clear()
+    intake.deliver(listing(*range(3 * BATCH)))
+    intake.start()
+    pipeline.wait_for(1)
+    intake.deliver(change("late"))
+    stopping = threading.Thread(target=intake.stop)
+    stopping.start()
+    alive = [intake.alive]
+    pipeline.free.set()
+    stopping.join(PATIENCE)
+    alive.append(intake.alive)
+    assert alive == [True, False]
+    assert pipeline.interrupted()
+    assert pipeline.batches[0] == names(range(BATCH))
+    assert calls.changes == len(pipeline.batches)
+    assert len(pipeline.batches) < 4
+
+
+def test_stopping_what_idles_or_never_started(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    intake.stop()
+    intake.stop()
+    other = Intake(pipeline, changed=calls.change, report=calls.report)
+    other.stop()
+    assert not other.alive
+
+
+def test_idle_means_that_all_that_was_delivered_is_taken(pipeline: Pipeline, intake: Intake) -> None:
+    assert not intake.wait_idle(0)  # it has not looked yet
+    intake.start()
+    for number in range(500):
+        intake.deliver(change(number))
+        assert intake.wait_idle(PATIENCE)
+        assert pipeline.batches[-1] == [str(number)]
+
+
+def test_not_idle_while_a_batch_is_in_hand(pipeline: Pipeline, intake: Intake) -> None:
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    pipeline.free.clear()
+    intake.deliver(change("a"))
+    pipeline.wait_for(1)
+    assert not intake.wait_idle(0.01)
+
+
+def test_real_files_to_a_real_store(tmp_path: Path, calls: Calls) -> None:
+    folder = tmp_path / "dumps"
+    folder.mkdir()
+    for number in range(BATCH + 1):
+        text = f"<!--1712180702000-->\n[{number}](https://example.org/{number})\n------\n\n<p>{number}</p>"
+        (folder / f"{number}.txt").write_text(text)
+    states = {str(path): FileState(path.stat().st_size, path.stat().st_mtime_ns, 0) for path in folder.iterdir()}
+    with closing(Store(f"sqlite:///{tmp_path}/feedsvc.db")) as store:
+        cleaner = Cleaner(load_rules(site_rules=False))
+        ingest = Ingest(store, cleaner, max_bytes=1000, withdraw=False, clock=lambda: NOW)
+        intake = Intake(ingest, changed=calls.change, report=calls.report)
+        intake.start()
+        intake.deliver(Listing(str(folder), states, frozenset()))
+        assert intake.wait_idle(PATIENCE)
+        intake.stop()
+        assert store.count_entries() == BATCH + 1
+    assert (calls.changes, calls.reports) == (2, [])
