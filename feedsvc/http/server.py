@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import math
@@ -22,6 +23,7 @@ __all__ = ["Server", "bind"]
 _BACKLOG = 1024
 _CONNECTIONS = 512  # below the usual limit of 1024 open files, with room for the store and the watch
 _HIGHEST_PORT = 65535
+_LAST_CALL = 0.1  # seconds in which those who have just connected may send their request
 _LISTEN = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _ADVICE = {
     errno.EADDRINUSE: "another program listens there; stop it, or choose another port",
@@ -61,6 +63,7 @@ def bind(listen: str) -> socket.socket:
             sock.close()
             failure = failure or error
         else:
+            sock.settimeout(0)  # or a dup of it would make the others block: they share the flag
             return sock
     advice = _ADVICE.get(failure.errno or 0) if failure else None
     raise ServerError(f"cannot listen on {listen!r}: {advice or failure}") from failure
@@ -76,6 +79,12 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.settled.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_LAST_CALL)  # uvicorn ends connections on which no request has come yet
+        await super().shutdown(sockets)
 
 
 class Server:
@@ -130,6 +139,9 @@ class Server:
         Args:
             timeout: Seconds, rounded up, after which what is still in flight is cut off.
         """
+        if self._thread.ident is None:  # something else failed before it was started
+            self._sock.close()
+            return
         self._uvicorn.config.timeout_graceful_shutdown = math.ceil(timeout)
         self._uvicorn.should_exit = True
         self._thread.join()

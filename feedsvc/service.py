@@ -1,0 +1,228 @@
+"""All that one configuration makes run: watcher, intake, schedule, publisher, server."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from feedsvc.assemble import FeedSettings, assemble_feed
+from feedsvc.clean import Cleaner, load_rules
+from feedsvc.errors import FeedsvcError, RenderError, StoreError
+from feedsvc.feeds.atom import render_atom
+from feedsvc.http import Server, make_app
+from feedsvc.http.pages import render_front
+from feedsvc.ingest import Ingest
+from feedsvc.intake import Intake
+from feedsvc.publish import Publisher
+from feedsvc.schedule import Regenerator, Schedule
+from feedsvc.store import Store
+from feedsvc.watch import Watcher
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from feedsvc.config import Config
+
+__all__ = ["RENDERERS", "Problems", "Service", "feed_settings", "make_ingest", "read_clock"]
+
+logger = logging.getLogger(__name__)
+
+MAX_AGE = 60  # seconds for which a cache may reuse a feed
+RENDERERS = {
+    "/feed.atom": ("application/atom+xml; charset=utf-8", render_atom),
+    "/": ("text/html; charset=utf-8", render_front),
+}
+# A store without entries gets this long to fill before the first feed is published, so that nobody
+# who is quick sees an empty one.
+FIRST_FILL_SECONDS = 5.0
+LOOK_SECONDS = 0.05  # between two looks whether a signal came meanwhile
+DRAIN_SECONDS = 3.0  # for what is in flight when the server stops
+NOTICE = timedelta(seconds=1)  # how often to look for what another process (an import) wrote
+
+
+def read_clock() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def feed_settings(config: Config) -> FeedSettings:
+    """What the configuration says of the feed of everything."""
+    feed = config.feed
+    return FeedSettings(
+        title=feed.title,
+        subtitle=feed.subtitle,
+        author=feed.author,
+        language=feed.language,
+        entries=feed.entries,
+        max_bytes=feed.max_bytes,
+    )
+
+
+def make_ingest(config: Config, store: Store) -> Ingest:
+    """The pipeline that the configuration describes.
+
+    Raises:
+        RuleError: A pack of rules is wrong.
+    """
+    rules = load_rules(site_rules=config.clean.site_rules, folders=[Path(folder) for folder in config.clean.rules])
+    return Ingest(
+        store,
+        Cleaner(rules),
+        max_bytes=config.watch.max_bytes,
+        withdraw=config.watch.on_delete == "withdraw",
+        clock=read_clock,
+    )
+
+
+class Problems:
+    """What is wrong at present: kept in the store for `feedsvc status`, and said in the log."""
+
+    def __init__(self, store: Store) -> None:
+        """Begin with none."""
+        self._store = store
+        self._lock = Lock()
+        self._standing: dict[str, str] = {}
+
+    def begin(self) -> None:
+        """Forget those of an earlier run.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        with self._store.writing() as writer:
+            writer.drop_problem(None)
+
+    def report(self, key: str, message: str | None) -> None:
+        """A problem stands, or has ended (None)."""
+        with self._lock:
+            if self._standing.get(key) == message:
+                return
+            if message is None:
+                del self._standing[key]
+                logger.info("problem ended", extra={"problem": key})
+            else:
+                self._standing[key] = message
+                logger.error("problem", extra={"problem": key, "reason": message})
+            try:
+                with self._store.writing() as writer:
+                    if message is None:
+                        writer.drop_problem(key)
+                    else:
+                        writer.save_problem(key, message, read_clock())
+            except StoreError as error:
+                logger.exception("problem cannot be kept in the store", extra={"problem": key, "reason": str(error)})
+
+
+class Service:
+    """Everything that runs under one configuration, on one listening socket."""
+
+    def __init__(self, config: Config, listener: socket.socket) -> None:
+        """Make all parts; whatever can be wrong with a configuration shows here, and nothing runs yet.
+
+        Raises:
+            FeedsvcError: Rules, store or addresses are wrong.
+        """
+        self.config = config
+        self._settings = feed_settings(config)
+        self._store = Store(config.store.url)
+        try:
+            ingest = make_ingest(config, self._store)
+        except FeedsvcError:
+            self._store.close()
+            raise
+        self._problems = Problems(self._store)
+        self.report = report = self._problems.report
+        host, port = listener.getsockname()[:2]
+        self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._publisher = Publisher(RENDERERS, max_age=MAX_AGE, base_url=config.base_url, known_bases=[self._address])
+        self._schedule = Schedule(report, read_clock)
+        self._regenerator = Regenerator(self._schedule, "regenerate", config.schedule.regenerate, self._regenerate)
+        self._intake = Intake(ingest, changed=self._regenerator.request, report=report)
+        self._watcher = Watcher(
+            [Path(folder) for folder in config.watch.directories],
+            recursive=config.watch.recursive,
+            polling=config.watch.polling,
+            settle=config.watch.settle.total_seconds(),
+            deliver=self._intake.deliver,
+            report=report,
+        )
+        app = make_app(
+            publisher=self._publisher, load_entry=self._store.load_entry, status=self._status, base_url=config.base_url
+        )
+        self._server = Server(app, listener.dup())
+
+    def start(self, interrupted: Callable[[], bool]) -> None:
+        """Start to watch, publish what is in the store, and serve it.
+
+        Args:
+            interrupted: Asked while an empty store is filled; where it says True, what is there is served at once.
+
+        Raises:
+            FeedsvcError: Something cannot start.
+        """
+        self._problems.begin()
+        empty = self._store.count_entries() == 0
+        self._intake.start()
+        self._watcher.start()
+        if empty:
+            until = time.monotonic() + FIRST_FILL_SECONDS
+            while not (self._intake.wait_idle(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
+                pass
+        try:
+            self._regenerate()
+        except RenderError as error:  # what is in the store does not keep the daemon from starting
+            self.report("job:regenerate", f"regenerate failed: {error}")
+        when = self.config.schedule
+        self._schedule.add_regular("rescan", when.rescan, self._rescan)
+        self._schedule.add_regular("retention", when.retention, self._retire)
+        self._schedule.add_regular("upkeep", when.upkeep, self._store.optimise)
+        self._schedule.add_regular("notice", NOTICE, self._notice)
+        self._schedule.start()
+        self._server.start()
+        logger.info("serving", extra={"address": self._address, "store": self._store.url})
+
+    def stop_work(self) -> None:
+        """Stop to watch, to take dumps in and to publish; what was published is served on."""
+        self._watcher.stop()
+        self._intake.stop()
+        self._schedule.stop()
+
+    def stop_serving(self) -> None:
+        """Answer what is in flight, then close the server and the store."""
+        self._server.stop(DRAIN_SECONDS)
+        self._store.close()
+
+    def _regenerate(self) -> None:
+        document, last_modified = assemble_feed(self._store, self._settings, read_clock())
+        if document != self._publisher.document:
+            self._publisher.publish(document, last_modified)
+            logger.info("published", extra={"feed": document.name, "entries": len(document.entries)})
+
+    def _rescan(self) -> None:
+        self._watcher.rescan()
+        self._regenerator.request()  # one that failed is tried again
+
+    def _retire(self) -> None:
+        keep = self.config.store.keep
+        before = read_clock() - keep if isinstance(keep, timedelta) else None
+        beyond = keep if isinstance(keep, int) else None
+        with self._store.writing() as writer:
+            retired = writer.retire(before=before, beyond=beyond)
+        if retired:
+            logger.info("retired", extra={"entries": retired, "store": self._store.url})
+            self._regenerator.request()
+
+    def _notice(self) -> None:
+        if self._store.changed_elsewhere():
+            self._regenerator.request()
+
+    def _status(self) -> dict[str, object]:
+        ready = self._publisher.ready and self._watcher.alive and self._intake.alive and self._schedule.alive
+        document = self._publisher.document
+        # Paths and reasons are for `feedsvc status`: whoever can read feeds need not know them.
+        return {"ready": ready, "feeds": {document.name: len(document.entries)} if document else {}}

@@ -1,0 +1,1 @@
+"""feedsvc from the outside: the command line as subprocesses, and HTTP."""

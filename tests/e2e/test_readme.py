@@ -1,0 +1,190 @@
+"""README.md says what is there, and all of it: its commands run, and nothing is left out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.main import get_command
+
+from e2e.harness import PROJECT, environment, wait_for
+from e2e.test_feed import Seeds
+from feedsvc import cli
+from feedsvc.config import Config, Section
+from feedsvc.http import make_app, static_files
+from feedsvc.publish import Publisher
+from feedsvc.service import RENDERERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+README = (PROJECT / "README.md").read_text("utf-8")
+COMMANDS: dict[str, Any] = vars(get_command(cli.app))["commands"]
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The rows of the tables in a text, without their heads."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    table = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    heads = {index - 1 for index, row in enumerate(table) if set(row[0]) == {"-"}}
+    return [row for index, row in enumerate(table) if index not in heads and set(row[0]) != {"-"}]
+
+
+def shell_lines() -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+MAKE = [line for line in shell_lines() if line.startswith("make ")]
+OTHERS = [line for line in shell_lines() if not line.startswith("make ")]
+
+
+def test_the_two_commands_come_first() -> None:
+    assert shell_lines()[:2] == ["make run", "make test"]
+
+
+@pytest.mark.parametrize("line", MAKE)
+def test_a_make_target_exists(line: str) -> None:
+    targets = re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert line.split()[1] in targets
+
+
+def test_the_make_targets_in_the_text_exist() -> None:
+    for target in re.findall(r"`make ([a-z]+)`", README):
+        test_a_make_target_exists(f"make {target}")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeds]:
+    """A copy of the tree as far as the commands need it, with the daemon running as `make run` starts it."""
+    home = tmp_path_factory.mktemp("checkout")
+    (home / ".venv").symlink_to(Path(sys.executable).parents[1])
+    daemon = Seeds(home)
+    try:
+        daemon.start()
+        yield daemon
+        daemon.stop()
+    finally:
+        daemon.kill()
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_a_command_runs_as_it_is_written(line: str, checkout: Seeds) -> None:
+    own = environment(FEEDSVC_SERVER_LISTEN=f"127.0.0.1:{checkout.port}")
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=checkout.home, env=own, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "Traceback" not in done.stderr
+    if "/srv/dumps" in line and not Path("/srv/dumps").exists():
+        assert (done.returncode, "/srv/dumps" in done.stdout) == (1, True)
+    else:
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    documented = {shlex.split(row[0].strip("`"))[1] for row in rows(section("Commands")) if "feedsvc" in row[0]}
+    assert documented == set(COMMANDS)
+
+
+def test_every_option_is_documented_and_no_other() -> None:
+    there = {
+        option
+        for command in COMMANDS.values()
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+    assert set(re.findall(r"--[a-z][a-z-]*", section("Commands"))) == there
+
+
+def test_the_exit_codes_are_those_of_the_program() -> None:
+    documented = {row[0]: row[1] for row in rows(section("Commands")) if row[0].isdigit()}
+    meant = dict(re.findall(r"^ {4}(\d) {2}(.*)$", cli.__doc__ or "", re.MULTILINE))
+    assert documented == meant
+    assert list(documented) == ["0", "1", "2", "3"]
+
+
+def test_every_address_is_documented_and_no_other() -> None:
+    app = make_app(
+        publisher=Publisher(RENDERERS, max_age=0, base_url=None),
+        load_entry=lambda _key: None,
+        status=dict,
+        base_url=None,
+    )
+    there = {getattr(route, "path", "") for route in app.routes} - static_files().keys()
+    documented = {row[0].strip("`") for row in rows(section("Addresses"))}
+    assert {address.replace("KEY", "{key}") for address in documented} == there
+
+
+def test_every_address_answers(checkout: Seeds) -> None:
+    key = re.findall(r"/entries/([a-z0-9]+)", checkout.get("/").body.decode("utf-8"))[0]
+    for row in rows(section("Addresses")):
+        assert checkout.get(row[0].strip("`").replace("KEY", key)).status == 200
+
+
+def test_every_key_stands_in_the_configuration_file_with_its_default() -> None:
+    text = (PROJECT / "config.toml").read_text("utf-8")
+    # An optional key stands there as a comment.
+    written = tomllib.loads(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE))
+    known = {name: set(value) if isinstance(value, dict) else None for name, value in written.items()}
+    assert known == {
+        name: set(field.annotation.model_fields)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        else None
+        for name, field in Config.model_fields.items()
+    }
+    assert Config.model_validate(tomllib.loads(text)) == Config()
+
+
+def test_the_keys_that_the_text_names_exist() -> None:
+    named = re.findall(r"`\[(\w+)\] (\w+)`", README)
+    assert named
+    for name, key in named:
+        model = Config.model_fields[name].annotation
+        assert isinstance(model, type)
+        assert issubclass(model, Section)
+        assert key in model.model_fields
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", re.sub(r"```.*?```", "", README, flags=re.DOTALL))
+    assert [target for target in targets if not (PROJECT / target).exists()] == []
+
+
+def test_the_example_of_a_dump_becomes_the_example_of_an_entry(checkout: Seeds) -> None:
+    dump, entry = (re.search(rf"```{kind}\n(.*?)```", README, re.DOTALL) for kind in ("html", "xml"))
+    assert dump
+    assert entry
+    checkout.drop("readme-example.txt", dump[1])
+    wait_for(lambda: "The title" in checkout.feed().titles)
+    served = checkout.feed().body.decode("utf-8")
+    for line in entry[1].splitlines():
+        # The id is shortened in the text.
+        assert line.strip().split("…")[0] in served
+
+
+def test_the_example_of_a_rule_is_one(tmp_path: Path) -> None:
+    rule = re.search(r"```toml\n(.*?)```", section("Rules"), re.DOTALL)
+    assert rule
+    (tmp_path / "mine.toml").write_text(rule[1], "utf-8")
+    shutil.copytree(PROJECT / "seeds", tmp_path / "seeds")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("feedsvc"), "clean", "seeds"],
+        cwd=tmp_path,
+        env=environment(FEEDSVC_CLEAN_RULES=f'["{tmp_path}"]'),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
