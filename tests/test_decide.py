@@ -357,5 +357,5 @@ def test_minting_depends_on_the_article_alone() -> None:
         ({"title": "\ud800"}, {"title": "\ud801"}, False),
     ],
 )
-def test_digest(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_digest(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
     assert (article_digest(make_article(**one)) == article_digest(make_article(**other))) is same

@@ -209,7 +209,7 @@ def test_health(shared: Site) -> None:
 
 
 @pytest.mark.parametrize(("ready", "expected"), [(True, 200), (False, 503)])
-def test_readiness(ready: bool, expected: int) -> None:  # noqa: FBT001 - a table's column
+def test_readiness(ready: bool, expected: int) -> None:
     with running(Site()) as site:
         site.status["ready"] = ready
         answer = site.ask("/readyz")

@@ -99,7 +99,7 @@ def answering(status: int, body: bytes) -> Iterator[tuple[str, list[str]]]:
     ("status", "body", "ready"),
     [(200, b'{"ready": true, "feeds": {"feed": 3}}', True), (503, b'{"ready": false, "feeds": {}}', False)],
 )
-def test_daemon_answers(status: int, body: bytes, ready: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_daemon_answers(status: int, body: bytes, ready: bool) -> None:
     with answering(status, body) as (address, asked):
         assert ask_ready(address) is ready
     assert asked == ["/readyz"]
