@@ -135,7 +135,7 @@ class CleanSection(Section):
 class ScheduleSection(Section):
     """[schedule]."""
 
-    regenerate: Duration = timedelta(seconds=0.5)
+    regenerate: Duration = timedelta(seconds=0.25)
     rescan: When = timedelta(minutes=5)
     retention: When = timedelta(hours=1)
     upkeep: When = timedelta(days=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from feedsvc.assemble import FeedSettings, assemble_feed
+from feedsvc.assemble import FeedSettings, assemble_feed, newest_entries
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.atom import render_atom
@@ -219,7 +219,10 @@ class Service:
 
     def _notice(self) -> None:
         if self._store.changed_elsewhere():
-            self._regenerator.request()
+            document = self._publisher.document
+            # Most of it is what this process wrote itself; asking for that again would delay the next change.
+            if document is None or newest_entries(self._store, self._settings) != document.entries:
+                self._regenerator.request()
 
     def _status(self) -> dict[str, object]:
         ready = self._publisher.ready and self._watcher.alive and self._intake.alive and self._schedule.alive

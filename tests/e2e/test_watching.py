@@ -376,7 +376,9 @@ def test_folders_inside_are_left_alone_where_that_is_configured(daemons: Daemons
 
 @pytest.mark.parametrize("noticed", [False, True], ids=["at once", "after it was missed"])
 def test_a_folder_that_is_deleted_and_made_again_is_watched_again(
-    noticed: bool, daemons: Daemons, promptly: Promptly
+    noticed: bool,
+    daemons: Daemons,
+    promptly: Promptly,
 ) -> None:
     daemon = daemons.prepare()
     daemon.drop("old.txt", make_dump("the old article"))
