@@ -102,15 +102,13 @@ class Cleaner:
         rights: list[str] = []
         html = prepare(dump.html)
         date: datetime | None = published
+        stood_back = False
         for _ in range(_MOST_ROUNDS):
             soup, root = _parse(html)
             addresses = Addresses(link)
             outline = make_outline(soup, root, matcher, addresses)
             stripped = strip(outline, matcher, date)
-            if stripped.stood_back:
-                _logger.warning(
-                    "rules would have left nothing of the article and stood back", extra={"path": dump.path}
-                )
+            stood_back |= stripped.stood_back
             removals += stripped.removals
             rights += [notice for notice in stripped.rights if notice not in rights]
             page = write(root, stripped, addresses)
@@ -120,6 +118,8 @@ class Cleaner:
                 break
             if stripped.kept:  # what a rule kept may have lost by now what the rule knew it by
                 matcher, date = _NO_RULES, None
+        if stood_back:
+            _logger.warning("rules would have left nothing of the article and stood back", extra={"path": dump.path})
         return Page(html, page.text, page.images), removals, rights
 
 

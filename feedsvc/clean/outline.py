@@ -262,7 +262,7 @@ class _Walk:
     def _shows_since(self, tag: Tag) -> bool:
         for leaf in reversed(self.outline.leaves):
             if leaf.node is tag:
-                return False
+                break
             if leaf.shows:
                 return True
-        return True
+        return False

@@ -215,6 +215,8 @@ def _split_srcset(srcset: str) -> Iterator[tuple[str, str]]:
     words = srcset.split()[::-1]
     while words:
         address = words.pop().lstrip(",")
+        if not address:
+            continue
         sizes: list[str] = []
         if address.endswith(","):
             address = address.rstrip(",")
@@ -226,5 +228,5 @@ def _split_srcset(srcset: str) -> Iterator[tuple[str, str]]:
                     words.append(rest)
                 if comma:
                     break
-        if address and all(map(_SIZE.fullmatch, sizes[:1])):
+        if all(map(_SIZE.fullmatch, sizes[:1])):
             yield address, "".join(sizes[:1])

@@ -26,9 +26,8 @@ _CJK = (
     "\u2e80-\u30ff\u31c0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
 )
 _LOOSE_SPACE = re.compile(f"(?<=[{_CJK}]) | (?=[{_CJK}:])")
-_WORD_END = re.compile(
-    f" |(?<=[{_CJK}])(?=[^\u3000-\u3002\uff01\uff09\uff0c\uff1a\uff1b\uff1f」』）】》”’…])|(?=[{_CJK}])"
-)
+_CLOSING = "\u3001\u3002！），：；？」』）】》”’…"
+_WORD_END = re.compile(f" |(?:(?<=[{_CJK}])|(?=[{_CJK}]))(?![{_CLOSING}])")
 _SENTENCE_END = re.compile("[。！？][」』）】》”’]*|[.!?][\"')\u201d\u2019]*(?= )")
 
 
