@@ -25,15 +25,15 @@ from feedsvc import __version__
 from feedsvc.assemble import assemble_feed
 from feedsvc.build import build_site
 from feedsvc.check import Level, check_all
-from feedsvc.clean import Cleaner, load_rules
 from feedsvc.config import Config, load_config
 from feedsvc.daemon import run_daemon
 from feedsvc.decide import mint_entry
 from feedsvc.errors import BrokenDump, ConfigError, DaemonUnreachable, FeedsvcError, NotADump, RuleError, WatchError
 from feedsvc.ingest import Cleaned, clean_dump, read_dump
+from feedsvc.intake import BATCH
 from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
-from feedsvc.service import RENDERERS, feed_settings, make_ingest, read_clock
+from feedsvc.service import RENDERERS, feed_settings, make_cleaner, make_ingest, read_clock
 from feedsvc.show import printable, show_explanation, show_findings, show_status
 from feedsvc.status import ask_ready, collect_status
 from feedsvc.store import Store
@@ -43,13 +43,13 @@ from feedsvc.watch.files import scan
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from feedsvc.clean import Cleaner
     from feedsvc.errors import DumpError
     from feedsvc.ingest import Ingest, Report
     from feedsvc.watch import FileState
 
 __all__ = ["app", "main"]
 
-BATCH = 64  # dumps a transaction of an import
 CONFIG_PLACES = (Path("config.toml"), Path("/etc/feedsvc/config.toml"))
 WRONG, MISUSED, IMPOSSIBLE = 1, 2, 3  # exit codes, see above
 
@@ -123,7 +123,7 @@ def clean(
     if jsonl and explain:
         raise typer.BadParameter("--jsonl and --explain do not go together")
     settings = _load(config)
-    cleaner = _cleaner(settings)
+    cleaner = make_cleaner(settings)
     wrong = False
     for name, path in _find(paths):
         cleaned = _clean(path, settings.watch.max_bytes, cleaner)
@@ -226,11 +226,6 @@ def status(
 def _load(config: Path | None) -> Config:
     path = config or next((place for place in CONFIG_PLACES if place.exists()), None)
     return load_config(path, os.environ)
-
-
-def _cleaner(config: Config) -> Cleaner:
-    folders = [Path(folder) for folder in config.clean.rules]
-    return Cleaner(load_rules(site_rules=config.clean.site_rules, folders=folders))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from feedsvc.ingest import Ingest
     from feedsvc.watch import Change
 
-__all__ = ["Intake"]
+__all__ = ["BATCH", "Intake"]
 
 T = TypeVar("T")
 

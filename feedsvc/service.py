@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from feedsvc.config import Config
 
-__all__ = ["RENDERERS", "Problems", "Service", "feed_settings", "make_ingest", "read_clock"]
+__all__ = ["RENDERERS", "Problems", "Service", "feed_settings", "make_cleaner", "make_ingest", "read_clock"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,16 +63,25 @@ def feed_settings(config: Config) -> FeedSettings:
     )
 
 
+def make_cleaner(config: Config) -> Cleaner:
+    """The cleaner with the rules that the configuration names.
+
+    Raises:
+        RuleError: A pack of rules is wrong.
+    """
+    folders = [Path(folder) for folder in config.clean.rules]
+    return Cleaner(load_rules(site_rules=config.clean.site_rules, folders=folders))
+
+
 def make_ingest(config: Config, store: Store) -> Ingest:
     """The pipeline that the configuration describes.
 
     Raises:
         RuleError: A pack of rules is wrong.
     """
-    rules = load_rules(site_rules=config.clean.site_rules, folders=[Path(folder) for folder in config.clean.rules])
     return Ingest(
         store,
-        Cleaner(rules),
+        make_cleaner(config),
         max_bytes=config.watch.max_bytes,
         withdraw=config.watch.on_delete == "withdraw",
         clock=read_clock,
