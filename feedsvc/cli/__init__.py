@@ -1,0 +1,196 @@
+"""The command line.
+
+Exit codes:
+    0  done
+    1  done, but something that was looked at is wrong: a broken dump, a finding of `check`, a daemon that is not ready
+    2  the call, the configuration or a rule is wrong
+    3  it could not be done: a store, an address or a folder cannot be used
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from feedsvc import __version__
+from feedsvc.assemble import assemble_feed
+from feedsvc.build import build_site
+from feedsvc.check import Level, check_all
+from feedsvc.cli.cleaning import clean
+from feedsvc.cli.common import (
+    IMPOSSIBLE,
+    MISUSED,
+    WRONG,
+    ConfigOption,
+    Paths,
+    complain,
+    err,
+    find_files,
+    find_in,
+    load,
+    opened,
+    out,
+)
+from feedsvc.daemon import run_daemon
+from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, WatchError
+from feedsvc.intake import BATCH
+from feedsvc.logs import set_up_logs
+from feedsvc.model import Outcome
+from feedsvc.service import RENDERERS, feed_settings, read_clock
+from feedsvc.show import printable, show_findings, show_status
+from feedsvc.status import ask_ready, collect_status
+from feedsvc.store import Store
+from feedsvc.watch import Change, Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from feedsvc.ingest import Ingest, Report
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Watches a folder of dump files, strips share and promo boilerplate, serves a clean Atom feed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; the console script."""
+    try:
+        app()
+    except FeedsvcError as error:
+        for line in str(error).splitlines():
+            complain(f"feedsvc: {line}")
+        sys.exit(MISUSED if isinstance(error, (ConfigError, RuleError)) else IMPOSSIBLE)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        out.print(f"feedsvc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Watch, clean and serve until SIGTERM or SIGINT; SIGHUP loads the configuration again."""
+    set_up_logs(sys.stderr)
+    run_daemon(lambda: load(config), os.environ.get("NOTIFY_SOCKET"))
+
+
+app.command()(clean)
+
+
+@app.command(name="import")
+def import_(paths: Paths, config: ConfigOption = None) -> None:
+    """Take many dumps into the store at once."""
+    set_up_logs(sys.stderr, level=logging.WARNING)
+    settings = load(config)
+    # As the watcher names them: links stay, ".." goes.
+    named = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - resolve() follows links
+    files = [Change(str(path), gone=False) for _, path in find_files(named)]
+    with opened(settings) as (_, ingest):
+        reports = _take(ingest, files)
+    counts = {outcome: sum(report.outcome is outcome for report in reports) for outcome in Outcome}
+    known = len(reports) - sum(counts.values())
+    out.print(", ".join(f"{outcome}: {count}" for outcome, count in counts.items()) + f", known: {known}")
+    refused = [report for report in reports if report.outcome is Outcome.QUARANTINED]
+    for report in refused:
+        complain(f"{report.path}: {report.reason or ''}")
+    if refused:
+        raise typer.Exit(WRONG)
+
+
+@app.command()
+def build(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="Where the files are to be.")],
+    config: ConfigOption = None,
+) -> None:
+    """Write all feeds and pages as static files, after taking in what is new."""
+    set_up_logs(sys.stderr, level=logging.WARNING)
+    settings = load(config)
+    base_url = settings.base_url
+    if base_url is None:
+        base_url = f"http://{settings.server.listen}"
+        complain(f"feedsvc: base_url is not set, the feed will say {base_url}")
+    with opened(settings) as (store, ingest):
+        missing = False
+        for directory in settings.watch.directories:
+            try:
+                found, unreadable = find_in(directory, recursive=settings.watch.recursive)
+            except WatchError as error:  # what the store holds can be written all the same
+                complain(f"feedsvc: {error}")
+                missing = True
+            else:
+                _take(ingest, ingest.compare(Listing(directory, found, frozenset(), unreadable)))
+        document, _ = assemble_feed(store, feed_settings(settings), read_clock())
+        files = build_site(folder, store, document, RENDERERS, base_url)
+    out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)
+    if missing:
+        raise typer.Exit(WRONG)
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Look at config, rules, folders, store and address: what is wrong, and how to mend it."""
+    findings = list(check_all(load(config)))
+    out.print(show_findings(findings))
+    if any(finding.level is Level.ERROR for finding in findings):
+        raise typer.Exit(WRONG)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the ignored files.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show what the running daemon is doing."""
+    settings = load(config)
+    store = Store(settings.store.url)
+    try:
+        found = collect_status(store, feed_settings(settings))
+    finally:
+        store.close()
+    try:
+        ready = ask_ready(f"http://{settings.server.listen}")
+    except DaemonUnreachable as error:
+        ready = False
+        found["problems"].append({"about": settings.server.listen, "message": str(error)})
+    found["ready"] = ready
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=True, indent=2) + "\n")
+    else:
+        out.print(show_status(found))
+    if not ready:
+        raise typer.Exit(WRONG)
+
+
+def _take(ingest: Ingest, files: Sequence[Change]) -> list[Report]:
+    reports: list[Report] = []
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err
+    ) as progress:
+        task = progress.add_task("taking dumps in", total=len(files))
+        for start in range(0, len(files), BATCH):
+            batch = files[start : start + BATCH]
+            reports += ingest.take(batch)
+            progress.advance(task, len(batch))
+    return reports

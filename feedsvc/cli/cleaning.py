@@ -1,0 +1,99 @@
+"""`feedsvc clean`: a dry run over dumps."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from feedsvc.cli.common import WRONG, ConfigOption, Paths, complain, find_files, load, out
+from feedsvc.decide import mint_entry
+from feedsvc.errors import BrokenDump, NotADump
+from feedsvc.ingest import Cleaned, clean_dump, read_dump
+from feedsvc.service import make_cleaner
+from feedsvc.show import printable, show_explanation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from feedsvc.clean import Cleaner
+    from feedsvc.errors import DumpError
+
+__all__ = ["clean"]
+
+
+def clean(
+    paths: Paths,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object an article.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="What each rule removed, and what is left.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Clean dumps and show the result; nothing is stored."""
+    if jsonl and explain:
+        raise typer.BadParameter("--jsonl and --explain do not go together")
+    settings = load(config)
+    cleaner = make_cleaner(settings)
+    wrong = False
+    for name, path in find_files(paths):
+        cleaned = _clean(path, settings.watch.max_bytes, cleaner)
+        if isinstance(cleaned.fault, NotADump) and path not in paths:
+            continue  # lies beside the dumps in a folder
+        wrong |= cleaned.fault is not None
+        if jsonl:
+            for row in _rows(name, cleaned, cleaner.digest):
+                sys.stdout.buffer.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+        else:
+            _print_cleaned(name, cleaned, explain=explain)
+    if wrong:
+        raise typer.Exit(WRONG)
+
+
+def _clean(path: Path, max_bytes: int, cleaner: Cleaner) -> Cleaned:
+    try:
+        data, status = read_dump(str(path.resolve()), max_bytes)
+    except (NotADump, BrokenDump) as error:
+        return Cleaned((), error)
+    except OSError as error:
+        return Cleaned((), BrokenDump(str(path), f"cannot be read: {error.strerror}", 1))
+    return clean_dump(data, str(path), status.st_mtime_ns, cleaner)
+
+
+def _rows(name: str, cleaned: Cleaned, cleaner: str) -> Iterator[dict[str, Any]]:
+    for _, article in cleaned.articles:
+        entry = mint_entry(article, cleaner=cleaner)
+        yield {
+            "path": name,
+            "title": entry.title,
+            "link": entry.link,
+            "id": entry.id,
+            "author": entry.author,
+            "language": entry.language,
+            "published": entry.published.isoformat(),
+            "updated": entry.updated.isoformat(),
+            "content": entry.content,
+            "summary": entry.summary,
+            "rights": entry.rights,
+            "removed": [{"rule": item.rule, "reason": item.reason, "text": item.text} for item in article.removals],
+            "error": None,
+        }
+    if cleaned.fault is not None:
+        yield {"path": name, "content": None, "error": _fault(cleaned.fault)}
+
+
+def _fault(fault: DumpError) -> str:
+    return f"line {fault.line}: {fault.reason}" if fault.line else fault.reason
+
+
+def _print_cleaned(name: str, cleaned: Cleaned, *, explain: bool) -> None:
+    for _, article in cleaned.articles:
+        if explain:
+            out.print(show_explanation(article))
+        else:
+            out.print(f"{printable(name)}: {article.title}", markup=False, soft_wrap=True)
+            for removal in article.removals:
+                out.print(f"    {removal.rule}: {removal.text or removal.html}"[:200], markup=False, soft_wrap=True)
+    if cleaned.fault is not None:
+        complain(f"{name}: {_fault(cleaned.fault)}")
