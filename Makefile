@@ -36,7 +36,7 @@ lowest: constraints-lowest.txt
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt \
 		--editable '.[test]'
-	$(VENV)-lowest/bin/pytest --quiet --ignore tests/e2e --ignore tests/test_watch.py
+	$(VENV)-lowest/bin/pytest --quiet --numprocesses auto --ignore tests/e2e --ignore tests/test_watch.py
 	rm -rf $(VENV)-lowest
 
 # The lock is remade from pyproject.toml's lower bounds with uv.
