@@ -176,7 +176,7 @@ def test_what_the_parser_raises_names_the_dump(monkeypatch: pytest.MonkeyPatch, 
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(cleaner, "BeautifulSoup", fail)
+    monkeypatch.setattr(cleaner, "make_tree", fail)
     with pytest.raises(CleaningError, match=f"^deep.txt:7: .*{says}") as caught:
         clean("<p>a</p>", path="deep.txt", line=7)
     assert caught.value.__cause__ is error

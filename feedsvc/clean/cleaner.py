@@ -6,7 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
-from bs4 import BeautifulSoup, ParserRejectedMarkup, Tag
+from bs4 import ParserRejectedMarkup, Tag
 
 from feedsvc.clean.matcher import Matcher, Matchers
 from feedsvc.clean.outline import make_outline
@@ -14,6 +14,7 @@ from feedsvc.clean.repair import Addresses
 from feedsvc.clean.sanitise import is_settled, sanitise
 from feedsvc.clean.strip import strip
 from feedsvc.clean.text import fold, prepare, scrub, summarise
+from feedsvc.clean.tree import make_tree
 from feedsvc.clean.write import Page, write
 from feedsvc.errors import CleaningError
 from feedsvc.links import tidy_link
@@ -21,6 +22,8 @@ from feedsvc.model import CleanEntry
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from bs4 import BeautifulSoup
 
     from feedsvc.clean.rules import RuleSet
     from feedsvc.model import Dump, Removal
@@ -132,8 +135,7 @@ def _parse(html: str) -> tuple[BeautifulSoup, Tag]:
     if "</html" in lowered or "</body" in lowered:
         # What follows belongs to the body all the same (WHATWG HTML, section 13.2.6.4.19); the parser would lose it.
         html = _ENDS_PAGE.sub("", html)
-    # With <body> written out, text at the very beginning stays what it is: the parser would put it in a paragraph.
-    soup = BeautifulSoup(f"<body>{html}", "lxml", multi_valued_attributes=None, string_containers={})
+    soup = make_tree(html)
     if has_svg:
         # HTML ends an <svg> that nobody closed (WHATWG HTML, section 13.2.6.5); the parser would lose the rest in it.
         seen: set[int] = set()
