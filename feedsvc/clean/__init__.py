@@ -6,6 +6,7 @@ html -> parse -> outline -> strip -> write -> sanitise -> content
 """
 
 from feedsvc.clean.cleaner import Cleaner
-from feedsvc.clean.rules import Rule, RuleSet, load_rules
+from feedsvc.clean.pack import load_rules
+from feedsvc.clean.rules import Rule, RuleSet
 
 __all__ = ["Cleaner", "Rule", "RuleSet", "load_rules"]
