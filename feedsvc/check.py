@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feedsvc.clean import load_rules
+from feedsvc.clean import Cleaner, failed_samples, load_rules, packs_in
 from feedsvc.errors import DaemonUnreachable, FeedsvcError
 from feedsvc.http import bind
 from feedsvc.status import ask_ready
@@ -52,9 +52,15 @@ def check_all(config: Config) -> Iterator[Finding]:
 
 
 def _check_rules(config: Config) -> Iterator[Finding]:
+    folders = [Path(path) for path in config.clean.rules]
     try:
-        rules = load_rules(site_rules=config.clean.site_rules, folders=[Path(path) for path in config.clean.rules])
+        rules = load_rules(site_rules=config.clean.site_rules, folders=folders)
         yield Finding(Level.FINE, "rules", f"{len(rules.rules)} rules")
+        cleaner = Cleaner(rules)
+        for folder in folders:
+            for pack in packs_in(folder):
+                for failure in failed_samples(pack, folder, cleaner):
+                    yield Finding(Level.ERROR, "rules", failure)
     except FeedsvcError as error:
         yield Finding(Level.ERROR, "rules", str(error))
     if config.clean.learn:

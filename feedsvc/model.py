@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = [
+    "Alternate",
     "CleanEntry",
     "Dump",
     "Entry",
@@ -62,6 +63,19 @@ class Dump:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternate:
+    """Another version of an entry, such as the original of a translation.
+
+    Attributes:
+        href: An absolute address.
+        language: A language tag (RFC 5646), or None where it is not known.
+    """
+
+    href: str
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
     """One thing that cleaning took out.
 
@@ -89,6 +103,8 @@ class CleanEntry:
         summary: The first lines of the text, at most 300 characters.
         rights: Copyright notices that were found in the article.
         images: Absolute addresses of the pictures in the content, in order.
+        alternates: Other versions of the article to which it linked.
+        stood_back: Whether rules stood back because they would have taken too much of the article.
     """
 
     title: str
@@ -104,6 +120,8 @@ class CleanEntry:
     rights: str | None = None
     images: tuple[str, ...] = ()
     removals: tuple[Removal, ...] = field(default=())
+    alternates: tuple[Alternate, ...] = ()
+    stood_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

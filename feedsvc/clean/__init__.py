@@ -6,6 +6,8 @@ html -> parse -> outline -> strip -> write -> sanitise -> content
 """
 
 from feedsvc.clean.cleaner import Cleaner
-from feedsvc.clean.rules import Rule, RuleSet, load_rules
+from feedsvc.clean.pack import load_rules, packs_in
+from feedsvc.clean.rules import Rule, RuleSet
+from feedsvc.clean.samples import failed_samples
 
-__all__ = ["Cleaner", "Rule", "RuleSet", "load_rules"]
+__all__ = ["Cleaner", "Rule", "RuleSet", "failed_samples", "load_rules", "packs_in"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bs4 import ParserRejectedMarkup, Tag
@@ -18,7 +19,7 @@ from feedsvc.clean.tree import make_tree
 from feedsvc.clean.write import Page, write
 from feedsvc.errors import CleaningError
 from feedsvc.links import tidy_link
-from feedsvc.model import CleanEntry
+from feedsvc.model import Alternate, CleanEntry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup
 
     from feedsvc.clean.rules import RuleSet
+    from feedsvc.clean.strip import Stripped
     from feedsvc.model import Dump, Removal
 
 __all__ = ["Cleaner"]
@@ -37,6 +39,27 @@ _NO_RULES: Final = Matcher(())
 _IMAGE: Final = re.compile(r"<image(?=[\s/>])", re.IGNORECASE)
 _ENDS_PAGE: Final = re.compile(r"</(?:html|body)(?:[\s/][^>]*)?>", re.IGNORECASE)
 _ENDS_SVG: Final = ("blockquote", "div", "figure", "h1", "h2", "h3", "img", "li", "p", "table", "ul")
+
+
+@dataclass(slots=True)
+class _Found:
+    """What cleaning found in an article beside the article itself, none of it twice."""
+
+    removals: list[Removal] = field(default_factory=list)
+    rights: dict[str, None] = field(default_factory=dict)
+    alternates: dict[Alternate, None] = field(default_factory=dict)
+    authors: dict[str, None] = field(default_factory=dict)
+    stood_back: bool = False
+
+    def add(self, stripped: Stripped, addresses: Addresses) -> None:
+        self.removals += stripped.removals
+        self.rights |= dict.fromkeys(stripped.rights)
+        self.authors |= dict.fromkeys(stripped.authors)
+        self.stood_back |= stripped.stood_back
+        for raw, language in stripped.alternates:
+            href = addresses.web(raw)
+            if href is not None:
+                self.alternates[Alternate(href, language)] = None
 
 
 class Cleaner:
@@ -77,7 +100,7 @@ class Cleaner:
 
     def _clean(self, dump: Dump, published: datetime) -> CleanEntry:
         link = None if dump.link is None else tidy_link(dump.link)
-        page, removals, rights = self._article(dump, link, published)
+        page, found = self._article(dump, link, published)
         return CleanEntry(
             title=fold(scrub(dump.title)),
             link=link,
@@ -85,35 +108,33 @@ class Cleaner:
             content=page.html,
             text=page.text,
             summary=summarise(page.text),
-            author=None if dump.author is None else scrub(dump.author),
+            author=_author(dump, found),
             source=None if dump.source is None else scrub(dump.source),
             categories=tuple(map(scrub, dump.categories)),
             language=dump.language,
-            rights="\n".join(rights) or None,
+            rights="\n".join(found.rights) or None,
             images=page.images,
-            removals=tuple(removals),
+            removals=tuple(found.removals),
+            alternates=tuple(found.alternates),
+            stood_back=found.stood_back,
         )
 
-    def _article(self, dump: Dump, link: str | None, published: datetime) -> tuple[Page, list[Removal], list[str]]:
+    def _article(self, dump: Dump, link: str | None, published: datetime) -> tuple[Page, _Found]:
         """Clean until nothing changes any more, which is at once for all but broken markup.
 
         Where the sanitiser's parser or our own would put elements elsewhere than they are written, what they make of
         it is cleaned again: a reader's parser then has no say in what the article is.
         """
         matcher: Matcher = self._matchers.get(link, dump.source)
-        removals: list[Removal] = []
-        rights: list[str] = []
+        found = _Found()
         html = prepare(dump.html)
         date: datetime | None = published
-        stood_back = False
         for _ in range(_MOST_ROUNDS):
             soup, root = _parse(html)
             addresses = Addresses(link)
             outline = make_outline(soup, root, matcher, addresses)
             stripped = strip(outline, matcher, date)
-            stood_back |= stripped.stood_back
-            removals += stripped.removals
-            rights += [notice for notice in stripped.rights if notice not in rights]
+            found.add(stripped, addresses)
             page = write(root, stripped, addresses)
             before, html = html, sanitise(page.html)
             # What rules were kept from in this round, they may do in the next, when less is left that they match.
@@ -121,9 +142,16 @@ class Cleaner:
                 break
             if stripped.kept:  # what a rule kept may have lost by now what the rule knew it by
                 matcher, date = _NO_RULES, None
-        if stood_back:
-            _logger.warning("rules would have left nothing of the article and stood back", extra={"path": dump.path})
-        return Page(html, page.text, page.images), removals, rights
+        if found.stood_back:
+            _logger.warning("rules would have taken too much of the article and stood back", extra={"path": dump.path})
+        return Page(html, page.text, page.images), found
+
+
+def _author(dump: Dump, found: _Found) -> str | None:
+    """Give whom a byline names where the dump names nobody, or only its source."""
+    if found.authors and (dump.author is None or dump.author == dump.source):
+        return ", ".join(found.authors)
+    return None if dump.author is None else scrub(dump.author)
 
 
 def _parse(html: str) -> tuple[BeautifulSoup, Tag]:

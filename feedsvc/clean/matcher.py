@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -23,14 +24,22 @@ __all__ = ["Matcher", "Matchers"]
 
 
 _NONE: Final[list[tuple[Simple, Rule]]] = []
+_MOST_NAMES: Final = 4096
+"""How many classes are remembered with the rules that mean them: a site has few, and they recur."""
 
 
 class Matcher:
-    """Tells which rules match an element, an address or a line of text."""
+    """Tells which rules match an element, an address or a line of text.
+
+    Attributes:
+        keeps_text: Whether there are keep rules about text.
+        looking_inside: The names of the rules that what an element holds decides about.
+    """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         """Compile the rules."""
         self._ranks = {rule.name: rank for rank, rule in enumerate(rules)}
+        self.looking_inside = frozenset(rule.name for rule in rules if rule.looks_inside)
         self._by: dict[str, dict[str, list[tuple[Simple, Rule]]]] = {"attribute": {}, "class": {}, "tag": {}}
         self._soups: list[tuple[SoupSieve, Rule]] = []
         for rule in rules:
@@ -41,6 +50,8 @@ class Matcher:
                     self._by[kind].setdefault(value, []).append((selector, rule))
                 else:
                     self._soups.append((selector, rule))
+        named = Patterns(((rule, rule.classes) for rule in rules if rule.classes), whole=True)
+        self._named = lru_cache(_MOST_NAMES)(named.find) if any(rule.classes for rule in rules) else None
         self._links = Patterns(((rule, rule.link) for rule in rules if rule.link), whole=False)
         taking = [rule for rule in rules if rule.text and rule.action is not Action.KEEP]
         keeping = [rule for rule in rules if rule.text and rule.action is Action.KEEP]
@@ -61,9 +72,10 @@ class Matcher:
         return found
 
     def element(self, tag: Tag) -> list[Rule]:
-        """Give the rules whose simple selectors mean this element."""
+        """Give the rules whose simple selectors or classes mean this element."""
         found = self._by["tag"].get(tag.name, _NONE)
         attributes = plain_attributes(tag)
+        named: list[Rule] = []
         if attributes:
             for name in attributes:
                 if name in self._by["attribute"]:
@@ -71,7 +83,12 @@ class Matcher:
             for token in attributes.get("class", "").split():
                 if token in self._by["class"]:
                     found = found + self._by["class"][token]
-        return [rule for selector, rule in found if selector.matches(tag.name, attributes)] if found else []
+            if self._named is not None and ("class" in attributes or "id" in attributes):
+                for token in (*attributes.get("class", "").split(), attributes.get("id", "")):
+                    named += self._named(token)
+        if found:
+            named += [rule for selector, rule in found if selector.matches(tag.name, attributes)]
+        return named
 
     def address(self, address: str) -> list[Rule]:
         """Give the rules that match an address."""

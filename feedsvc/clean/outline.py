@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from bs4 import Tag
 from bs4.element import PreformattedString
 
-from feedsvc.clean.causes import NOSCRIPT_COPY, TRACKING_PIXEL, UNUSABLE_PICTURE
+from feedsvc.clean.causes import NOSCRIPT_COPY, TRACKING_PIXEL, UNUSABLE_PICTURE, Cause
 from feedsvc.clean.elements import BLOCKS, CELLS, DROPPED
 from feedsvc.clean.repair import is_lazy, is_pixel, raw_addresses
+from feedsvc.clean.rules import Action
+from feedsvc.clean.structure import Tally, is_field, share
 from feedsvc.clean.text import is_blank
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup
     from bs4.element import PageElement
 
-    from feedsvc.clean.causes import Cause
     from feedsvc.clean.matcher import Matcher
     from feedsvc.clean.repair import Addresses
     from feedsvc.clean.rules import Rule
@@ -36,6 +37,7 @@ class Leaf:
         line: The number of the line it is on.
         text: "" for what is no text.
         shows: Whether a reader sees something of the article: text that is not blank, a picture, a player.
+        linked: Whether it is in a link.
         stays: False once something is to take it out.
     """
 
@@ -44,6 +46,7 @@ class Leaf:
     line: int
     text: str
     shows: bool
+    linked: bool
     stays: bool = True
 
 
@@ -70,6 +73,15 @@ class Line:
         """What is left of its text, as it stands."""
         return "".join(leaf.text for leaf in self.leaves if leaf.stays)
 
+    @property
+    def link_density(self) -> float:
+        """The share of what is left of its text that is in links; without text, of what else it shows."""
+        left = [leaf for leaf in self.leaves if leaf.stays and leaf.shows]
+        sizes = [(len(leaf.text.strip()), leaf.linked) for leaf in left if leaf.text] or [
+            (1, leaf.linked) for leaf in left
+        ]
+        return share(sum(size for size, linked in sizes if linked), sum(size for size, _ in sizes))
+
 
 @dataclass(slots=True, eq=False)
 class Hit:
@@ -79,12 +91,14 @@ class Hit:
         start: The position at which it begins.
         end: The position after its last node.
         what: The element, or the line.
+        before: What the walk had met when the element began, where it is to be told from what it holds.
     """
 
     rule: Rule | Cause
     start: int
     end: int
     what: Tag | Line
+    before: Tally | None = None
 
 
 @dataclass(slots=True)
@@ -94,6 +108,7 @@ class Outline:
     leaves: list[Leaf] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
+    text_length: int = 0  # characters, white space at the ends of each leaf aside
 
     @property
     def shows(self) -> bool:
@@ -147,6 +162,8 @@ class _Walk:
         self._blocks: list[int] = []  # how many lines there were when each open block began
         self._last_picture: tuple[Tag, bool] | None = None  # and whether it is in a <noscript>
         self._noscripts = 0
+        self._tally = Tally()
+        self._open_links = 0
 
     def text(self, node: PageElement) -> None:
         text = str(node)
@@ -160,7 +177,7 @@ class _Walk:
             self._end_line(tag)
         elif name == "hr":
             self._end_line()
-            self.outline.leaves.append(Leaf(tag, self._position, self._line_number, "", shows=False))
+            self.outline.leaves.append(Leaf(tag, self._position, self._line_number, "", shows=False, linked=False))
         elif name in ("img", "image"):
             self._picture(tag, hits)
             return hits, name == "image"  # which the parser does not know as void
@@ -187,6 +204,7 @@ class _Walk:
 
     def finish(self) -> Outline:
         self._end_line()
+        self.outline.text_length = self._tally.text
         return self.outline
 
     def close(self, tag: Tag, hits: list[Hit]) -> None:
@@ -196,33 +214,51 @@ class _Walk:
             if self._blocks.pop() == len(lines) - 1 and lines[-1].block is None and tag.name not in CELLS:
                 lines[-1].block = tag
         self._noscripts -= tag.name == "noscript"
+        if tag.name == "a":
+            self._open_links -= "href" in tag.attrs
         self.end(hits)
 
     def end(self, hits: list[Hit]) -> None:
         for hit in hits:
             hit.end = self._position + 1
+            if hit.before is None or (not isinstance(hit.rule, Cause) and self._tally.meets(hit.rule, hit.before)):
+                self.outline.hits.append(hit)
 
     def _hits(self, tag: Tag) -> list[Hit]:
         self._position += 1
         rules = self._matcher.element(tag)
         if self._elsewhere:
             rules += self._elsewhere.get(id(tag), [])
+        by_address = []
         if tag.attrs:
             for raw in raw_addresses(tag):
-                rules += self._matcher.address(raw)
+                by_address += self._matcher.address(raw)
                 absolute = self._addresses.absolute(raw)
                 if absolute is not None and absolute != raw:
-                    rules += self._matcher.address(absolute)
-        return [self._hit(rule, tag) for rule in rules]
+                    by_address += self._matcher.address(absolute)
+        hits = [self._hit(rule, tag) for rule in (*rules, *by_address)] if rules or by_address else []
+        if tag.name == "a":
+            if "href" in tag.attrs:
+                self._open_links += 1
+                self._tally.links += 1
+                self._tally.taken_links += any(rule.action is Action.REMOVE for rule in by_address)
+        elif tag.name in ("input", "textarea"):
+            self._tally.fields += is_field(tag)
+        return hits
 
     def _hit(self, rule: Rule | Cause, tag: Tag) -> Hit:
-        hit = Hit(rule, self._position, self._position + 1, tag)
-        self.outline.hits.append(hit)
-        return hit
+        before = self._tally.now() if rule.name in self._matcher.looking_inside else None
+        return Hit(rule, self._position, self._position + 1, tag, before)
 
     def _leaf(self, node: PageElement, text: str, *, shows: bool) -> None:
         self._position += 1
-        leaf = Leaf(node, self._position, self._line_number, text, shows)
+        linked = self._open_links > 0
+        leaf = Leaf(node, self._position, self._line_number, text, shows, linked)
+        if shows and text:
+            length = len(text.strip())
+            self._tally.text += length
+            if linked:
+                self._tally.linked_text += length
         self.outline.leaves.append(leaf)
         self._line.append(leaf)
         self._line_shows |= shows

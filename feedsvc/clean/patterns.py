@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Patterns", "compile_pattern"]
 
 
+@lru_cache(4096)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Compile a rule's regular expression; case is ignored.
 

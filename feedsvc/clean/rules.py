@@ -1,45 +1,43 @@
-r"""Rules as data: what a pack may say, and how packs are read.
+r"""Rules as data: what a pack may say.
 
-A pack is a TOML file, built in or the user's own, and holds rules:
+A pack is a TOML file, built in or the user's own, and holds rules, and samples that show what they do (see
+`feedsvc.clean.samples`):
 
     [[rule]]
     name = "share-links"            # unique in all packs; lower-case letters, digits and hyphens
     reason = "links that share the article on other sites"
-    link = ['https?://wa\.me/\?']   # one of link, css, text; see Rule
-    action = "remove"               # the default; or unwrap, keep, rights
+    link = ['https?://wa\.me/\?']   # one of link, css, classes, text; see Rule
+    action = "remove"               # the default; or unwrap, keep, rights, alternate, author
+    hreflang = "en"                 # with alternate: the language of what the link leads to
     where = "tail"                  # only among the first (head) or last (tail) lines of the article
     hosts = ["rfi.fr"]              # only for dumps from this host and its subdomains ...
     sources = ["法广"]              # ... or with this source
+
+What the words of a page or its classes do not tell, its structure may. These keys narrow a rule:
+
+    link_density = 0.8              # css, classes, text: at least this share of the text is in links
+    share_density = 0.6             # css, classes: at least this share of the links is taken by rules with link
+    form = true                     # css, classes: it holds a field to type into
+    max_text = 200                  # css, classes: it holds no more text than this many characters
+    then = "links"                  # text: it heads lines of links, which go too, or is the last line of the article
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
-import tomllib
 from dataclasses import dataclass, field
 from enum import StrEnum
-from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from feedsvc import __version__
-from feedsvc.clean.causes import CAUSES
 from feedsvc.clean.patterns import compile_pattern
 from feedsvc.clean.selectors import compile_selector
-from feedsvc.errors import RuleError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from importlib.resources.abc import Traversable
-    from pathlib import Path
-
-    from pydantic_core import ErrorDetails
-
-__all__ = ["Action", "Place", "Rule", "RuleSet", "load_rules"]
+__all__ = ["Action", "Follow", "Place", "Rule", "RuleSet"]
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 
@@ -51,6 +49,8 @@ class Action(StrEnum):
     UNWRAP = "unwrap"  # the element goes, its content stays
     KEEP = "keep"  # no other rule takes it, what it holds, or what holds it
     RIGHTS = "rights"  # it moves to the entry's rights
+    ALTERNATE = "alternate"  # the link in it leads to another version of the entry, and becomes one
+    AUTHOR = "author"  # its text, or the first group of the pattern, is the author where the dump names no person
 
 
 class Place(StrEnum):
@@ -60,7 +60,14 @@ class Place(StrEnum):
     TAIL = "tail"
 
 
+class Follow(StrEnum):
+    """What goes with a line that a rule takes."""
+
+    LINKS = "links"  # the lines of links below it, up to the first line that is none
+
+
 _Text = Annotated[str, Field(min_length=1)]
+_Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Rule(BaseModel):
@@ -72,10 +79,17 @@ class Rule(BaseModel):
         link: Regular expressions that an address must match from its start: `href` or `src` of an element, as it
             stands in the dump or made absolute. The element goes.
         css: Selectors. The elements go.
+        classes: Regular expressions that must match the whole of one class, or the id, of an element. The element goes.
         text: Regular expressions that must match the whole text of a block, or of one of its lines where `<br>`
             parts it (see `feedsvc.clean.text.matching_form` for white space). The line goes; pictures in it stay.
         action: What becomes of what matches.
+        hreflang: The language of the version that a link leads to, with action "alternate"; None for unknown.
         where: Limits the rule to the first or last few lines of the article.
+        link_density: Limits the rule to elements or lines of whose text at least this share is in links.
+        share_density: Limits the rule to elements of whose links at least this share is taken by rules with `link`.
+        form: Limits the rule to elements that hold a field to type into.
+        max_text: Limits the rule to elements with at most this many characters of text.
+        then: Limits the rule to lines with lines of links below them, which go too, or with nothing below them.
         hosts: Limits the rule to dumps whose link is on one of these hosts or their subdomains.
         sources: Limits the rule to dumps from one of these sources. With `hosts`, either is enough.
     """
@@ -86,9 +100,16 @@ class Rule(BaseModel):
     reason: _Text
     link: tuple[_Text, ...] = ()
     css: tuple[_Text, ...] = ()
+    classes: tuple[_Text, ...] = ()
     text: tuple[_Text, ...] = ()
     action: Action = Action.REMOVE
+    hreflang: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*$")] | None = None
     where: Place | None = None
+    link_density: _Share | None = None
+    share_density: _Share | None = None
+    form: bool = False
+    max_text: Annotated[int, Field(ge=1)] | None = None
+    then: Follow | None = None
     hosts: tuple[str, ...] = ()
     sources: tuple[_Text, ...] = ()
 
@@ -97,7 +118,14 @@ class Rule(BaseModel):
         """Whether the rule applies to every dump."""
         return not self.hosts and not self.sources
 
-    @field_validator("link", "text")
+    @property
+    def looks_inside(self) -> bool:
+        """Whether what an element holds decides, and so only its end tells."""
+        return bool(self.css or self.classes) and not (
+            self.link_density is None and self.share_density is None and self.max_text is None and not self.form
+        )
+
+    @field_validator("link", "classes", "text")
     @classmethod
     def _patterns_compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in patterns:
@@ -129,14 +157,29 @@ class Rule(BaseModel):
 
     @model_validator(mode="after")
     def _matches_in_one_way(self) -> Self:
-        if sum(map(bool, (self.link, self.css, self.text))) != 1:
-            raise ValueError("give exactly one of link, css, text")
-        if self.text and self.action is Action.UNWRAP:
-            raise ValueError("action 'unwrap' is for elements; use css or link, or another action")
+        if sum(map(bool, (self.link, self.css, self.classes, self.text))) != 1:
+            raise ValueError("give exactly one of link, css, classes, text")
         return self
 
-
-_KEYS: Final = tuple(Rule.model_fields)
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> Self:
+        about_elements = bool(self.css or self.classes)
+        faults = (
+            (self.text and self.action is Action.UNWRAP, "action 'unwrap' is for elements; use css or link"),
+            (not self.text and self.action is Action.AUTHOR, "action 'author' is for lines; use text"),
+            (self.hreflang is not None and self.action is not Action.ALTERNATE, "hreflang needs action 'alternate'"),
+            (self.link and self.link_density is not None, "link_density is for css, classes, text"),
+            (not about_elements and self.share_density is not None, "share_density is for css, classes"),
+            (not about_elements and self.form, "form is for css, classes"),
+            (not about_elements and self.max_text is not None, "max_text is for css, classes"),
+            (not self.text and self.then is not None, "then is for text"),
+            (self.then is not None and self.where is not None, "then and where do not go together"),
+            (self.then is not None and self.action is not Action.REMOVE, "then goes with action 'remove' only"),
+        )
+        for wrong, message in faults:
+            if wrong:
+                raise ValueError(message)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,81 +198,3 @@ class RuleSet:
         """Compute the digest."""
         data = [__version__, [rule.model_dump(mode="json") for rule in self.rules]]
         object.__setattr__(self, "digest", hashlib.sha256(json.dumps(data).encode()).hexdigest())
-
-
-def load_rules(*, site_rules: bool, folders: Sequence[Path] = ()) -> RuleSet:
-    """Load the built-in packs, then the user's.
-
-    Args:
-        site_rules: Whether to load the built-in packs for single sites too.
-        folders: Folders of user packs: every `*.toml` directly in them, by name.
-
-    Returns:
-        All rules.
-
-    Raises:
-        RuleError: A folder or pack cannot be read, or a rule is wrong.
-    """
-    packs = files("feedsvc.clean") / "packs"
-    found: list[Traversable] = _packs_in(packs)
-    if site_rules:
-        found += _packs_in(packs / "sites")
-    for folder in folders:
-        found += _packs_in(folder)
-    rules: dict[str, Rule] = {}
-    origin: dict[str, Traversable | str] = {cause.name: "feedsvc itself" for cause in CAUSES}
-    for pack in found:
-        for rule in _load_pack(pack):
-            if rule.name in origin:
-                where = "the same file" if origin[rule.name] == pack else origin[rule.name]
-                raise RuleError(f'{pack}: rule "{rule.name}": the name is taken by {where}; choose another')
-            origin[rule.name] = pack
-            rules[rule.name] = rule
-    return RuleSet(tuple(rules.values()))
-
-
-def _packs_in(folder: Traversable) -> list[Traversable]:
-    try:
-        return sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name)
-    except OSError as error:
-        raise RuleError(f"{folder}: the folder of rules cannot be read: {error.strerror}") from error
-
-
-def _load_pack(pack: Traversable) -> Iterable[Rule]:
-    try:
-        data = tomllib.loads(pack.read_text("utf-8"))
-    except OSError as error:
-        raise RuleError(f"{pack}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise RuleError(f"{pack}: is not UTF-8: {error.reason} at byte {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RuleError(f"{pack}: is not TOML: {error}") from error
-    for key in data:
-        if key != "rule":
-            raise RuleError(f'{pack}: unknown key "{key}"; a pack holds [[rule]] tables only')
-    tables = data.get("rule", [])
-    if not isinstance(tables, list):
-        raise RuleError(f"{pack}: write [[rule]], with two brackets, above each rule")
-    for number, table in enumerate(tables, start=1):
-        try:
-            yield Rule.model_validate(table)
-        except ValidationError as error:
-            named = isinstance(table, dict) and isinstance(table.get("name"), str)
-            which = f'rule "{table["name"]}"' if named else f"rule {number}"
-            faults = "; ".join(_fault(each) for each in error.errors(include_url=False))
-            raise RuleError(f"{pack}: {which}: {faults}") from error
-
-
-def _fault(error: ErrorDetails) -> str:
-    """Say one fault as "key: what is wrong, and what would be right"."""
-    key = str(error["loc"][0]) if error["loc"] else ""
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, _KEYS, n=1)
-        right = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(_KEYS)}"
-        return f'unknown key "{key}"; {right}'
-    if error["type"] == "missing":
-        return f'"{key}" is missing'
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "string_pattern_mismatch":
-        message = "write lower-case letters, digits and hyphens, such as 'share-links'"
-    return f"{key}: {message}" if key else message

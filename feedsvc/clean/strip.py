@@ -7,26 +7,21 @@ would end up empty, and ten thousand removals cost no more than one each.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bs4 import Tag
 
-from feedsvc.clean.causes import DATELINE, LOOSE_LINE, Cause
+from feedsvc.clean.causes import DATELINE, LEFTOVER, LOOSE_LINE, Cause
 from feedsvc.clean.dateline import is_dateline
-from feedsvc.clean.elements import BLOCKS
-from feedsvc.clean.markup import dumped_html
+from feedsvc.clean.ledger import Stripped, account, action_of
 from feedsvc.clean.outline import Hit, Line
-from feedsvc.clean.rules import Action, Place
+from feedsvc.clean.rules import Action, Follow, Place
 from feedsvc.clean.spans import Spans
-from feedsvc.clean.text import fold, matching_form
-from feedsvc.model import Removal
+from feedsvc.clean.text import matching_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-
-    from bs4.element import PageElement
 
     from feedsvc.clean.matcher import Matcher
     from feedsvc.clean.outline import Leaf, Outline
@@ -37,33 +32,26 @@ __all__ = ["EDGE_LINES", "Stripped", "strip"]
 EDGE_LINES: Final = 5
 """How many of the lines that stay are the head of an article, and how many its tail."""
 
+MOST_TAKEN: Final = 0.6
+"""The share of an article's text that rules for every dump may take.
 
-@dataclass(frozen=True, slots=True)
-class Stripped:
-    """What goes.
+In 860 dumps of nine sources, what they rightly took was at most 47 % (a market report of 150 characters with a list of
+related articles), in all but one in a hundred at most 22 %.
+"""
 
-    Attributes:
-        gone: The id() of each node of the tree that goes, with all that is in it.
-        unwrapped: The id() of each element of which only the content stays.
-        removals: What went, in document order.
-        rights: The text of each block that moved to the entry's rights.
-        kept: Whether a keep rule matched anything.
-        stood_back: Whether rules were left out because nothing would have been left of the article.
-    """
+ALWAYS_TAKEN: Final = 200
+"""Characters that rules for every dump may take in any case: a line of news is shorter than the list below it."""
 
-    gone: frozenset[int]
-    unwrapped: frozenset[int]
-    removals: tuple[Removal, ...]
-    rights: tuple[str, ...]
-    kept: bool
-    stood_back: bool
+_MOSTLY_LINKS: Final = 0.6
+"""A line of which at least this share is in links is a line of links."""
 
 
 def strip(outline: Outline, matcher: Matcher, published: datetime | None) -> Stripped:
     """Decide what rules take out of an article.
 
-    Cleaning never empties an article. Where nothing would be left to see, the rules for every dump stand back, and
-    those for certain hosts and sources work alone; where that leaves nothing either, no rule works.
+    Cleaning never empties an article, and rules that do not know the site take no more than a set share of it. Where
+    nothing would be left to see, or too little, the rules for every dump stand back, and those for certain hosts and
+    sources work alone; where that leaves nothing, no rule works.
 
     Args:
         outline: The article's; its marks change.
@@ -75,12 +63,12 @@ def strip(outline: Outline, matcher: Matcher, published: datetime | None) -> Str
     """
     showed = outline.shows
     decision = _Decision(outline, matcher, published, lambda _: True)
-    stands_back = showed and not outline.shows
+    stands_back = showed and (decision.takes_too_much or not outline.shows)
     if stands_back:
         decision = _Decision(outline, matcher, published, lambda rule: not rule.is_generic)
         if not outline.shows:
             decision = _Decision(outline, matcher, published, lambda _: False)
-    return _account(decision, stood_back=stands_back)
+    return account(decision.gone, frozenset(decision.unwrapped), kept=decision.keeps, stood_back=stands_back)
 
 
 class _Decision:
@@ -106,27 +94,41 @@ class _Decision:
 
         hits = [hit for hit in outline.hits if isinstance(hit.rule, Cause) or admits(hit.rule)]
         hits.sort(key=lambda hit: (hit.start, -hit.end, matcher.rank(hit.rule)))
-        keeping = [hit for hit in hits if _action(hit) is Action.KEEP]
+        keeping = [hit for hit in hits if action_of(hit.rule) is Action.KEEP]
         if matcher.keeps_text:
             keeping += self._line_hits(matcher.kept_text, admits)
         for hit in keeping:
             self._kept.add(hit.start, hit.end)
         self.keeps = bool(keeping)
 
-        waiting = self._take_all([hit for hit in hits if _action(hit) is not Action.KEEP])
-        waiting += self._take_all(self._line_hits(matcher.text, admits))
+        waiting = self._take_all([hit for hit in hits if action_of(hit.rule) is not Action.KEEP])
+        lines = self._line_hits(matcher.text, admits)
+        waiting += self._take_all([hit for hit in lines if not _heads(hit)])
         if waiting:
             self._take_in_head([hit for hit in waiting if _place(hit) is Place.HEAD])
             self._take_in_tail([hit for hit in waiting if _place(hit) is Place.TAIL])
+        self._take_with_links([hit for hit in lines if _heads(hit)])
+        self._take_leftovers()
         if published is not None:
             self._take_datelines(published)
         self._take_loose_lines()
+
+    @property
+    def takes_too_much(self) -> bool:
+        """Whether rules for every dump take more of the text than they may."""
+        generic = (leaves for hit, leaves in self.gone if not isinstance(hit.rule, Cause) and hit.rule.is_generic)
+        taken = sum(len(leaf.text.strip()) for leaves in generic for leaf in leaves if leaf.shows)
+        return taken > max(ALWAYS_TAKEN, MOST_TAKEN * self._outline.text_length)
 
     def _line_hits(self, find: Callable[[str], list[Rule]], admits: Callable[[Rule], bool]) -> list[Hit]:
         hits = []
         for line in self._outline.lines:
             if line.shows and (rules := find(matching_form(line.text))):
-                hits += [_line_hit(rule, line) for rule in rules if admits(rule)]
+                hits += [
+                    _line_hit(rule, line)
+                    for rule in rules
+                    if admits(rule) and (rule.link_density is None or line.link_density >= rule.link_density)
+                ]
         return hits
 
     def _take_all(self, hits: list[Hit]) -> list[Hit]:
@@ -143,7 +145,7 @@ class _Decision:
         """Mark what a hit takes, unless it is gone already or something in or around it is kept."""
         if self._kept.overlaps(hit.start, hit.end) or self._covered.covers(hit.start, hit.end):
             return
-        if _action(hit) is Action.UNWRAP:
+        if action_of(hit.rule) is Action.UNWRAP:
             if isinstance(hit.what, Tag) and hit.what.contents:
                 self.unwrapped.add(id(hit.what))
             return
@@ -186,6 +188,48 @@ class _Decision:
         for hit in reversed(hits):
             self._take(hit)
 
+    def _take_with_links(self, hits: list[Hit]) -> None:
+        """Take headings with the lines of links below them; one that heads anything else stays."""
+        if not hits:
+            return
+        headings: dict[int, Hit] = {}
+        for hit in hits:
+            headings.setdefault(id(hit.what), hit)
+        below: list[Line] = []  # the lines of links directly below
+        only_links = True  # down to the end
+        for line in reversed(self._outline.lines):
+            if not line.shows:
+                continue
+            heading = headings.get(id(line))
+            if heading is not None and (below or only_links):
+                self._take(heading)
+                for each in reversed(below):
+                    self._take_line(heading.rule, each)
+                below.clear()
+            elif heading is None and line.link_density >= _MOSTLY_LINKS:
+                below.append(line)
+            else:
+                below.clear()
+                only_links = False
+
+    def _take_line(self, rule: Rule | Cause, line: Line) -> None:
+        """Take a line with its pictures."""
+        hit = _line_hit(rule, line)
+        leaves = [leaf for leaf in line.leaves if leaf.stays]
+        if not self._kept.overlaps(hit.start, hit.end):
+            for leaf in leaves:
+                leaf.stays = False
+            self.gone.append((hit, leaves))
+
+    def _take_leftovers(self) -> None:
+        """Take what is no word and no picture from lines of which rules took text."""
+        touched = {leaf.line for _, leaves in self.gone for leaf in leaves if leaf.text}
+        for line in self._outline.lines if touched else ():
+            if line.leaves[0].line in touched and line.shows:
+                left = [leaf for leaf in line.leaves if leaf.stays and leaf.shows]
+                if all(leaf.text and not any(map(str.isalnum, leaf.text)) for leaf in left):
+                    self._take(_line_hit(LEFTOVER, line))
+
     def _take_datelines(self, published: datetime) -> None:
         """Take dates from the first lines that stay, but not the last thing there is."""
         lines = [line for line in self._outline.lines if line.shows]
@@ -209,8 +253,8 @@ class _Decision:
                 self._take(Hit(LOOSE_LINE, leaf.position, leaf.position + 1, leaf.node))
 
 
-def _action(hit: Hit) -> Action:
-    return Action.REMOVE if isinstance(hit.rule, Cause) else hit.rule.action
+def _heads(hit: Hit) -> bool:
+    return not isinstance(hit.rule, Cause) and hit.rule.then is Follow.LINKS
 
 
 def _place(hit: Hit) -> Place | None:
@@ -219,52 +263,3 @@ def _place(hit: Hit) -> Place | None:
 
 def _line_hit(rule: Rule | Cause, line: Line) -> Hit:
     return Hit(rule, line.leaves[0].position, line.leaves[-1].position + 1, line)
-
-
-def _account(decision: _Decision, *, stood_back: bool) -> Stripped:
-    """Name the nodes that go, and write the ledger."""
-    gone: set[int] = set()
-    found: list[tuple[int, Removal, Action]] = []
-    # Lines last, so that their HTML is without what has a removal of its own.
-    for hit, leaves in sorted(decision.gone, key=lambda pair: isinstance(pair[0].what, Line)):
-        nodes = _line_nodes(hit.what, leaves) if isinstance(hit.what, Line) else [hit.what]
-        html = "".join(dumped_html(node, gone) for node in nodes)
-        gone.update(map(id, nodes))
-        found.append((hit.start, Removal(hit.rule.name, hit.rule.reason, _joined(leaves), html), _action(hit)))
-    found.sort(key=lambda each: each[0])
-    rights = [removal.text for _, removal, action in found if action is Action.RIGHTS and removal.text]
-    return Stripped(
-        gone=frozenset(gone),
-        unwrapped=frozenset(decision.unwrapped),
-        removals=tuple(removal for _, removal, _ in found),
-        rights=tuple(dict.fromkeys(rights)),
-        kept=decision.keeps,
-        stood_back=stood_back,
-    )
-
-
-def _joined(leaves: list[Leaf]) -> str:
-    pieces = []
-    line = None
-    for leaf in leaves:
-        if leaf.line != line:
-            pieces.append(" ")
-            line = leaf.line
-        pieces.append(leaf.text)
-    return fold("".join(pieces))
-
-
-def _line_nodes(line: Line, leaves: list[Leaf]) -> list[PageElement]:
-    if not line.shows and line.block is not None:
-        return [line.block]
-    nodes = [_widest(leaf.node) for leaf in leaves]
-    if not line.shows and line.end is not None:
-        nodes.append(line.end)
-    return nodes
-
-
-def _widest(node: PageElement) -> PageElement:
-    """Give the outermost inline element that holds this alone."""
-    while node.parent is not None and node.parent.name not in BLOCKS and len(node.parent.contents) == 1:
-        node = node.parent
-    return node

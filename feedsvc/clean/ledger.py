@@ -1,0 +1,145 @@
+"""The account of what rules take out: the nodes that go, and a removal for each hit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bs4 import Tag
+
+from feedsvc.clean.causes import Cause
+from feedsvc.clean.elements import BLOCKS
+from feedsvc.clean.markup import dumped_html, plain_attributes
+from feedsvc.clean.outline import Line
+from feedsvc.clean.patterns import compile_pattern
+from feedsvc.clean.rules import Action
+from feedsvc.clean.text import fold, matching_form
+from feedsvc.model import Removal
+
+if TYPE_CHECKING:
+    from bs4.element import PageElement
+
+    from feedsvc.clean.outline import Hit, Leaf
+    from feedsvc.clean.rules import Rule
+
+__all__ = ["Stripped", "account", "action_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stripped:
+    """What goes.
+
+    Attributes:
+        gone: The id() of each node of the tree that goes, with all that is in it.
+        unwrapped: The id() of each element of which only the content stays.
+        removals: What went, in document order.
+        rights: The text of each block that moved to the entry's rights.
+        alternates: The address, as it stands, and the language of each other version of the article.
+        authors: Whom bylines name.
+        kept: Whether a keep rule matched anything.
+        stood_back: Whether rules were left out because they would have taken too much of the article.
+    """
+
+    gone: frozenset[int]
+    unwrapped: frozenset[int]
+    removals: tuple[Removal, ...]
+    rights: tuple[str, ...]
+    alternates: tuple[tuple[str, str | None], ...]
+    authors: tuple[str, ...]
+    kept: bool
+    stood_back: bool
+
+
+def action_of(rule: Rule | Cause) -> Action:
+    """Give what a rule does; causes remove."""
+    return Action.REMOVE if isinstance(rule, Cause) else rule.action
+
+
+def account(
+    taken: list[tuple[Hit, list[Leaf]]], unwrapped: frozenset[int], *, kept: bool, stood_back: bool
+) -> Stripped:
+    """Name the nodes that go, and write the ledger.
+
+    Args:
+        taken: What goes, each with the leaves that go with it.
+        unwrapped: The id() of each element of which only the content stays.
+        kept: Whether a keep rule matched anything.
+        stood_back: Whether rules were left out.
+    """
+    gone: set[int] = set()
+    found: list[tuple[int, Removal, Action]] = []
+    alternates: dict[tuple[str, str | None], None] = {}
+    authors: dict[str, None] = {}
+    # Lines last, so that their HTML is without what has a removal of its own.
+    for hit, leaves in sorted(taken, key=lambda pair: isinstance(pair[0].what, Line)):
+        nodes = _nodes(hit.what, leaves)
+        html = "".join(dumped_html(node, gone) for node in nodes)
+        gone.update(map(id, nodes))
+        text = _joined(leaves)
+        found.append((hit.start, Removal(hit.rule.name, hit.rule.reason, text, html), action_of(hit.rule)))
+        if not isinstance(hit.rule, Cause):
+            if hit.rule.action is Action.ALTERNATE:
+                alternates.update({(href, hit.rule.hreflang): None for href in _first_address(nodes)})
+            elif hit.rule.action is Action.AUTHOR:
+                authors[_author(hit.rule, text)] = None
+    found.sort(key=lambda each: each[0])
+    rights = [removal.text for _, removal, action in found if action is Action.RIGHTS and removal.text]
+    return Stripped(
+        gone=frozenset(gone),
+        unwrapped=unwrapped,
+        removals=tuple(removal for _, removal, _ in found),
+        rights=tuple(dict.fromkeys(rights)),
+        alternates=tuple(alternates),
+        authors=tuple(filter(None, authors)),
+        kept=kept,
+        stood_back=stood_back,
+    )
+
+
+def _first_address(nodes: list[PageElement]) -> list[str]:
+    """Give the address of the first link in or around what goes, if there is one."""
+    for node in nodes:
+        inside = [node, *node.find_all("a", href=True, limit=1)] if isinstance(node, Tag) else []
+        for tag in (*inside, *node.parents):
+            if tag.name == "a" and "href" in tag.attrs:
+                return [plain_attributes(tag)["href"]]
+    return []
+
+
+def _author(rule: Rule, line: str) -> str:
+    """Give the name on a byline: the first group of the pattern, if it has one."""
+    line = matching_form(line)
+    matches = filter(None, (compile_pattern(pattern).fullmatch(line) for pattern in rule.text))
+    match = next(matches, None)
+    return (match[1] or "").strip() if match is not None and match.re.groups else line
+
+
+def _joined(leaves: list[Leaf]) -> str:
+    pieces = []
+    line = None
+    for leaf in leaves:
+        if leaf.line != line:
+            pieces.append(" ")
+            line = leaf.line
+        pieces.append(leaf.text)
+    return fold("".join(pieces))
+
+
+def _nodes(what: Tag | Line, leaves: list[Leaf]) -> list[PageElement]:
+    return _line_nodes(what, leaves) if isinstance(what, Line) else [what]
+
+
+def _line_nodes(line: Line, leaves: list[Leaf]) -> list[PageElement]:
+    if not line.shows and line.block is not None:
+        return [line.block]
+    nodes = [_widest(leaf.node) for leaf in leaves]
+    if not line.shows and line.end is not None:
+        nodes.append(line.end)
+    return nodes
+
+
+def _widest(node: PageElement) -> PageElement:
+    """Give the outermost inline element that holds this alone."""
+    while node.parent is not None and node.parent.name not in BLOCKS and len(node.parent.contents) == 1:
+        node = node.parent
+    return node
