@@ -18,17 +18,28 @@ from feedsvc.http.pages import render_front
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
 from feedsvc.publish import Publisher
+from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
 from feedsvc.store import Store
 from feedsvc.watch import Watcher
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from feedsvc.clean import RuleSet
     from feedsvc.config import Config
 
-__all__ = ["RENDERERS", "Problems", "Service", "feed_settings", "make_cleaner", "make_ingest", "read_clock"]
+__all__ = [
+    "RENDERERS",
+    "Problems",
+    "Service",
+    "feed_settings",
+    "load_configured",
+    "make_cleaner",
+    "make_ingest",
+    "read_clock",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -69,19 +80,32 @@ def make_cleaner(config: Config) -> Cleaner:
     Raises:
         RuleError: A pack of rules is wrong.
     """
-    folders = [Path(folder) for folder in config.clean.rules]
-    return Cleaner(load_rules(site_rules=config.clean.site_rules, folders=folders))
+    return Cleaner(load_configured(config))
 
 
-def make_ingest(config: Config, store: Store) -> Ingest:
-    """The pipeline that the configuration describes.
+def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
+    """The rules that the configuration names, and those in more folders.
 
     Raises:
         RuleError: A pack of rules is wrong.
     """
+    folders = [*(Path(folder) for folder in config.clean.rules), *more]
+    return load_rules(site_rules=config.clean.site_rules, folders=folders)
+
+
+def make_ingest(config: Config, store: Store) -> Ingest:
+    """The pipeline that the configuration describes. Its rules are the live ones from now on.
+
+    Raises:
+        RuleError: A pack of rules is wrong.
+        StoreError: The store cannot be written.
+    """
+    rules = load_configured(config)
+    cleaner = Cleaner(rules)
+    store.save_live_rules(make_saved(rules, cleaner.digest), read_clock())
     return Ingest(
         store,
-        make_cleaner(config),
+        cleaner,
         max_bytes=config.watch.max_bytes,
         withdraw=config.watch.on_delete == "withdraw",
         clock=read_clock,

@@ -38,6 +38,7 @@ from feedsvc.cli.common import (
     opened,
     out,
 )
+from feedsvc.cli.rules import rules
 from feedsvc.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, WatchError
 from feedsvc.intake import BATCH
@@ -97,6 +98,7 @@ def run(config: ConfigOption = None) -> None:
 
 
 app.command()(clean)
+app.add_typer(rules, name="rules")
 
 
 @app.command(name="import")

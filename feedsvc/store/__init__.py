@@ -23,6 +23,8 @@ from alembic.util import CommandError
 from feedsvc.decide import Known, Place
 from feedsvc.errors import StoreError
 from feedsvc.model import Entry, Outcome, Removal
+from feedsvc.store import rulesets
+from feedsvc.store.rulesets import RawDump, SavedRules
 from feedsvc.store.schema import aliases, articles, dumps, entries, feeds, problems, removals
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-__all__ = ["Article", "DumpFile", "FeedRecord", "Problem", "Store", "Writer"]
+__all__ = ["Article", "DumpFile", "FeedRecord", "Problem", "RawDump", "SavedRules", "Store", "Writer"]
 
 LIVE, WITHDRAWN, RETIRED = "live", "withdrawn", "retired"
 BUSY_SECONDS = 30  # how long a writer waits for another process' transaction
@@ -268,6 +270,31 @@ class Store:
             )
             return since
 
+    def save_live_rules(self, saved: SavedRules, now: datetime) -> None:
+        """Remember the rules that entries are cleaned with from now on."""
+        with self.writing() as writer:
+            rulesets.save_live_rules(writer.connection, saved, now)
+
+    def load_live_rules(self) -> SavedRules | None:
+        """The rules that entries are cleaned with, or None where nothing was cleaned yet."""
+        with self._reading() as connection:
+            return rulesets.load_live_rules(connection)
+
+    def load_raw_dumps(
+        self, *, hosts: Collection[str] | None, sources: Collection[str], source: str | None
+    ) -> Iterator[RawDump]:
+        """The kept dumps of live entries; see `feedsvc.store.rulesets.load_raw_dumps`."""
+        with self._reading() as connection:
+            live = entries.c.state == LIVE
+            yield from rulesets.load_raw_dumps(connection, live, hosts=hosts, sources=sources, source=source)
+
+    def load_cleaned(self, numbers: Sequence[int]) -> list[tuple[int, Article, list[tuple[str, str]]]]:
+        """Live entries by their numbers, each with its dump, and rule and text of what was removed."""
+        with self._reading() as connection:
+            removed = rulesets.load_removed(connection, numbers)
+            found = Writer(connection).load_numbered(numbers)
+        return [(number, article, removed.get(number, [])) for number, article in found]
+
     def changed_elsewhere(self) -> bool:
         """Whether anything was committed since the last call, by another process or another thread.
 
@@ -483,6 +510,13 @@ class Writer:
     def load_outdated(self, cleaner: str, limit: int) -> list[Article]:
         """The newest live entries that another cleaner cleaned, where their dump is still kept."""
         return list(self._load_articles(sa.and_(entries.c.cleaner != cleaner, entries.c.state == LIVE), limit))
+
+    def load_numbered(self, numbers: Sequence[int]) -> list[tuple[int, Article]]:
+        """The live ones among the entries with these numbers, where their dump is still kept."""
+        ids = sa.select(entries.c.id, entries.c.number).where(entries.c.number.in_(numbers))
+        number = {row.id: row.number for row in self.connection.execute(ids)}
+        which = sa.and_(entries.c.number.in_(numbers), entries.c.state == LIVE)
+        return [(number[article.entry.id], article) for article in self._load_articles(which, len(numbers))]
 
     def _load_articles(self, which: sa.ColumnElement[bool], limit: int) -> Iterator[Article]:
         rows = self.connection.execute(

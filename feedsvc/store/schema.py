@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
-__all__ = ["aliases", "articles", "dumps", "entries", "feeds", "metadata", "problems", "removals"]
+__all__ = ["aliases", "articles", "dumps", "entries", "feeds", "metadata", "problems", "removals", "rulesets"]
 
 
 class Instant(TypeDecorator[datetime]):
@@ -176,4 +176,14 @@ problems = Table(
     Column("key", Readable, primary_key=True),
     Column("message", Readable, nullable=False),
     Column("since", Instant, nullable=False),
+)
+
+# The rules that the store was cleaned with; the last one that became live is the live one.
+rulesets = Table(
+    "rulesets",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # what entries name as their cleaner
+    Column("version", Text, nullable=False),  # of feedsvc
+    Column("rules", Text, nullable=False),  # JSON
+    Column("live", Instant, nullable=False),  # since when
 )
