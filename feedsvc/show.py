@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
 from rich.markup import escape
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from feedsvc.check import Level
+from feedsvc.drift import count_removals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,10 +17,12 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from feedsvc.check import Finding
-    from feedsvc.model import CleanEntry
+    from feedsvc.clean.explain import Explanation
+    from feedsvc.model import Removal
 
 __all__ = ["printable", "show_explanation", "show_findings", "show_status"]
 
+COMMANDS = dict.fromkeys([*range(ord("\n")), *range(ord("\v"), ord(" ")), *range(0x7F, 0xA0)])
 MARKS = {Level.FINE: "[green]ok[/]", Level.WARNING: "[yellow]warning[/]", Level.ERROR: "[red]error[/]"}
 
 
@@ -31,18 +32,41 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in safe)
 
 
-def show_explanation(article: CleanEntry) -> RenderableType:
-    """What each rule removed from an article, and what is left."""
-    table = Table("rule", "reason", "what went", title=f"removed: {len(article.removals)}", title_justify="left")
-    for removal in article.removals:
-        what = removal.text or removal.html
-        table.add_row(escape(removal.rule), escape(removal.reason), Text(_short(what), style="red"))
-    head = Text(article.title, style="bold")
-    head.append(f"\n{article.published:%Y-%m-%d %H:%M:%S} UTC", style="not bold")
+def show_explanation(explanation: Explanation, *, coloured: bool) -> Text:
+    """An article with what went in its place, then each rule with how often and how much it took.
+
+    Args:
+        explanation: From the cleaner.
+        coloured: Whether what went is red and struck; else it stands between marks, as `[-share-links: text-]`.
+    """
+    article = explanation.entry
+    shown = Text(_plain(article.title), style="bold")
+    shown.append(f"\n{article.published:%Y-%m-%d %H:%M:%S} UTC\n", style="not bold")
     for label, value in (("link", article.link), ("author", article.author), ("rights", article.rights)):
         if value:
-            head.append(f"\n{label}: {value}", style="not bold")
-    return Group(head, "", table, "", Panel(Text(article.text, style="green"), title="what is left"))
+            shown.append(f"{label}: {_plain(value)}\n", style="not bold")
+    shown.append("\n")
+    for piece in explanation.text:
+        if isinstance(piece, str):
+            shown.append(_plain(piece), style="not bold")
+        else:
+            shown.append_text(_mark(article.removals[piece], coloured=coloured))
+    if explanation.elsewhere:
+        shown.append("\n\nwhen broken markup was cleaned once more:", style="not bold")
+        for number in explanation.elsewhere:
+            shown.append("\n").append_text(_mark(article.removals[number], coloured=coloured))
+    shown.append(f"\n\nremoved: {len(article.removals)}", style="bold")
+    for share in count_removals(article.removals):
+        characters = f"{share.characters} characters"
+        shown.append(f"\n{share.rule}: {share.reason}: {share.number} removed, {characters}", style="not bold")
+    return shown
+
+
+def _mark(removal: Removal, *, coloured: bool) -> Text:
+    what = _plain(removal.text) or _short(" ".join(_plain(removal.html).split()))
+    if not coloured:
+        return Text(f"[-{removal.rule}: {what}-]", style="not bold")
+    return Text.assemble((what, "not bold red strike"), (f" ({removal.rule})", "not bold dim red"))
 
 
 def show_findings(findings: Iterable[Finding]) -> RenderableType:
@@ -69,5 +93,10 @@ def show_status(status: Mapping[str, Any]) -> RenderableType:
     return table
 
 
-def _short(text: str, limit: int = 400) -> str:
+def _plain(text: str) -> str:
+    """Text that no terminal takes for a command."""
+    return text.translate(COMMANDS)
+
+
+def _short(text: str, limit: int = 120) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"

@@ -89,11 +89,16 @@ class Hit:
 
 @dataclass(slots=True)
 class Outline:
-    """An article as rules see it, in document order."""
+    """An article as rules see it, in document order.
+
+    Attributes:
+        restored: What is kept as if by a keep rule.
+    """
 
     leaves: list[Leaf] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
+    restored: list[Hit] = field(default_factory=list)
 
     @property
     def shows(self) -> bool:

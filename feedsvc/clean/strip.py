@@ -49,6 +49,7 @@ class Stripped:
         rights: The text of each block that moved to the entry's rights.
         kept: Whether a keep rule matched anything.
         stood_back: Whether rules were left out because nothing would have been left of the article.
+        hits: For each of the removals, what was hit.
     """
 
     gone: frozenset[int]
@@ -57,6 +58,7 @@ class Stripped:
     rights: tuple[str, ...]
     kept: bool
     stood_back: bool
+    hits: tuple[Hit, ...]
 
 
 def strip(outline: Outline, matcher: Matcher, published: datetime | None) -> Stripped:
@@ -109,6 +111,7 @@ class _Decision:
         keeping = [hit for hit in hits if _action(hit) is Action.KEEP]
         if matcher.keeps_text:
             keeping += self._line_hits(matcher.kept_text, admits)
+        keeping += outline.restored
         for hit in keeping:
             self._kept.add(hit.start, hit.end)
         self.keeps = bool(keeping)
@@ -224,22 +227,23 @@ def _line_hit(rule: Rule | Cause, line: Line) -> Hit:
 def _account(decision: _Decision, *, stood_back: bool) -> Stripped:
     """Name the nodes that go, and write the ledger."""
     gone: set[int] = set()
-    found: list[tuple[int, Removal, Action]] = []
+    found: list[tuple[Hit, Removal]] = []
     # Lines last, so that their HTML is without what has a removal of its own.
     for hit, leaves in sorted(decision.gone, key=lambda pair: isinstance(pair[0].what, Line)):
         nodes = _line_nodes(hit.what, leaves) if isinstance(hit.what, Line) else [hit.what]
         html = "".join(dumped_html(node, gone) for node in nodes)
         gone.update(map(id, nodes))
-        found.append((hit.start, Removal(hit.rule.name, hit.rule.reason, _joined(leaves), html), _action(hit)))
-    found.sort(key=lambda each: each[0])
-    rights = [removal.text for _, removal, action in found if action is Action.RIGHTS and removal.text]
+        found.append((hit, Removal(hit.rule.name, hit.rule.reason, _joined(leaves), html)))
+    found.sort(key=lambda each: each[0].start)
+    rights = [removal.text for hit, removal in found if _action(hit) is Action.RIGHTS and removal.text]
     return Stripped(
         gone=frozenset(gone),
         unwrapped=frozenset(decision.unwrapped),
-        removals=tuple(removal for _, removal, _ in found),
+        removals=tuple(removal for _, removal in found),
         rights=tuple(dict.fromkeys(rights)),
         kept=decision.keeps,
         stood_back=stood_back,
+        hits=tuple(hit for hit, _ in found),
     )
 
 
