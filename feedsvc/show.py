@@ -12,15 +12,17 @@ from feedsvc.check import Level
 from feedsvc.drift import count_removals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
 
     from feedsvc.check import Finding
-    from feedsvc.clean.explain import Explanation
+    from feedsvc.clean import Explanation
     from feedsvc.model import Removal
+    from feedsvc.store.account import RemovedItem
+    from feedsvc.store.counters import RuleCount
 
-__all__ = ["printable", "show_explanation", "show_findings", "show_status"]
+__all__ = ["printable", "show_counts", "show_explanation", "show_findings", "show_removed", "show_status"]
 
 COMMANDS = dict.fromkeys([*range(ord("\n")), *range(ord("\v"), ord(" ")), *range(0x7F, 0xA0)])
 MARKS = {Level.FINE: "[green]ok[/]", Level.WARNING: "[yellow]warning[/]", Level.ERROR: "[red]error[/]"}
@@ -62,8 +64,38 @@ def show_explanation(explanation: Explanation, *, coloured: bool) -> Text:
     return shown
 
 
+def show_removed(items: Sequence[RemovedItem]) -> Text:
+    """What cleaning removed: a line an entry, then a line a removal."""
+    shown = Text()
+    before = None
+    for item in items:
+        if item.entry != before:
+            source = f" ({printable(item.entry.source)})" if item.entry.source else ""
+            shown.append(item.entry.key, style="bold").append(f" {printable(item.entry.title)}{source}\n")
+            before = item.entry
+        shown.append(f"  {item.position} ").append(item.removal.rule, style="bold")
+        if item.removal.restored:
+            shown.append(" (restored)", style="green")
+        shown.append(f": {_what(item.removal, 400)}\n")
+    shown.append("nothing\n" if not items else "")
+    shown.right_crop(1)
+    return shown
+
+
+def show_counts(counts: Iterable[RuleCount]) -> Table:
+    """How often each rule matches, and how much it takes: of late (some 20 dumps) and on the whole (some 200)."""
+    averages = ("matches of late", "on the whole", "takes of late", "on the whole")
+    table = Table("source", "rule", "dumps", "matched", *averages, "alarm")
+    for count in counts:
+        now = count.standing
+        values = (now.match_fast, now.match_slow, now.share_fast, now.share_slow)
+        numbers = [str(now.dumps), str(now.matched), *(f"{value:.1%}" for value in values)]
+        table.add_row(escape(printable(count.source)), escape(count.rule), *numbers, count.alarm or "")
+    return table
+
+
 def _mark(removal: Removal, *, coloured: bool) -> Text:
-    what = _plain(removal.text) or _short(" ".join(_plain(removal.html).split()))
+    what = _plain(removal.text) or _what(removal, 120)
     if not coloured:
         return Text(f"[-{removal.rule}: {what}-]", style="not bold")
     return Text.assemble((what, "not bold red strike"), (f" ({removal.rule})", "not bold dim red"))
@@ -98,5 +130,7 @@ def _plain(text: str) -> str:
     return text.translate(COMMANDS)
 
 
-def _short(text: str, limit: int = 120) -> str:
+def _what(removal: Removal, limit: int) -> str:
+    """The text of a removal, or else its HTML, on one line."""
+    text = " ".join(_plain(removal.text or removal.html).split())
     return text if len(text) <= limit else f"{text[:limit]}…"

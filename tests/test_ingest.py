@@ -26,7 +26,7 @@ from feedsvc.watch import Change, Listing
 from feedsvc.watch.files import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 SEEDS = Path(__file__).parent.parent / "seeds"
 MARKED = 1712180702000

@@ -5,7 +5,9 @@ html -> parse -> outline -> strip -> write -> sanitise -> content
                  there)     goes)    stays)
 """
 
+from feedsvc.clean.causes import CAUSES
 from feedsvc.clean.cleaner import Cleaner
+from feedsvc.clean.explain import Explanation
 from feedsvc.clean.rules import Rule, RuleSet, load_rules
 
-__all__ = ["Cleaner", "Rule", "RuleSet", "load_rules"]
+__all__ = ["CAUSES", "Cleaner", "Explanation", "Rule", "RuleSet", "load_rules"]

@@ -18,7 +18,6 @@ from feedsvc.clean.sanitise import sanitise
 from feedsvc.clean.write import write
 
 if TYPE_CHECKING:
-
     from bs4 import BeautifulSoup
     from bs4.element import PageElement
 

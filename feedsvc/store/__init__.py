@@ -23,7 +23,20 @@ from alembic.util import CommandError
 from feedsvc.decide import Known, Place
 from feedsvc.errors import StoreError
 from feedsvc.model import Entry, Outcome, Removal
-from feedsvc.store.schema import aliases, articles, dumps, entries, feeds, problems, removals
+from feedsvc.store.account import Account
+from feedsvc.store.schema import (
+    LIVE,
+    RETIRED,
+    WITHDRAWN,
+    aliases,
+    articles,
+    dumps,
+    entries,
+    feeds,
+    problems,
+    removals,
+    restored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -33,7 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Article", "DumpFile", "FeedRecord", "Problem", "Store", "Writer"]
 
-LIVE, WITHDRAWN, RETIRED = "live", "withdrawn", "retired"
 BUSY_SECONDS = 30  # how long a writer waits for another process' transaction
 MIGRATIONS = files("feedsvc.store") / "migrations"
 CHUNK = 500  # values in one statement; SQLite may be built to take as few as 999
@@ -188,12 +200,17 @@ class Store:
             ).one_or_none()
             if row is None:
                 return None
-            removed = connection.execute(
-                sa.select(removals.c.rule, removals.c.reason, removals.c.text, removals.c.html)
-                .where(removals.c.entry == row.number)
-                .order_by(removals.c.position)
-            )
-            return _entry(row), tuple(Removal(*item) for item in removed)
+            return _entry(row), Account(connection).ledger(row.number)
+
+    @contextmanager
+    def accounting(self) -> Iterator[Account]:
+        """Read the account of removals.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._reading() as connection:
+            yield Account(connection)
 
     def load_files(self, folder: str) -> dict[str, tuple[int, int]]:
         """Path to (size, mtime in ns) of every file below a folder that is not known to be gone."""
@@ -312,6 +329,7 @@ class Writer:
     def __init__(self, connection: sa.Connection) -> None:
         """Write through `connection`, whose transaction the caller ends."""
         self.connection = connection
+        self.account = Account(connection)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -404,6 +422,8 @@ class Writer:
         place: Place,
         said: datetime,
         removed: Sequence[Removal] | None,
+        *,
+        stood_back: bool = False,
     ) -> None:
         """Write an entry, the names it is known by, and that it stands at `place`.
 
@@ -413,6 +433,7 @@ class Writer:
             place: Where it was found.
             said: The time that this dump gives.
             removed: What cleaning removed, if `place` is where the content comes from; else None.
+            stood_back: Whether rules stood back from that content.
         """
         values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
         number = self.connection.scalar(sa.select(entries.c.number).where(entries.c.id == entry.id))
@@ -423,7 +444,7 @@ class Writer:
             state = RETIRED
         self._stand(place, number, said)
         if removed is not None:
-            values |= {"dump": place.dump, "position": place.position}
+            values |= {"dump": place.dump, "position": place.position, "stood_back": stood_back}
             self._save_removals(number, removed)
         self.connection.execute(entries.update().where(entries.c.number == number).values(values | {"state": state}))
         taken = set(self.connection.scalars(sa.select(aliases.c.name).where(aliases.c.name.in_(names))))
@@ -457,14 +478,17 @@ class Writer:
                         "reason": item.reason,
                         "text": item.text,
                         "html": item.html,
+                        "restored": item.restored,
                     }
                     for position, item in enumerate(removed)
                 ],
             )
 
-    def refresh_entry(self, entry: Entry, removed: Sequence[Removal] | None) -> None:
+    def refresh_entry(self, entry: Entry, removed: Sequence[Removal] | None, *, stood_back: bool = False) -> None:
         """Replace an entry quietly after it was cleaned again, and what was removed where that is given."""
-        values = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        if removed is not None:
+            values["stood_back"] = stood_back
         number = self.connection.execute(sa.select(entries.c.number).where(entries.c.id == entry.id)).scalar_one()
         self.connection.execute(entries.update().where(entries.c.number == number).values(values))
         if removed is not None:
@@ -559,9 +583,13 @@ class Writer:
         return number
 
     def _retire(self, which: sa.ColumnElement[bool]) -> int:
-        self.connection.execute(removals.delete().where(removals.c.entry.in_(sa.select(entries.c.number).where(which))))
+        numbers = sa.select(entries.c.number).where(which)
+        for table in (removals, restored):
+            self.connection.execute(table.delete().where(table.c.entry.in_(numbers)))
         result = self.connection.execute(
-            entries.update().where(which).values(state=RETIRED, content="", text="", summary="", images=[])
+            entries.update()
+            .where(which)
+            .values(state=RETIRED, content="", text="", summary="", images=[], stood_back=False)
         )
         return int(result.rowcount)
 
