@@ -140,6 +140,10 @@ class Counter:
     shares: Average = Average()
     alarm: Alarm | None = None
 
+    def alarmed(self, alarm: Alarm | None) -> Counter:
+        """The same with another alarm, or none."""
+        return replace(self, alarm=alarm)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -182,16 +186,14 @@ def observe_article(article: CleanEntry) -> Observation:
     )
 
 
-def observe(counter: Counter | None, *, number: int, share: float, since: int) -> Counter:
+def observe(counter: Counter, *, number: int, share: float) -> Counter:
     """Count a dump in which the rule matched.
 
     Args:
-        counter: As it was, or None where the rule has not matched in this source yet.
+        counter: As it was; a new one has `at` equal to `since`.
         number: The dump's, above that of the last match.
         share: The share of the dump's text that the rule took.
-        since: For a new counter: how many dumps came before the first that counts.
     """
-    counter = counter or Counter(since=since, at=since)
     zeros = number - counter.at - 1
     return replace(
         counter,

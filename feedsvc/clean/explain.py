@@ -82,7 +82,7 @@ def mark_removals(soup: BeautifulSoup, root: Tag, stripped: Stripped, addresses:
     Returns:
         The article, parted where something went.
     """
-    taken = frozenset(soup.decode(formatter=None))
+    taken = frozenset(soup.decode(formatter="minimal"))
     edge = next((chr(code) for code in _PRIVATE if chr(code) not in taken), None)
     if edge is not None:
         for number, hit in enumerate(stripped.hits):

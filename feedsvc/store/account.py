@@ -81,9 +81,8 @@ class Account:
 
     def sources(self) -> set[str]:
         """The sources of all entries."""
-        return set(
-            self._connection.scalars(sa.select(entries.c.source).where(entries.c.source.is_not(None)).distinct())
-        )
+        query = sa.select(entries.c.source).where(entries.c.source.is_not(None)).distinct()
+        return set(self._connection.scalars(query))
 
     def removed(
         self, *, rule: str | None, entry: Subject | None, source: str | None, limit: int | None

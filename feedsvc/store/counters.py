@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Counters", "DriftChange", "RuleCount"]
 
-LEARNED: Final = "learned-"
-"""With this the names of rules begin that come from learning and not from a pack: nobody need mend those."""
-
+_LEARNED: Final = "learned-"  # so begin the names of rules that come from learning: nobody need mend those
 _CHUNK: Final = 500
 
 
@@ -45,23 +43,33 @@ class DriftChange:
     message: str | None
 
 
+@dataclass(slots=True)
+class _Row:
+    """A counter as it is stored, with what its alarm says."""
+
+    counter: Counter
+    message: str | None = None
+    began: datetime | None = None
+
+
 class Counters:
     """What can be asked and written inside one transaction."""
 
     def __init__(self, connection: sa.Connection) -> None:
         """Use `connection`, whose transaction the caller ends."""
         self._connection = connection
-        self._observed: list[Observation] = []
+        self._observed: dict[str, list[Observation]] = {}
 
     def note(self, observations: Iterable[Observation]) -> None:
         """Take down what rules did to entries that were added; `count` is to follow in this transaction."""
-        self._observed += observations
+        for observation in observations:
+            self._observed.setdefault(observation.source, []).append(observation)
 
     def forget_rules(self, limited: Mapping[str, bool]) -> None:
         """Drop the counters of rules that are gone from the packs, and with them their alarms."""
         known = set(self._connection.scalars(sa.select(drift.c.rule).distinct()))
         for rule in known - limited.keys():
-            if not rule.startswith(LEARNED):
+            if not rule.startswith(_LEARNED):
                 self._connection.execute(drift.delete().where(drift.c.rule == rule))
 
     def count(self, limited: Mapping[str, bool], cleaner: str, now: datetime) -> list[DriftChange]:
@@ -75,38 +83,35 @@ class Counters:
         Returns:
             The alarms that began or ended.
         """
-        by_source: dict[str, list[Observation]] = {}
-        for observation in self._observed:
-            by_source.setdefault(observation.source, []).append(observation)
-        self._observed = []
-        if not by_source:
+        observed, self._observed = self._observed, {}
+        if not observed:
             return []
-        numbers = self._count_dumps(by_source, cleaner)
-        known = self._load_counters(by_source)
-        changes: list[DriftChange] = []
-        rows: list[dict[str, Any]] = []
-        gone: list[dict[str, str]] = []
-        for source, observations in by_source.items():
+        numbers = self._count_dumps(observed, cleaner)
+        known = {
+            (row.source, row.rule): _Row(_counter(row), row.message, row.began) for row in self._of(drift, observed)
+        }
+        rows: dict[tuple[str, str], _Row] = {}
+        for source, observations in observed.items():
             before, since = numbers[source]
-            counters, changed = dict(known.get(source, {})), set()
             for number, observation in enumerate(observations, start=before + 1):
                 for rule, share in observation.shares.items():
-                    counters[rule] = observe(counters.get(rule), number=number, share=share, since=since)
-                    changed.add(rule)
-            dumps = before + len(observations)
-            for rule, counter in counters.items():
-                alarm = judge(counter, dumps, limited=limited[rule]) if rule in limited else None
-                if rule not in limited and dumps - counter.at > FORGET:
-                    gone.append({"of_source": source, "of_rule": rule})
-                    continue
-                row: dict[str, Any] = {}
-                if alarm is not counter.alarm:
-                    message = None if alarm is None else explain_alarm(alarm, rule, source, stand(counter, dumps))
-                    changes.append(DriftChange(rule, source, message))
-                    row = {"alarm": alarm, "message": message, "began": alarm and now}
-                if row or rule in changed:
-                    rows.append(_row(source, rule, counter) | row)
-        self._save_counters(rows, gone, known)
+                    row = rows.get((source, rule)) or known.get((source, rule)) or _Row(Counter(since=since, at=since))
+                    row = _Row(observe(row.counter, number=number, share=share), row.message, row.began)
+                    rows[source, rule] = row
+        changes, dropped = [], []
+        for (source, rule), row in (known | rows).items():
+            dumps = numbers[source][0] + len(observed[source])
+            if rule not in limited:
+                if dumps - row.counter.at > FORGET:
+                    dropped.append((source, rule))
+                continue
+            alarm = judge(row.counter, dumps, limited=limited[rule])
+            if alarm is not row.counter.alarm:
+                message = explain_alarm(alarm, rule, source, stand(row.counter, dumps)) if alarm else None
+                rows[source, rule] = _Row(row.counter.alarmed(alarm), message, now if alarm else None)
+                changes.append(DriftChange(rule, source, message))
+        values = [{"source": source, "rule": rule} | _columns(row) for (source, rule), row in rows.items()]
+        self._replace(drift, [*dropped, *rows], values)
         return changes
 
     def alarms(self) -> list[RuleCount]:
@@ -121,67 +126,40 @@ class Counters:
             .where(*which)
             .order_by(drift.c.source, drift.c.rule)
         )
-        return [
-            RuleCount(row.rule, row.source, stand(counter, row.dumps), counter.alarm, row.message, row.began)
-            for row in self._connection.execute(query)
-            for counter in (_counter(row),)
-        ]
+        found = []
+        for row in self._connection.execute(query):
+            counter = _counter(row)
+            standing = stand(counter, row.dumps)
+            found.append(RuleCount(row.rule, row.source, standing, counter.alarm, row.message, row.began))
+        return found
 
-    def _count_dumps(self, by_source: Mapping[str, Sequence[Observation]], cleaner: str) -> dict[str, tuple[int, int]]:
+    def _count_dumps(self, observed: Mapping[str, Sequence[Observation]], cleaner: str) -> dict[str, tuple[int, int]]:
         """Source to how many dumps it had, and how many of these came before the present rules."""
-        found: dict[str, tuple[int, int]] = dict.fromkeys(by_source, (0, 0))
-        known = set()
-        for row in self._of(drift_sources, by_source):
-            known.add(row.source)
+        found = dict.fromkeys(observed, (0, 0))
+        for row in self._of(drift_sources, observed):
             found[row.source] = row.dumps, row.since if row.cleaner == cleaner else row.dumps
         rows = [
-            {"of_source": source, "dumps": before + len(by_source[source]), "cleaner": cleaner, "since": since}
+            {"source": source, "dumps": before + len(observed[source]), "cleaner": cleaner, "since": since}
             for source, (before, since) in found.items()
         ]
-        self._write(drift_sources, ("source",), rows, {(source,) for source in known})
+        self._replace(drift_sources, [(source,) for source in found], rows)
         return found
-
-    def _load_counters(self, sources: Collection[str]) -> dict[str, dict[str, Counter]]:
-        found: dict[str, dict[str, Counter]] = {}
-        for row in self._of(drift, sources):
-            found.setdefault(row.source, {})[row.rule] = _counter(row)
-        return found
-
-    def _save_counters(
-        self,
-        rows: Sequence[dict[str, Any]],
-        gone: Sequence[dict[str, str]],
-        known: Mapping[str, Mapping[str, Counter]],
-    ) -> None:
-        there = {(source, rule) for source, counters in known.items() for rule in counters}
-        # One statement has one set of columns.
-        for keys in {tuple(row) for row in rows}:
-            self._write(drift, ("source", "rule"), [row for row in rows if tuple(row) == keys], there)
-        if gone:
-            which = drift.c.source == sa.bindparam("of_source"), drift.c.rule == sa.bindparam("of_rule")
-            self._connection.execute(drift.delete().where(*which), gone)
 
     def _of(self, table: sa.Table, sources: Collection[str]) -> Iterable[Any]:
         names = list(sources)
         for start in range(0, len(names), _CHUNK):
-            yield from self._connection.execute(
-                sa.select(table).where(table.c.source.in_(names[start : start + _CHUNK]))
-            )
+            some = table.c.source.in_(names[start : start + _CHUNK])
+            yield from self._connection.execute(sa.select(table).where(some))
 
-    def _write(
-        self, table: sa.Table, key: Sequence[str], rows: Sequence[dict[str, Any]], there: Collection[tuple[str, ...]]
-    ) -> None:
-        """Update the rows that are there, and insert the others."""
-        marked = [f"of_{name}" for name in key]
-        update = [row for row in rows if tuple(row[name] for name in marked) in there]
-        insert = [row for row in rows if tuple(row[name] for name in marked) not in there]
-        if update:
-            which = [table.c[name] == sa.bindparam(f"of_{name}") for name in key]
-            values = {name: sa.bindparam(name) for name in update[0] if name not in marked}
-            self._connection.execute(table.update().where(*which).values(values), update)
-        if insert:
-            plain = [{name.removeprefix("of_"): value for name, value in row.items()} for row in insert]
-            self._connection.execute(table.insert(), plain)
+    def _replace(self, table: sa.Table, keys: Sequence[tuple[str, ...]], rows: Sequence[dict[str, Any]]) -> None:
+        """Write rows in place of those with these keys."""
+        names = [column.name for column in table.primary_key]
+        if keys:
+            which = [table.c[name] == sa.bindparam(f"of_{name}") for name in names]
+            marked = [{f"of_{name}": part for name, part in zip(names, key, strict=True)} for key in keys]
+            self._connection.execute(table.delete().where(*which), marked)
+        if rows:
+            self._connection.execute(table.insert(), rows)
 
 
 def _counter(row: Any) -> Counter:  # noqa: ANN401 - a row has no better type
@@ -195,10 +173,9 @@ def _counter(row: Any) -> Counter:  # noqa: ANN401 - a row has no better type
     )
 
 
-def _row(source: str, rule: str, counter: Counter) -> dict[str, Any]:
+def _columns(row: _Row) -> dict[str, Any]:
+    counter = row.counter
     return {
-        "of_source": source,
-        "of_rule": rule,
         "since": counter.since,
         "at": counter.at,
         "matched": counter.matched,
@@ -206,4 +183,7 @@ def _row(source: str, rule: str, counter: Counter) -> dict[str, Any]:
         "match_slow": counter.matches.slow,
         "share_fast": counter.shares.fast,
         "share_slow": counter.shares.slow,
+        "alarm": counter.alarm,
+        "message": row.message,
+        "began": row.began,
     }
