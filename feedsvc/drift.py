@@ -15,10 +15,11 @@ Two things are worth an alarm:
     silent: a rule has matched at least 5 times; with r, its slow average at its last match, as the chance that it
         matches in a dump, the chance that it matches in none of the k dumps since then, (1 - r)^k, is below one in a
         million; and k is at least 20, for dumps of one kind come in a row. That holds for rules limited to hosts or
-        sources, until they match again; for all others, where r is at least 20 %, until 400 dumps have come without
-        a match: then that is the normal thing.
-    surge: the fast average of the share exceeds both 20 % and 5 times the slow one. It ends once it is below 10 % or
-        below twice the slow one.
+        sources, until they match again; for all others, where r is at least 20 % and is the average of 50 dumps or
+        more, until 400 dumps have come without a match: then that is the normal thing.
+    surge: the fast average of the share, f, exceeds both 20 % and 5 times what it was before. That is the slow average
+        without the last 20 dumps, (s - w f) / (1 - w), where w is the weight that these have in it; there must be 50
+        dumps or more. It ends once f is below 10 % or below twice what it was before.
 """
 
 from __future__ import annotations
@@ -51,11 +52,13 @@ __all__ = [
 
 _FAST: Final = 1 / 20
 _SLOW: Final = 1 / 200
+_RECENT: Final = 20  # dumps, about those that the fast average speaks of
 
 _LEAST_MATCHES: Final = 5
 _LEAST_SILENCE: Final = 20  # dumps
 _CHANCE: Final = 1e-6
 _OFTEN: Final = 0.2  # share of the dumps
+_LEAST_DUMPS: Final = 50
 _NORMAL_SILENCE: Final = 400  # dumps
 
 _SURGE_SHARE: Final = 0.2
@@ -154,6 +157,7 @@ class Standing:
         matched: In how many of them the rule matched.
         silent: How many there were since the last match.
         usual: The slow average of matches as it was at the last match.
+        share_before: The slow average of the share without the last dumps.
     """
 
     dumps: int
@@ -164,6 +168,7 @@ class Standing:
     match_slow: float
     share_fast: float
     share_slow: float
+    share_before: float
 
 
 def count_removals(removals: Iterable[Removal]) -> list[Taken]:
@@ -214,6 +219,8 @@ def stand(counter: Counter, dumps: int) -> Standing:
     counted, silent = counter.at - counter.since, dumps - counter.at
     match_fast, match_slow = counter.matches.value(counted, silent)
     share_fast, share_slow = counter.shares.value(counted, silent)
+    weight = min(1.0, (1 - (1 - _SLOW) ** _RECENT) / (1 - (1 - _SLOW) ** (counted + silent)))
+    before = max(0.0, (share_slow - weight * share_fast) / (1 - weight)) if weight < 1 else share_slow
     return Standing(
         dumps=dumps - counter.since,
         matched=counter.matched,
@@ -223,6 +230,7 @@ def stand(counter: Counter, dumps: int) -> Standing:
         match_slow=match_slow,
         share_fast=share_fast,
         share_slow=share_slow,
+        share_before=before,
     )
 
 
@@ -235,19 +243,16 @@ def judge(counter: Counter, dumps: int, *, limited: bool) -> Alarm | None:
         limited: Whether the rule is limited to hosts or sources.
     """
     standing = stand(counter, dumps)
-    if (
-        standing.matched >= _LEAST_MATCHES
-        and standing.silent >= _LEAST_SILENCE
-        and (1 - min(standing.usual, 1.0)) ** standing.silent < _CHANCE
-        and (limited or (standing.usual >= _OFTEN and standing.silent <= _NORMAL_SILENCE))
-    ):
-        return Alarm.SILENT
+    chance = (1 - min(standing.usual, 1.0)) ** standing.silent
+    if standing.matched >= _LEAST_MATCHES and standing.silent >= _LEAST_SILENCE and chance < _CHANCE:
+        often = standing.usual >= _OFTEN and counter.at - counter.since >= _LEAST_DUMPS
+        if limited or (often and standing.silent <= _NORMAL_SILENCE):
+            return Alarm.SILENT
     stands = counter.alarm is Alarm.SURGE
     share = _SURGE_ENDS_SHARE if stands else _SURGE_SHARE
     ratio = _SURGE_ENDS_RATIO if stands else _SURGE_RATIO
-    if standing.share_fast > share and standing.share_fast > ratio * standing.share_slow:
-        return Alarm.SURGE
-    return None
+    surges = standing.share_fast > max(share, ratio * standing.share_before)
+    return Alarm.SURGE if surges and standing.dumps >= _LEAST_DUMPS else None
 
 
 def explain_alarm(alarm: Alarm, rule: str, source: str, standing: Standing) -> str:
@@ -255,7 +260,7 @@ def explain_alarm(alarm: Alarm, rule: str, source: str, standing: Standing) -> s
     if alarm is Alarm.SILENT:
         what = f"matched in {standing.usual:.0%} of the dumps, but in none of the last {standing.silent}"
     else:
-        what = f"takes {standing.share_fast:.0%} of the text of late, and took {standing.share_slow:.0%} before"
+        what = f"takes {standing.share_fast:.0%} of the text of late, and took {standing.share_before:.0%} before"
     where = f' --source "{source}"' if source else ""
     return f"{what}; see: feedsvc removed --rule {rule}{where}"
 

@@ -83,14 +83,19 @@ def show_removed(items: Sequence[RemovedItem]) -> Text:
 
 
 def show_counts(counts: Iterable[RuleCount]) -> Table:
-    """How often each rule matches, and how much it takes: of late (some 20 dumps) and on the whole (some 200)."""
-    averages = ("matches of late", "on the whole", "takes of late", "on the whole")
-    table = Table("source", "rule", "dumps", "matched", *averages, "alarm")
+    """How often each rule matches and how much it takes: of late (some 20 dumps), and on the whole (some 200)."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("source", "rule", "matched", "of late (on the whole)", "takes of late (on the whole)", "alarm")
     for count in counts:
         now = count.standing
-        values = (now.match_fast, now.match_slow, now.share_fast, now.share_slow)
-        numbers = [str(now.dumps), str(now.matched), *(f"{value:.1%}" for value in values)]
-        table.add_row(escape(printable(count.source)), escape(count.rule), *numbers, count.alarm or "")
+        table.add_row(
+            Text(printable(count.source), overflow="fold"),
+            Text(count.rule, overflow="fold"),
+            f"{now.matched} of {now.dumps}",
+            f"{now.match_fast:.1%} ({now.match_slow:.1%})",
+            f"{now.share_fast:.1%} ({now.share_slow:.1%})",
+            count.alarm or "",
+        )
     return table
 
 
