@@ -19,6 +19,7 @@ __all__ = [
     "RuleError",
     "ServerError",
     "StoreError",
+    "UnknownName",
     "WatchError",
 ]
 
@@ -71,6 +72,10 @@ class RuleError(FeedsvcError):
 
 class ConfigError(FeedsvcError):
     """The configuration is wrong; the message names the file, the key, and what would be right."""
+
+
+class UnknownName(FeedsvcError):  # noqa: N818 - reads as what it is
+    """A call names an entry, a rule or the like that is not known; the message says what is."""
 
 
 class StoreError(FeedsvcError):

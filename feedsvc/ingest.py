@@ -19,7 +19,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from feedsvc.clean import CAUSES
 from feedsvc.decide import Place, Verdict, decide_entry, identities, mint_entry
+from feedsvc.drift import observe_article
 from feedsvc.dumps import ignored_name, parse_dump
 from feedsvc.errors import BrokenDump, CleaningError, NotADump, StoreError
 from feedsvc.model import Outcome
@@ -135,10 +137,10 @@ def _parse(data: bytes, path: str) -> tuple[tuple[Dump, ...], NotADump | BrokenD
         return (), BrokenDump(path, f"parsing failed: {type(error).__name__}: {error}", 1)
 
 
-def _clean(dump: Dump, mtime_ns: int, cleaner: Cleaner) -> CleanEntry:
+def _clean(dump: Dump, mtime_ns: int, cleaner: Cleaner, restored: Collection[str] = ()) -> CleanEntry:
     published = dump.published or datetime.fromtimestamp(mtime_ns // 10**9, UTC)
     try:
-        return cleaner.clean(dump, published)
+        return cleaner.clean(dump, published, restored)
     except CleaningError:
         raise
     except Exception as error:  # nor what it does to cleaning
@@ -166,6 +168,9 @@ class Ingest:
         self._max_bytes = max_bytes
         self._withdraw = withdraw
         self._clock = clock
+        self._limited = dict.fromkeys((cause.name for cause in CAUSES), False)
+        self._limited |= {rule.name: not rule.is_generic for rule in cleaner.rules}
+        self._forgot = False
 
     def compare(self, listing: Listing) -> list[Change]:
         """What differs between a folder's files and what is known of them.
@@ -215,6 +220,7 @@ class Ingest:
                     reports.append(Report(change.path, keys=tuple(keys)))
                 elif dump is not None:
                     reports.append(self._write(writer, dump))
+            self._count(writer)
         return reports
 
     def reclean(self, limit: int) -> list[str]:
@@ -231,7 +237,8 @@ class Ingest:
         with self._store.writing() as writer:
             outdated = writer.load_outdated(self._cleaner.digest, limit)
             for article in outdated:
-                self._refresh(writer, article)
+                self.refresh(writer, article)
+            self._count(writer)
         if outdated:
             logger.info("cleaned again", extra={"entry": outdated[0].entry.id, "entries": len(outdated)})
         return [article.entry.key for article in outdated]
@@ -276,7 +283,7 @@ class Ingest:
         present = {name for _, article in cleaned.articles for name in identities(article)}
         verdicts, keys = [], []
         for parsed, article in cleaned.articles:
-            entry, verdict = self._save_article(writer, article, Place(number, parsed.position), present, now)
+            entry, verdict = self._save_article(writer, (parsed, article), number, present, now)
             verdicts.append(verdict)
             keys.append(entry.key)
             logger.info(
@@ -299,27 +306,34 @@ class Ingest:
         else:
             level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
             logger.log(level, "dump %s", outcome, extra={"path": file.path, "reason": reason, "line": line})
+        pairs = zip(cleaned.articles, verdicts, strict=True)
+        writer.account.counters.note(
+            [observe_article(article) for (_, article), verdict in pairs if verdict is Verdict.ADDED]
+        )
         return Report(file.path, outcome, reason, tuple(keys))
 
     def _save_article(
-        self, writer: Writer, article: CleanEntry, place: Place, present: Collection[str], now: datetime
+        self, writer: Writer, cleaned: tuple[Dump, CleanEntry], dump: int, present: Collection[str], now: datetime
     ) -> tuple[Entry, Verdict]:
-        names = identities(article)
+        parsed, article = cleaned
+        names, place = identities(article), Place(dump, parsed.position)
         known = writer.load_known(names, place, article.published, present)
         if known is not None and not known.retired and known.entry.cleaner != self._cleaner.digest:
             # The old dump by today's rules beside the new one by the same: only the article can differ.
             source = writer.load_article(known.entry.id)
             if source is not None:
-                known = replace(known, entry=self._refresh(writer, source))
+                known = replace(known, entry=self.refresh(writer, source))
+        if known is not None and (restored := writer.account.restored_of(known.entry.id)):
+            article = self._cleaner.clean(parsed, article.published, restored)
         decision = decide_entry(article, known, place, cleaner=self._cleaner.digest, now=now)
         removed = article.removals if decision.owns else None
-        writer.save_entry(decision.entry, names, place, article.published, removed)
+        writer.save_entry(decision.entry, names, place, article.published, removed, stood_back=article.stood_back)
         return decision.entry, decision.verdict
 
-    def _refresh(self, writer: Writer, source: Article) -> Entry:
+    def refresh(self, writer: Writer, source: Article) -> Entry:
         """Clean an entry's own dump again, by today's rules, and store what comes of it."""
         stored = source.entry
-        article = self._clean_again(source)
+        article = self._clean_again(source, writer.account.restored_of(stored.id))
         if article is None or not writer.is_known_as(stored.id, identities(article)):
             # The bytes that are kept no longer hold it, for the dump broke since; it stays as it is.
             logger.warning("cannot be cleaned again", extra={"path": source.path, "entry": stored.id})
@@ -328,17 +342,29 @@ class Ingest:
         else:
             fresh = mint_entry(article, cleaner=self._cleaner.digest)
             entry = replace(fresh, id=stored.id, key=stored.key, published=stored.published, updated=stored.updated)
-            writer.refresh_entry(entry, article.removals)
+            writer.refresh_entry(entry, article.removals, stood_back=article.stood_back)
         return entry
 
-    def _clean_again(self, source: Article) -> CleanEntry | None:
+    def _clean_again(self, source: Article, restored: Collection[str]) -> CleanEntry | None:
         found, _ = _parse(source.raw, source.path)
         dump = next((dump for dump in found if dump.position == source.place.position), None)
         try:
-            return None if dump is None else _clean(dump, source.mtime_ns, self._cleaner)
+            return None if dump is None else _clean(dump, source.mtime_ns, self._cleaner, restored)
         except CleaningError as error:
             logger.warning("cannot be cleaned", extra={"path": source.path, "reason": error.reason})
             return None
+
+    def _count(self, writer: Writer) -> None:
+        """Count what rules did to the entries that were added, and say which alarms begin or end."""
+        if not self._forgot:
+            self._forgot = True
+            writer.account.counters.forget_rules(self._limited)
+        for change in writer.account.counters.count(self._limited, self._cleaner.digest, self._clock()):
+            more = {"rule": change.rule, "source": change.source}
+            if change.message is None:
+                logger.info("drift ended", extra=more)
+            else:
+                logger.warning("drift", extra=more | {"reason": change.message})
 
 
 def _hidden_from_sight(path: str, unreadable: frozenset[str]) -> bool:

@@ -7,6 +7,7 @@ No input or output happens here, and no clock is read.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -84,12 +85,19 @@ class Removal:
         reason: The rule's reason, for people.
         text: The plain text of what went, white space folded; may be empty.
         html: What went, as HTML.
+        restored: It was brought back for good: it would have gone, but is in the content.
     """
 
     rule: str
     reason: str
     text: str
     html: str
+    restored: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the HTML in hexadecimal: by it what was brought back is known again."""
+        return hashlib.sha256(self.html.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +111,9 @@ class CleanEntry:
         summary: The first lines of the text, at most 300 characters.
         rights: Copyright notices that were found in the article.
         images: Absolute addresses of the pictures in the content, in order.
+        removals: What cleaning took out, and what it would have taken had it not been restored, in document order.
         alternates: Other versions of the article to which it linked.
-        stood_back: Whether rules stood back because they would have taken too much of the article.
+        stood_back: Whether rules that match were left out, for they would have taken too much.
     """
 
     title: str

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["ask_ready", "collect_status"]
 
 TIMEOUT_SECONDS = 5.0
+MOST_STOOD_BACK = 20  # entries that are named
+STOOD_BACK = (
+    "rules stood back, for they would have taken too much of it ({entry.title}); "
+    "see: feedsvc removed --entry {entry.key}; then add a keep rule, or raise the bound"
+)
 
 
 def ask_ready(address: str) -> bool:
@@ -47,10 +52,21 @@ def collect_status(store: Store, settings: FeedSettings) -> dict[str, Any]:
         {"about": problem.key, "message": problem.message, "since": problem.since.isoformat()}
         for problem in store.load_problems()
     ]
+    with store.accounting() as account:
+        drifting = [
+            {"about": f"drift:{count.rule}:{count.source}", "message": count.message, "since": count.began.isoformat()}
+            for count in account.counters.alarms()
+            if count.began
+        ]
+        number, newest = account.stood_back(MOST_STOOD_BACK)
+    stood_back = [{"about": f"entry {entry.key}", "message": STOOD_BACK.format(entry=entry)} for entry in newest]
+    if number > len(newest):
+        more = f"rules stood back from {number} entries; these are the newest {len(newest)}"
+        stood_back.append({"about": "entries", "message": more})
     return {
         "entries": store.count_entries(),
         "feeds": {EVERYTHING: len(newest_entries(store, settings))},
         "dumps": store.count_dumps(),
-        "problems": reported + quarantined,
+        "problems": reported + drifting + stood_back + quarantined,
         "ignored": [{"about": file.path, "message": file.reason} for file in store.load_refused(Outcome.IGNORED)],
     }

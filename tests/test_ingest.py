@@ -26,7 +26,7 @@ from feedsvc.watch import Change, Listing
 from feedsvc.watch.files import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 SEEDS = Path(__file__).parent.parent / "seeds"
 MARKED = 1712180702000
@@ -417,12 +417,12 @@ def test_paths_that_are_no_utf8(box: Box) -> None:
 class Moody(Cleaner):
     """Fails on what says so."""
 
-    def clean(self, dump: Dump, published: datetime) -> CleanEntry:
+    def clean(self, dump: Dump, published: datetime, restored: Collection[str] = ()) -> CleanEntry:
         if "explode" in dump.html:
             raise ZeroDivisionError("boom")
         if "refuse" in dump.html:
             raise CleaningError(dump.path, "nested too deeply", dump.line)
-        article = super().clean(dump, published)
+        article = super().clean(dump, published, restored)
         if "surrogate" in dump.html:
             return replace(article, text="\ud800")
         return article

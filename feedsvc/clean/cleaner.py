@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from bs4 import ParserRejectedMarkup, Tag
 
+from feedsvc.clean.explain import Explanation, mark_removals
 from feedsvc.clean.matcher import Matcher, Matchers
 from feedsvc.clean.outline import make_outline
 from feedsvc.clean.repair import Addresses
+from feedsvc.clean.restore import strip_but
 from feedsvc.clean.sanitise import is_settled, sanitise
 from feedsvc.clean.strip import strip
 from feedsvc.clean.text import fold, prepare, scrub, summarise
@@ -22,12 +24,14 @@ from feedsvc.links import tidy_link
 from feedsvc.model import Alternate, CleanEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from bs4 import BeautifulSoup
 
+    from feedsvc.clean.explain import Marked
+    from feedsvc.clean.ledger import Stripped
     from feedsvc.clean.rules import RuleSet
-    from feedsvc.clean.strip import Stripped
     from feedsvc.model import Dump, Removal
 
 __all__ = ["Cleaner"]
@@ -68,14 +72,16 @@ class Cleaner:
     Attributes:
         digest: SHA-256 in hexadecimal over the rules and the version of feedsvc: what one digest has cleaned, the
             same digest cleans to the same bytes.
+        rules: The rules it cleans by.
     """
 
     def __init__(self, rules: RuleSet) -> None:
         """Take the rules that `load_rules` gave."""
         self.digest = rules.digest
+        self.rules = rules.rules
         self._matchers = Matchers(rules)
 
-    def clean(self, dump: Dump, published: datetime) -> CleanEntry:
+    def clean(self, dump: Dump, published: datetime, restored: Collection[str] = ()) -> CleanEntry:
         """Clean one dump.
 
         Cleaning what came out once more changes nothing, as long as no keep rule depends on a class or id: those
@@ -84,6 +90,7 @@ class Cleaner:
         Args:
             dump: The dump; its `published` is not looked at.
             published: The article's date, aware. A line at the head that repeats it goes.
+            restored: The digests of removals (`Removal.digest`) that were brought back for good.
 
         Returns:
             The article, and all that was taken out of it.
@@ -91,16 +98,43 @@ class Cleaner:
         Raises:
             CleaningError: The dump is nested too deeply for this Python, or the parser rejects it.
         """
+        return self._clean(dump, published, restored, None)
+
+    def explain(self, dump: Dump, published: datetime) -> Explanation:
+        """Clean one dump, and tell where each removal was.
+
+        Broken markup is cleaned several times. The article is shown as the first time met it, which is as the dump
+        has it; what later times took out of what the parsers had made of it has no place there.
+
+        Args:
+            dump: As for `clean`.
+            published: As for `clean`.
+
+        Raises:
+            CleaningError: As for `clean`.
+        """
+        marked: list[Marked] = []
+        entry = self._clean(dump, published, (), marked)
+        first = marked[0]
+        placed = {piece for piece in first.text if isinstance(piece, int)}
+        elsewhere = tuple(number for number in range(len(entry.removals)) if number not in placed)
+        return Explanation(entry, first.text, first.html, elsewhere)
+
+    def _clean(
+        self, dump: Dump, published: datetime, restored: Collection[str], marked: list[Marked] | None
+    ) -> CleanEntry:
         try:
-            return self._clean(dump, published)
+            return self._entry(dump, published, restored, marked)
         except RecursionError as error:
             raise CleaningError(dump.path, "the article is nested too deeply", dump.line) from error
         except ParserRejectedMarkup as error:
             raise CleaningError(dump.path, f"the parser rejects the article: {error}", dump.line) from error
 
-    def _clean(self, dump: Dump, published: datetime) -> CleanEntry:
+    def _entry(
+        self, dump: Dump, published: datetime, restored: Collection[str], marked: list[Marked] | None
+    ) -> CleanEntry:
         link = None if dump.link is None else tidy_link(dump.link)
-        page, found = self._article(dump, link, published)
+        page, found = self._article(dump, link, published, restored, marked)
         return CleanEntry(
             title=fold(scrub(dump.title)),
             link=link,
@@ -119,7 +153,14 @@ class Cleaner:
             stood_back=found.stood_back,
         )
 
-    def _article(self, dump: Dump, link: str | None, published: datetime) -> tuple[Page, _Found]:
+    def _article(
+        self,
+        dump: Dump,
+        link: str | None,
+        published: datetime,
+        restored: Collection[str],
+        marked: list[Marked] | None,
+    ) -> tuple[Page, _Found]:
         """Clean until nothing changes any more, which is at once for all but broken markup.
 
         Where the sanitiser's parser or our own would put elements elsewhere than they are written, what they make of
@@ -133,9 +174,11 @@ class Cleaner:
             soup, root = _parse(html)
             addresses = Addresses(link)
             outline = make_outline(soup, root, matcher, addresses)
-            stripped = strip(outline, matcher, date)
+            stripped = strip_but(outline, matcher, date, restored) if restored else strip(outline, matcher, date)
             found.add(stripped, addresses)
             page = write(root, stripped, addresses)
+            if marked == []:  # asked for, and this is the first time
+                marked.append(mark_removals(soup, root, stripped, addresses))
             before, html = html, sanitise(page.html)
             # What rules were kept from in this round, they may do in the next, when less is left that they match.
             if html == page.html and is_settled(html) and (not stripped.stood_back or html == before):

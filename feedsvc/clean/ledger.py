@@ -38,6 +38,7 @@ class Stripped:
         authors: Whom bylines name.
         kept: Whether a keep rule matched anything.
         stood_back: Whether rules were left out because they would have taken too much of the article.
+        hits: For each of the removals, what was hit.
     """
 
     gone: frozenset[int]
@@ -48,6 +49,7 @@ class Stripped:
     authors: tuple[str, ...]
     kept: bool
     stood_back: bool
+    hits: tuple[Hit, ...]
 
 
 def action_of(rule: Rule | Cause) -> Action:
@@ -67,7 +69,7 @@ def account(
         stood_back: Whether rules were left out.
     """
     gone: set[int] = set()
-    found: list[tuple[int, Removal, Action]] = []
+    found: list[tuple[Hit, Removal]] = []
     alternates: dict[tuple[str, str | None], None] = {}
     authors: dict[str, None] = {}
     # Lines last, so that their HTML is without what has a removal of its own.
@@ -76,23 +78,24 @@ def account(
         html = "".join(dumped_html(node, gone) for node in nodes)
         gone.update(map(id, nodes))
         text = _joined(leaves)
-        found.append((hit.start, Removal(hit.rule.name, hit.rule.reason, text, html), action_of(hit.rule)))
+        found.append((hit, Removal(hit.rule.name, hit.rule.reason, text, html)))
         if not isinstance(hit.rule, Cause):
             if hit.rule.action is Action.ALTERNATE:
                 alternates.update({(href, hit.rule.hreflang): None for href in _first_address(nodes)})
             elif hit.rule.action is Action.AUTHOR:
                 authors[_author(hit.rule, text)] = None
-    found.sort(key=lambda each: each[0])
-    rights = [removal.text for _, removal, action in found if action is Action.RIGHTS and removal.text]
+    found.sort(key=lambda each: each[0].start)
+    rights = [removal.text for hit, removal in found if action_of(hit.rule) is Action.RIGHTS and removal.text]
     return Stripped(
         gone=frozenset(gone),
         unwrapped=unwrapped,
-        removals=tuple(removal for _, removal, _ in found),
+        removals=tuple(removal for _, removal in found),
         rights=tuple(dict.fromkeys(rights)),
         alternates=tuple(alternates),
         authors=tuple(filter(None, authors)),
         kept=kept,
         stood_back=stood_back,
+        hits=tuple(hit for hit, _ in found),
     )
 
 

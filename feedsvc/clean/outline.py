@@ -103,12 +103,17 @@ class Hit:
 
 @dataclass(slots=True)
 class Outline:
-    """An article as rules see it, in document order."""
+    """An article as rules see it, in document order.
+
+    Attributes:
+        restored: What is kept as if by a keep rule.
+    """
 
     leaves: list[Leaf] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
     text_length: int = 0  # characters, white space at the ends of each leaf aside
+    restored: list[Hit] = field(default_factory=list)
 
     @property
     def shows(self) -> bool:

@@ -97,6 +97,7 @@ class _Decision:
         keeping = [hit for hit in hits if action_of(hit.rule) is Action.KEEP]
         if matcher.keeps_text:
             keeping += self._line_hits(matcher.kept_text, admits)
+        keeping += outline.restored
         for hit in keeping:
             self._kept.add(hit.start, hit.end)
         self.keeps = bool(keeping)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bs4.element import PageElement
 
     from feedsvc.clean.repair import Addresses
-    from feedsvc.clean.strip import Stripped
+    from feedsvc.clean.ledger import Stripped
 
 __all__ = ["Page", "write"]
 

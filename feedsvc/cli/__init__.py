@@ -23,6 +23,7 @@ from feedsvc import __version__
 from feedsvc.assemble import assemble_feed
 from feedsvc.build import build_site
 from feedsvc.check import Level, check_all
+from feedsvc.cli.account import removed, restore
 from feedsvc.cli.cleaning import clean
 from feedsvc.cli.common import (
     IMPOSSIBLE,
@@ -40,7 +41,7 @@ from feedsvc.cli.common import (
 )
 from feedsvc.cli.rules import rules
 from feedsvc.daemon import run_daemon
-from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, WatchError
+from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
 from feedsvc.intake import BATCH
 from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
@@ -72,7 +73,7 @@ def main() -> None:
     except FeedsvcError as error:
         for line in str(error).splitlines():
             complain(f"feedsvc: {line}")
-        sys.exit(MISUSED if isinstance(error, (ConfigError, RuleError)) else IMPOSSIBLE)
+        sys.exit(MISUSED if isinstance(error, (ConfigError, RuleError, UnknownName)) else IMPOSSIBLE)
 
 
 def _show_version(value: bool) -> None:
@@ -99,6 +100,8 @@ def run(config: ConfigOption = None) -> None:
 
 app.command()(clean)
 app.add_typer(rules, name="rules")
+app.command()(removed)
+app.command()(restore)
 
 
 @app.command(name="import")

@@ -11,6 +11,7 @@ import typer
 from feedsvc.cli.common import WRONG, ConfigOption, Paths, complain, find_files, load, out
 from feedsvc.decide import mint_entry
 from feedsvc.errors import BrokenDump, NotADump
+from feedsvc.http.pages import render_explanations
 from feedsvc.ingest import Cleaned, clean_dump, read_dump
 from feedsvc.service import make_cleaner
 from feedsvc.show import printable, show_explanation
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from feedsvc.clean import Cleaner
+    from feedsvc.clean import Cleaner, Explanation
     from feedsvc.errors import DumpError
 
 __all__ = ["clean"]
@@ -28,27 +29,39 @@ __all__ = ["clean"]
 def clean(
     paths: Paths,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object an article.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="What each rule removed, and what is left.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="The article with what each rule removed.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="With --explain: as one HTML page.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Clean dumps and show the result; nothing is stored."""
-    if jsonl and explain:
-        raise typer.BadParameter("--jsonl and --explain do not go together")
+    _check_options(jsonl=jsonl, explain=explain, html=html)
     settings = load(config)
     cleaner = make_cleaner(settings)
     wrong = False
+    explanations: list[Explanation] = []
     for name, path in find_files(paths):
         cleaned = _clean(path, settings.watch.max_bytes, cleaner)
         if isinstance(cleaned.fault, NotADump) and path not in paths:
             continue  # lies beside the dumps in a folder
         wrong |= cleaned.fault is not None
         if jsonl:
-            for row in _rows(name, cleaned, cleaner.digest):
-                sys.stdout.buffer.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+            _write_rows(name, cleaned, cleaner.digest)
+        elif explain:
+            explanations += [cleaner.explain(dump, article.published) for dump, article in cleaned.articles]
+            _complain(name, cleaned)
         else:
-            _print_cleaned(name, cleaned, explain=explain)
+            _print_cleaned(name, cleaned)
+    if explain:
+        _print_explanations(explanations, html=html)
     if wrong:
         raise typer.Exit(WRONG)
+
+
+def _check_options(*, jsonl: bool, explain: bool, html: bool) -> None:
+    if jsonl and explain:
+        raise typer.BadParameter("--jsonl and --explain do not go together")
+    if html and not explain:
+        raise typer.BadParameter("--html goes with --explain")
 
 
 def _clean(path: Path, max_bytes: int, cleaner: Cleaner) -> Cleaned:
@@ -59,6 +72,11 @@ def _clean(path: Path, max_bytes: int, cleaner: Cleaner) -> Cleaned:
     except OSError as error:
         return Cleaned((), BrokenDump(str(path), f"cannot be read: {error.strerror}", 1))
     return clean_dump(data, str(path), status.st_mtime_ns, cleaner)
+
+
+def _write_rows(name: str, cleaned: Cleaned, cleaner: str) -> None:
+    for row in _rows(name, cleaned, cleaner):
+        sys.stdout.buffer.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
 
 def _rows(name: str, cleaned: Cleaned, cleaner: str) -> Iterator[dict[str, Any]]:
@@ -87,13 +105,23 @@ def _fault(fault: DumpError) -> str:
     return f"line {fault.line}: {fault.reason}" if fault.line else fault.reason
 
 
-def _print_cleaned(name: str, cleaned: Cleaned, *, explain: bool) -> None:
+def _print_cleaned(name: str, cleaned: Cleaned) -> None:
     for _, article in cleaned.articles:
-        if explain:
-            out.print(show_explanation(article))
-        else:
-            out.print(f"{printable(name)}: {article.title}", markup=False, soft_wrap=True)
-            for removal in article.removals:
-                out.print(f"    {removal.rule}: {removal.text or removal.html}"[:200], markup=False, soft_wrap=True)
+        out.print(f"{printable(name)}: {article.title}", markup=False, soft_wrap=True)
+        for removal in article.removals:
+            out.print(f"    {removal.rule}: {removal.text or removal.html}"[:200], markup=False, soft_wrap=True)
+    _complain(name, cleaned)
+
+
+def _print_explanations(explanations: list[Explanation], *, html: bool) -> None:
+    if html:
+        sys.stdout.buffer.write(render_explanations(explanations))
+        return
+    coloured = out.color_system is not None and not out.no_color
+    for explanation in explanations:
+        out.print(show_explanation(explanation, coloured=coloured), soft_wrap=True)
+
+
+def _complain(name: str, cleaned: Cleaned) -> None:
     if cleaned.fault is not None:
         complain(f"{name}: {_fault(cleaned.fault)}")

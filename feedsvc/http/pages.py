@@ -6,18 +6,23 @@ root of a host, below a path, and as static files.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from feedsvc.drift import count_removals
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from feedsvc.clean import Explanation
     from feedsvc.model import Entry, FeedDocument, Removal
 
-__all__ = ["MEDIA_TYPE", "render_entry", "render_error", "render_front"]
+__all__ = ["MEDIA_TYPE", "render_entry", "render_error", "render_explanations", "render_front"]
 
 MEDIA_TYPE = "text/html; charset=utf-8"
 
@@ -68,6 +73,29 @@ def render_entry(entry: Entry, removals: Sequence[Removal], base_url: str, feed_
         HTML in UTF-8.
     """
     return _render("entry.html", entry=entry, removals=removals, feed_title=feed_title, root=_path(base_url))
+
+
+def render_explanations(explanations: Sequence[Explanation]) -> bytes:
+    """Render one page that needs no other file: articles with what cleaning removed in its place.
+
+    Args:
+        explanations: From the cleaner; their HTML is sanitised, and shown as it stands.
+
+    Returns:
+        HTML in UTF-8.
+    """
+    articles = [
+        {
+            "entry": explanation.entry,
+            "html": explanation.html,
+            "elsewhere": explanation.elsewhere,
+            "rules": count_removals(explanation.entry.removals),
+        }
+        for explanation in explanations
+    ]
+    style = _templates.get_template("explanation.css").render()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return _render("explanation.html", articles=articles, style=style, style_digest=digest)
 
 
 def render_error(status: int, base_url: str) -> bytes:

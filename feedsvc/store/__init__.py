@@ -24,8 +24,21 @@ from feedsvc.decide import Known, Place
 from feedsvc.errors import StoreError
 from feedsvc.model import Entry, Outcome, Removal
 from feedsvc.store import rulesets
+from feedsvc.store.account import Account
 from feedsvc.store.rulesets import RawDump, SavedRules
-from feedsvc.store.schema import aliases, articles, dumps, entries, feeds, problems, removals
+from feedsvc.store.schema import (
+    LIVE,
+    RETIRED,
+    WITHDRAWN,
+    aliases,
+    articles,
+    dumps,
+    entries,
+    feeds,
+    problems,
+    removals,
+    restored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -35,7 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Article", "DumpFile", "FeedRecord", "Problem", "RawDump", "SavedRules", "Store", "Writer"]
 
-LIVE, WITHDRAWN, RETIRED = "live", "withdrawn", "retired"
 BUSY_SECONDS = 30  # how long a writer waits for another process' transaction
 MIGRATIONS = files("feedsvc.store") / "migrations"
 CHUNK = 500  # values in one statement; SQLite may be built to take as few as 999
@@ -190,12 +202,17 @@ class Store:
             ).one_or_none()
             if row is None:
                 return None
-            removed = connection.execute(
-                sa.select(removals.c.rule, removals.c.reason, removals.c.text, removals.c.html)
-                .where(removals.c.entry == row.number)
-                .order_by(removals.c.position)
-            )
-            return _entry(row), tuple(Removal(*item) for item in removed)
+            return _entry(row), Account(connection).ledger(row.number)
+
+    @contextmanager
+    def accounting(self) -> Iterator[Account]:
+        """Read the account of removals.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._reading() as connection:
+            yield Account(connection)
 
     def load_files(self, folder: str) -> dict[str, tuple[int, int]]:
         """Path to (size, mtime in ns) of every file below a folder that is not known to be gone."""
@@ -339,6 +356,7 @@ class Writer:
     def __init__(self, connection: sa.Connection) -> None:
         """Write through `connection`, whose transaction the caller ends."""
         self.connection = connection
+        self.account = Account(connection)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -431,6 +449,8 @@ class Writer:
         place: Place,
         said: datetime,
         removed: Sequence[Removal] | None,
+        *,
+        stood_back: bool = False,
     ) -> None:
         """Write an entry, the names it is known by, and that it stands at `place`.
 
@@ -440,6 +460,7 @@ class Writer:
             place: Where it was found.
             said: The time that this dump gives.
             removed: What cleaning removed, if `place` is where the content comes from; else None.
+            stood_back: Whether rules stood back from that content.
         """
         values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
         number = self.connection.scalar(sa.select(entries.c.number).where(entries.c.id == entry.id))
@@ -450,7 +471,7 @@ class Writer:
             state = RETIRED
         self._stand(place, number, said)
         if removed is not None:
-            values |= {"dump": place.dump, "position": place.position}
+            values |= {"dump": place.dump, "position": place.position, "stood_back": stood_back}
             self._save_removals(number, removed)
         self.connection.execute(entries.update().where(entries.c.number == number).values(values | {"state": state}))
         taken = set(self.connection.scalars(sa.select(aliases.c.name).where(aliases.c.name.in_(names))))
@@ -484,14 +505,17 @@ class Writer:
                         "reason": item.reason,
                         "text": item.text,
                         "html": item.html,
+                        "restored": item.restored,
                     }
                     for position, item in enumerate(removed)
                 ],
             )
 
-    def refresh_entry(self, entry: Entry, removed: Sequence[Removal] | None) -> None:
+    def refresh_entry(self, entry: Entry, removed: Sequence[Removal] | None, *, stood_back: bool = False) -> None:
         """Replace an entry quietly after it was cleaned again, and what was removed where that is given."""
-        values = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        if removed is not None:
+            values["stood_back"] = stood_back
         number = self.connection.execute(sa.select(entries.c.number).where(entries.c.id == entry.id)).scalar_one()
         self.connection.execute(entries.update().where(entries.c.number == number).values(values))
         if removed is not None:
@@ -593,10 +617,11 @@ class Writer:
         return number
 
     def _retire(self, which: sa.ColumnElement[bool]) -> int:
-        self.connection.execute(removals.delete().where(removals.c.entry.in_(sa.select(entries.c.number).where(which))))
-        result = self.connection.execute(
-            entries.update().where(which).values(state=RETIRED, content="", text="", summary="", images=[])
-        )
+        numbers = sa.select(entries.c.number).where(which)
+        for table in (removals, restored):
+            self.connection.execute(table.delete().where(table.c.entry.in_(numbers)))
+        empty = {"content": "", "text": "", "summary": "", "images": [], "stood_back": False}
+        result = self.connection.execute(entries.update().where(which).values(state=RETIRED, **empty))
         return int(result.rowcount)
 
     def _drop_raw(self) -> None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -19,13 +21,30 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
-__all__ = ["aliases", "articles", "dumps", "entries", "feeds", "metadata", "problems", "removals", "rulesets"]
+__all__ = [
+    "LIVE",
+    "RETIRED",
+    "WITHDRAWN",
+    "aliases",
+    "articles",
+    "drift",
+    "drift_sources",
+    "dumps",
+    "entries",
+    "feeds",
+    "metadata",
+    "problems",
+    "removals",
+    "restored",
+    "rulesets",
+]
 
 
 class Instant(TypeDecorator[datetime]):
@@ -84,6 +103,8 @@ class Compressed(TypeDecorator[bytes]):
         return None if value is None else zlib.decompress(value)
 
 
+LIVE, WITHDRAWN, RETIRED = "live", "withdrawn", "retired"  # an entry's states
+
 metadata = MetaData()
 
 # A dump file, whatever became of it.
@@ -127,6 +148,7 @@ entries = Table(
     Column("state", String(16), nullable=False),  # live, withdrawn, retired
     Column("dump", ForeignKey("dumps.id")),  # with position: where the content came from
     Column("position", Integer),
+    Column("stood_back", Boolean, nullable=False, server_default=false(), index=True),  # rules did, for taking too much
     Index("entries_by_published", "state", "published"),
 )
 
@@ -157,6 +179,44 @@ removals = Table(
     Column("reason", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("html", Text, nullable=False),
+    Column("restored", Boolean, nullable=False, server_default=false()),  # it would have gone, but is kept
+)
+
+# What is never to be taken out of an entry again, by the digest of its HTML.
+restored = Table(
+    "restored",
+    metadata,
+    Column("entry", ForeignKey("entries.number"), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("rule", Text, nullable=False),  # that took it when it was restored
+)
+
+# How many entries of a source were added, for the next table; see feedsvc.drift.
+drift_sources = Table(
+    "drift_sources",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("dumps", Integer, nullable=False),
+    Column("cleaner", String(64), nullable=False),
+    Column("since", Integer, nullable=False),  # how many there were when this cleaner came
+)
+
+# One counter a rule that ever matched in a source.
+drift = Table(
+    "drift",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("since", Integer, nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("matched", Integer, nullable=False),
+    Column("match_fast", Float, nullable=False),
+    Column("match_slow", Float, nullable=False),
+    Column("share_fast", Float, nullable=False),
+    Column("share_slow", Float, nullable=False),
+    Column("alarm", String(16)),
+    Column("message", Text),  # as it was when the alarm began
+    Column("began", Instant),
 )
 
 feeds = Table(

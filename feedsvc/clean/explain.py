@@ -1,0 +1,121 @@
+"""An article with what went in its place, for people who ask what cleaning did.
+
+The tree is written once more with a mark where each removal was. A mark is a character that the article has nowhere,
+around the removal's number, so that nothing in a dump can pass for one. Done only when asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from bs4 import Tag
+
+from feedsvc.clean.elements import BLOCKS
+from feedsvc.clean.outline import Line
+from feedsvc.clean.sanitise import sanitise
+from feedsvc.clean.write import write
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup
+    from bs4.element import PageElement
+
+    from feedsvc.clean.outline import Hit
+    from feedsvc.clean.repair import Addresses
+    from feedsvc.clean.ledger import Stripped
+    from feedsvc.model import CleanEntry
+
+__all__ = ["Explanation", "Marked", "Pieces", "mark_removals"]
+
+Pieces: TypeAlias = tuple[str | int, ...]
+"""What stays, as text or HTML, and the numbers of the removals between, from 0."""
+
+_PRIVATE: Final = range(0xE000, 0xF900)
+# What is to stand around a mark so that it stands where a part of a list or table stood.
+_AROUND: Final = {
+    **{name: (name,) for name in ("caption", "dd", "dt", "figcaption", "li", "summary", "td", "th")},
+    "tr": ("tr", "td"),
+    **dict.fromkeys(("tbody", "tfoot", "thead"), ("tbody", "tr", "td")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """An article as it is written, with what went.
+
+    Attributes:
+        text: Plain text, blocks on lines of their own.
+        html: Sanitised.
+    """
+
+    text: Pieces
+    html: Pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A cleaned article and where each of its removals was.
+
+    Attributes:
+        entry: As `Cleaner.clean` gives it.
+        text: Plain text with the removals in place.
+        html: Sanitised HTML with the removals in place.
+        elsewhere: The numbers of the removals that have no place: what went when broken markup was cleaned once more.
+    """
+
+    entry: CleanEntry
+    text: Pieces
+    html: Pieces
+    elsewhere: tuple[int, ...]
+
+
+def mark_removals(soup: BeautifulSoup, root: Tag, stripped: Stripped, addresses: Addresses) -> Marked:
+    """Write an article with marks for what goes.
+
+    Args:
+        soup: The parsed document; marks are left in it.
+        root: The element whose content is the article.
+        stripped: What of it goes.
+        addresses: The dump's addresses.
+
+    Returns:
+        The article, parted where something went.
+    """
+    taken = frozenset(soup.decode(formatter="minimal"))
+    edge = next((chr(code) for code in _PRIVATE if chr(code) not in taken), None)
+    if edge is not None:
+        for number, hit in enumerate(stripped.hits):
+            _insert(soup, _place(hit, stripped), f"{edge}{number}{edge}")
+    page = write(root, stripped, addresses)
+    return Marked(_part(page.text, edge), _part(sanitise(page.html), edge))
+
+
+def _place(hit: Hit, stripped: Stripped) -> PageElement:
+    """Give the outermost of the nodes that go with a hit or around it."""
+    node: PageElement = hit.what.leaves[0].node if isinstance(hit.what, Line) else hit.what
+    if isinstance(hit.what, Line):
+        node = next((leaf.node for leaf in hit.what.leaves if leaf.text and not leaf.stays), node)
+    place = node
+    for around in node.parents:
+        if id(around) in stripped.gone:
+            place = around
+    return place
+
+
+def _insert(soup: BeautifulSoup, place: PageElement, mark: str) -> None:
+    name = place.name if isinstance(place, Tag) else ""
+    new: PageElement = soup.new_string(mark)
+    for around in reversed(_AROUND.get(name, ("div",) if name in BLOCKS else ())):
+        tag = soup.new_tag(around)
+        tag.append(new)
+        new = tag
+    place.insert_before(new)
+
+
+def _part(text: str, edge: str | None) -> Pieces:
+    if edge is None:
+        return (text,)
+    # Every second part is the number that stood between two edges.
+    parts = re.split(f"{edge}(\\d+){edge}", text)
+    return tuple(int(part) if number % 2 else part for number, part in enumerate(parts) if number % 2 or part)
