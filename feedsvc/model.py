@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = [
+    "Alternate",
     "CleanEntry",
     "Dump",
     "Entry",
@@ -78,17 +79,32 @@ class Removal:
     html: str
 
 
+@dataclass(frozen=True, slots=True)
+class Alternate:
+    """Another version of an article.
+
+    Attributes:
+        href: A valid absolute address.
+        language: A language tag (BCP 47), or None where it is not known.
+    """
+
+    href: str
+    language: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanEntry:
     """One cleaned article: safe to show, not yet known to the store.
 
     Attributes:
+        given_title: The title as the dump gives it, on one line; "" where that is `title`.
         link: A valid absolute address without tracking parameters, or None.
         content: Sanitised HTML; may be empty.
         text: The plain text of the content, blocks on lines of their own.
         summary: The first lines of the text, at most 300 characters.
         rights: Copyright notices that were found in the article.
-        images: Absolute addresses of the pictures in the content, in order.
+        images: Absolute addresses of the pictures in the content, posters of videos among them, in order.
+        alternates: Versions in other languages that the article links to.
     """
 
     title: str
@@ -103,6 +119,8 @@ class CleanEntry:
     language: str | None = None
     rights: str | None = None
     images: tuple[str, ...] = ()
+    alternates: tuple[Alternate, ...] = ()
+    given_title: str = ""
     removals: tuple[Removal, ...] = field(default=())
 
 
@@ -134,6 +152,7 @@ class Entry:
     images: tuple[str, ...]
     digest: str
     cleaner: str
+    alternates: tuple[Alternate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bs4 import BeautifulSoup, ParserRejectedMarkup, Tag
 
 from feedsvc.clean.matcher import Matcher, Matchers
+from feedsvc.clean.metadata import pick_author, pick_title, tidy_categories, tidy_phrase
 from feedsvc.clean.outline import make_outline
 from feedsvc.clean.repair import Addresses
 from feedsvc.clean.sanitise import is_settled, sanitise
 from feedsvc.clean.strip import strip
 from feedsvc.clean.text import fold, prepare, scrub, summarise
+from feedsvc.clean.videos import find_video, video_entry
 from feedsvc.clean.write import Page, write
 from feedsvc.errors import CleaningError
 from feedsvc.links import tidy_link
 from feedsvc.model import CleanEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from feedsvc.clean.rules import RuleSet
@@ -42,11 +46,14 @@ class Cleaner:
     Attributes:
         digest: SHA-256 in hexadecimal over the rules and the version of feedsvc: what one digest has cleaned, the
             same digest cleans to the same bytes.
+        title_suffixes: What is known to recur behind the titles of each source (see `TitleSuffixes.known`); none at
+            first.
     """
 
     def __init__(self, rules: RuleSet) -> None:
         """Take the rules that `load_rules` gave."""
         self.digest = rules.digest
+        self.title_suffixes: Mapping[str, Collection[str]] = {}
         self._matchers = Matchers(rules)
 
     def clean(self, dump: Dump, published: datetime) -> CleanEntry:
@@ -74,17 +81,25 @@ class Cleaner:
 
     def _clean(self, dump: Dump, published: datetime) -> CleanEntry:
         link = None if dump.link is None else tidy_link(dump.link)
+        source = tidy_phrase(dump.source)
+        given_title = fold(scrub(dump.title))
+        suffixes = self.title_suffixes.get(source or "", ())
+        title = pick_title(given_title, source=source, author=dump.author, link=link, known=suffixes)
         page, removals, rights = self._article(dump, link, published)
+        if not page.html and link is not None and (video := find_video(link)):
+            page, more, _ = self._article(replace(dump, html=video_entry(video, title)), link, published)
+            removals += more
         return CleanEntry(
-            title=fold(scrub(dump.title)),
+            title=title,
+            given_title=given_title,
             link=link,
             published=published,
             content=page.html,
             text=page.text,
             summary=summarise(page.text),
-            author=None if dump.author is None else scrub(dump.author),
-            source=None if dump.source is None else scrub(dump.source),
-            categories=tuple(map(scrub, dump.categories)),
+            author=pick_author(dump.author, source=source),
+            source=source,
+            categories=tidy_categories(dump.categories, source=source),
             language=dump.language,
             rights="\n".join(rights) or None,
             images=page.images,
@@ -114,7 +129,8 @@ class Cleaner:
             page = write(root, stripped, addresses)
             before, html = html, sanitise(page.html)
             # What rules were kept from in this round, they may do in the next, when less is left that they match.
-            if html == page.html and is_settled(html) and (not stripped.stood_back or html == before):
+            settled = html == page.html and is_settled(html)
+            if settled and (html == before or not (stripped.stood_back or page.is_rewritten)):
                 break
             if stripped.kept:  # what a rule kept may have lost by now what the rule knew it by
                 matcher, date = _NO_RULES, None

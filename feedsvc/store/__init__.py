@@ -561,7 +561,9 @@ class Writer:
     def _retire(self, which: sa.ColumnElement[bool]) -> int:
         self.connection.execute(removals.delete().where(removals.c.entry.in_(sa.select(entries.c.number).where(which))))
         result = self.connection.execute(
-            entries.update().where(which).values(state=RETIRED, content="", text="", summary="", images=[])
+            entries.update()
+            .where(which)
+            .values(state=RETIRED, content="", text="", summary="", images=[], alternates=())
         )
         return int(result.rowcount)
 
