@@ -81,10 +81,11 @@ def identities(article: CleanEntry) -> tuple[str, ...]:
     """The names under which an article is known, the one that its key is made of first.
 
     That is its canonical link and then the link as it is shown, so that an entry is found again even
-    where a later version knows more spellings; without a link, its title and time.
+    where a later version knows more spellings; without a link, its title and time. That is the title
+    as the dump gives it, for what is taken off it may change with what is known of its source.
     """
     if article.link is None:
-        return (f"{article.published:%Y-%m-%dT%H:%M:%SZ} {article.title}",)
+        return (f"{article.published:%Y-%m-%dT%H:%M:%SZ} {article.given_title or article.title}",)
     canonical = canonical_link(article.link)
     return (article.link,) if canonical is None else (canonical, article.link)
 
@@ -128,6 +129,7 @@ def mint_entry(article: CleanEntry, *, cleaner: str) -> Entry:
         language=article.language,
         rights=article.rights,
         images=article.images,
+        alternates=article.alternates,
         digest=article_digest(article),
         cleaner=cleaner,
     )

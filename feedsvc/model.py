@@ -105,12 +105,13 @@ class CleanEntry:
     """One cleaned article: safe to show, not yet known to the store.
 
     Attributes:
+        given_title: The title as the dump gives it, on one line; "" where that is `title`.
         link: A valid absolute address without tracking parameters, or None.
         content: Sanitised HTML; may be empty.
         text: The plain text of the content, blocks on lines of their own.
         summary: The first lines of the text, at most 300 characters.
         rights: Copyright notices that were found in the article.
-        images: Absolute addresses of the pictures in the content, in order.
+        images: Absolute addresses of the pictures in the content, posters of videos among them, in order.
         removals: What cleaning took out, and what it would have taken had it not been restored, in document order.
         alternates: Other versions of the article to which it linked.
         stood_back: Whether rules that match were left out, for they would have taken too much.
@@ -128,8 +129,9 @@ class CleanEntry:
     language: str | None = None
     rights: str | None = None
     images: tuple[str, ...] = ()
-    removals: tuple[Removal, ...] = field(default=())
     alternates: tuple[Alternate, ...] = ()
+    given_title: str = ""
+    removals: tuple[Removal, ...] = field(default=())
     stood_back: bool = False
 
 
@@ -161,6 +163,7 @@ class Entry:
     images: tuple[str, ...]
     digest: str
     cleaner: str
+    alternates: tuple[Alternate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from feedsvc import __version__
 from feedsvc.errors import RenderError
 from feedsvc.feeds import fit
 from feedsvc.feeds.atom import render_atom
+from feedsvc.model import Alternate
 
 BASE = "https://feeds.example.org/news"
 ATOM = {"a": "http://www.w3.org/2005/Atom"}
@@ -108,6 +109,36 @@ def test_entry_lacks_something(changes: dict[str, object], name: str, expected: 
         if child == name
     ]
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("alternates", "links"),
+    [
+        ([], []),
+        ([("https://example.org/en", "en")], [("alternate", "en", "https://example.org/en")]),
+        (
+            [("https://example.org/en", "en"), ("https://example.org/b", "EN")],
+            [("alternate", "en", "https://example.org/en")],
+        ),
+        (
+            [("https://example.org/tw", "zh-Hant-TW"), ("https://example.org/en", "en")],
+            [("alternate", "zh-Hant-TW", "https://example.org/tw"), ("alternate", "en", "https://example.org/en")],
+        ),
+        (
+            [("https://example.org/?", None), ("https://example.org/!", "no tag")],
+            [("related", None, "https://example.org/?"), ("related", None, "https://example.org/!")],
+        ),
+        ([("https://example.org/articles/0?a=1&b=2", "en")], []),  # the entry itself
+        ([("\x00", "en")], []),
+    ],
+)
+def test_other_versions(alternates: list[tuple[str, str | None]], links: list[tuple[str, str | None, str]]) -> None:
+    entry = make_entry(0, alternates=tuple(Alternate(*each) for each in alternates))
+    element = parse(render_atom(make_document(entry), BASE)).find("a:entry", ATOM)
+    assert element is not None
+    first, *others = element.findall("a:link", ATOM)
+    assert (first.get("rel"), first.get("hreflang")) == ("alternate", None)
+    assert [(link.get("rel"), link.get("hreflang"), link.get("href")) for link in others] == links
 
 
 def test_feed_without_what_is_optional() -> None:

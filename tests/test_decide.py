@@ -359,3 +359,11 @@ def test_minting_depends_on_the_article_alone() -> None:
 )
 def test_digest(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
     assert (article_digest(make_article(**one)) == article_digest(make_article(**other))) is same
+
+
+def test_what_is_known_of_titles_changes_no_identity() -> None:
+    before = make_article(link=None, title="北约 | Example News")
+    after = replace(before, title="北约", given_title="北约 | Example News")
+    assert identities(after) == identities(before)
+    assert mint_entry(after, cleaner=CLEANER).id == mint_entry(before, cleaner=CLEANER).id
+    assert mint_entry(after, cleaner=CLEANER).title == "北约"

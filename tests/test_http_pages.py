@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lxml import html
 
 from feedsvc.http.pages import render_entry, render_error, render_front
-from feedsvc.model import Removal
+from feedsvc.model import Alternate, Removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,7 @@ PAGES: dict[str, Callable[[], HtmlElement]] = {
         author=HOSTILE + "!",
         rights=HOSTILE,
         link=HOSTILE,
+        alternates=(Alternate(HOSTILE, HOSTILE),),
         language=HOSTILE,
         categories=(HOSTILE,),
     ),
@@ -187,6 +188,16 @@ def test_entry_page() -> None:
     assert [text(item) for item in page.xpath("//p[@class='rights']")] == ["© 2024 Example"]
 
 
+def test_entry_page_links_to_other_versions() -> None:
+    page = entry(alternates=(Alternate("https://example.org/en", "en"), Alternate("https://example.org/x", None)))
+    links = page.xpath("//footer//a")[1:]
+    assert [(link.get("href"), link.get("hreflang"), text(link)) for link in links] == [
+        ("https://example.org/en", "en", "Read another version (en)"),
+        ("https://example.org/x", None, "Read another version"),
+    ]
+    assert page.xpath("//link[@rel='alternate'][@hreflang]/@href") == ["https://example.org/en"]
+
+
 def test_entry_page_lists_what_was_removed() -> None:
     (details,) = entry().xpath("//details")
     assert text(details.find("summary")) == "Removed from this entry: 2"
@@ -211,7 +222,7 @@ def test_only_the_content_is_html() -> None:
     page = PAGES["entry, hostile"]()
     hostile = " ".join(HOSTILE.split())
     assert text(page.find(".//h1")) == hostile
-    assert page.xpath("//footer//a/@href") == [HOSTILE]
+    assert page.xpath("//footer//a/@href") == [HOSTILE] * 2
     assert [text(element) for element in page.xpath("//details//code")] == [hostile]
     assert [text(element) for element in page.xpath("//details//blockquote")] == [hostile]
 

@@ -19,7 +19,7 @@ from articles import NOW, PUBLISHED, make_article, make_file, save_article, save
 
 from feedsvc.decide import Place, Verdict, identities, mint_entry
 from feedsvc.errors import StoreError
-from feedsvc.model import CleanEntry, Outcome, Removal
+from feedsvc.model import Alternate, CleanEntry, Outcome, Removal
 from feedsvc.store import FeedRecord, Problem, Store
 from feedsvc.store.schema import dumps, entries
 
@@ -75,8 +75,9 @@ def query(folder: Path, statement: str, *values: object) -> list[tuple[object, .
         make_article(title="\U0001f600 a\u0000b", content="", text="", summary=""),
         make_article(link=None, published=datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
         make_article(content="x" * 3_000_000),
+        make_article(alternates=(Alternate("https://example.org/en", "en"), Alternate("https://example.org/x", None))),
     ],
-    ids=["full", "bare", "emoji and NUL", "before 1970", "large"],
+    ids=["full", "bare", "emoji and NUL", "before 1970", "large", "in other languages"],
 )
 def test_entry_comes_back_as_it_was(store: Store, article: CleanEntry) -> None:
     (decision,) = save_dump(store, article)

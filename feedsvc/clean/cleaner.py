@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from bs4 import ParserRejectedMarkup, Tag
 
 from feedsvc.clean.explain import Explanation, mark_removals
 from feedsvc.clean.matcher import Matcher, Matchers
+from feedsvc.clean.metadata import pick_author, pick_title, tidy_categories, tidy_phrase
 from feedsvc.clean.outline import make_outline
 from feedsvc.clean.repair import Addresses
 from feedsvc.clean.restore import strip_but
@@ -18,13 +19,14 @@ from feedsvc.clean.sanitise import is_settled, sanitise
 from feedsvc.clean.strip import strip
 from feedsvc.clean.text import fold, prepare, scrub, summarise
 from feedsvc.clean.tree import make_tree
+from feedsvc.clean.videos import find_video, video_entry
 from feedsvc.clean.write import Page, write
 from feedsvc.errors import CleaningError
 from feedsvc.links import tidy_link
 from feedsvc.model import Alternate, CleanEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from bs4 import BeautifulSoup
@@ -73,12 +75,15 @@ class Cleaner:
         digest: SHA-256 in hexadecimal over the rules and the version of feedsvc: what one digest has cleaned, the
             same digest cleans to the same bytes.
         rules: The rules it cleans by.
+        title_suffixes: What is known to recur behind the titles of each source (see `TitleSuffixes.known`); none at
+            first.
     """
 
     def __init__(self, rules: RuleSet) -> None:
         """Take the rules that `load_rules` gave."""
         self.digest = rules.digest
         self.rules = rules.rules
+        self.title_suffixes: Mapping[str, Collection[str]] = {}
         self._matchers = Matchers(rules)
 
     def clean(self, dump: Dump, published: datetime, restored: Collection[str] = ()) -> CleanEntry:
@@ -134,17 +139,25 @@ class Cleaner:
         self, dump: Dump, published: datetime, restored: Collection[str], marked: list[Marked] | None
     ) -> CleanEntry:
         link = None if dump.link is None else tidy_link(dump.link)
+        source = tidy_phrase(dump.source)
+        given_title = fold(scrub(dump.title))
+        suffixes = self.title_suffixes.get(source or "", ())
+        title = pick_title(given_title, source=source, author=dump.author, link=link, known=suffixes)
         page, found = self._article(dump, link, published, restored, marked)
+        if not page.html and link is not None and (video := find_video(link)):
+            page, more = self._article(replace(dump, html=video_entry(video, title)), link, published, (), None)
+            found.removals += more.removals
         return CleanEntry(
-            title=fold(scrub(dump.title)),
+            title=title,
+            given_title=given_title,
             link=link,
             published=published,
             content=page.html,
             text=page.text,
             summary=summarise(page.text),
-            author=_author(dump, found),
-            source=None if dump.source is None else scrub(dump.source),
-            categories=tuple(map(scrub, dump.categories)),
+            author=pick_author(dump.author, source=source, bylines=[", ".join(found.authors)]),
+            source=source,
+            categories=tidy_categories(dump.categories, source=source),
             language=dump.language,
             rights="\n".join(found.rights) or None,
             images=page.images,
@@ -181,20 +194,14 @@ class Cleaner:
                 marked.append(mark_removals(soup, root, stripped, addresses))
             before, html = html, sanitise(page.html)
             # What rules were kept from in this round, they may do in the next, when less is left that they match.
-            if html == page.html and is_settled(html) and (not stripped.stood_back or html == before):
+            settled = html == page.html and is_settled(html)
+            if settled and (html == before or not (stripped.stood_back or page.is_rewritten)):
                 break
             if stripped.kept:  # what a rule kept may have lost by now what the rule knew it by
                 matcher, date = _NO_RULES, None
         if found.stood_back:
             _logger.warning("rules would have taken too much of the article and stood back", extra={"path": dump.path})
         return Page(html, page.text, page.images), found
-
-
-def _author(dump: Dump, found: _Found) -> str | None:
-    """Give whom a byline names where the dump names nobody, or only its source."""
-    if found.authors and (dump.author is None or dump.author == dump.source):
-        return ", ".join(found.authors)
-    return None if dump.author is None else scrub(dump.author)
 
 
 def _parse(html: str) -> tuple[BeautifulSoup, Tag]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bs4 import Tag
 
 from feedsvc.clean.markup import plain_attributes
+from feedsvc.clean.proxies import unwrap
 from feedsvc.clean.text import is_blank
 from feedsvc.links import resolve, strip_tracking
 
@@ -30,9 +31,10 @@ __all__ = [
 # Where loading scripts keep the real address, the likeliest first.
 _LAZY: Final = (
     *("data-src", "data-original", "data-lazy-src", "data-original-src", "data-actualsrc", "data-lazyload"),
-    *("data-lazy", "data-echo", "data-url", "data-hi-res-src"),
+    *("data-lazy", "data-echo", "data-url", "data-hi-res-src", "data-lazy-url", "data-cfsrc", "data-img-src"),
+    *("data-image-src", "data-full-src", "data-ll-src", "data-ks-lazyload", "zoomfile"),
 )
-_LAZY_SETS: Final = ("data-srcset", "data-lazy-srcset", "data-original-set", "srcset")
+_LAZY_SETS: Final = ("data-srcset", "data-lazy-srcset", "data-original-set", "data-ll-srcset", "srcset")
 _ADDRESSES: Final = frozenset({"href", "src", *_LAZY})
 
 # Most addresses are, and need no repair: resolve() would give back what it got.
@@ -41,7 +43,7 @@ _PLAIN = re.compile(
     r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
 )
 _PLACEHOLDER = re.compile(
-    r"(?:blank|dot|grey|lazy(?:load)?|loading|pixel|placeholder|spacer|transparent|1x1)[\d_.-]*\.(?:gif|png|svg)",
+    r"(?:blank|dot|grey|lazy(?:load)?|loading|none|pixel|placeholder|spacer|transparent|1x1)[\d_.-]*\.(?:gif|png|svg)",
     re.IGNORECASE,
 )
 _TINY = re.compile(r"\s*[0-3](?:\.\d*)?(?:px)?\s*", re.IGNORECASE)
@@ -66,7 +68,7 @@ class Player:
 
 
 class Addresses:
-    """Makes the addresses of one dump absolute, without tracking parameters."""
+    """Makes the addresses of one dump absolute, without tracking parameters and image proxies."""
 
     def __init__(self, base: str | None) -> None:
         """Take the dump's own address, which relative ones are resolved against."""
@@ -82,7 +84,7 @@ class Addresses:
                 address: str | None = raw
             else:
                 address = resolve(self._base, raw) if raw.strip() else None
-            self._known[raw] = None if address is None else strip_tracking(address)
+            self._known[raw] = None if address is None else strip_tracking(unwrap(address))
         return self._known[raw]
 
     def web(self, raw: str | None) -> str | None:
@@ -143,12 +145,12 @@ class Addresses:
         return max(sized, key=lambda pair: pair[0])[1] if sized else None
 
     def _candidates(self, srcset: str) -> list[tuple[str, str]]:
-        found = []
+        found: dict[str, str] = {}
         for raw, size in _split_srcset(srcset):
             address = self.web(raw)
             if address is not None and not address.endswith(",") and not _is_placeholder(address):
-                found.append((address, size))
-        return found
+                found.setdefault(address, size)  # without their proxy, pictures of several sizes are one
+        return list(found.items())
 
 
 def raw_addresses(tag: Tag) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from bs4 import Tag
 
 from feedsvc.clean.causes import DATELINE, LEFTOVER, LOOSE_LINE, Cause
-from feedsvc.clean.dateline import is_dateline
+from feedsvc.clean.dateline import is_dateline, is_in_dated_element
 from feedsvc.clean.ledger import Stripped, account, action_of
 from feedsvc.clean.outline import Hit, Line
 from feedsvc.clean.rules import Action, Follow, Place
@@ -236,7 +236,7 @@ class _Decision:
         lines = [line for line in self._outline.lines if line.shows]
         left, staying = len(lines), 0
         for line in lines:
-            if left > 1 and is_dateline(matching_form(line.text), published):
+            if left > 1 and _is_dateline(line, published):
                 self._take(_line_hit(DATELINE, line))
             if line.shows:
                 staying += 1
@@ -260,6 +260,11 @@ def _heads(hit: Hit) -> bool:
 
 def _place(hit: Hit) -> Place | None:
     return None if isinstance(hit.rule, Cause) else hit.rule.where
+
+
+def _is_dateline(line: Line, published: datetime) -> bool:
+    texts = [leaf.node for leaf in line.leaves if leaf.text and leaf.stays]
+    return is_dateline(matching_form(line.text), published) or is_in_dated_element(texts, published)
 
 
 def _line_hit(rule: Rule | Cause, line: Line) -> Hit:

@@ -17,6 +17,7 @@ from feedsvc.clean.elements import ALLOWED, ANYWHERE, BLOCKS, BOOLEANS, CELLS, D
 from feedsvc.clean.markup import escape, plain_attributes, start_tag
 from feedsvc.clean.repair import is_placeholder_size, picture_sources
 from feedsvc.clean.text import fold, is_blank
+from feedsvc.clean.videos import player_video, video_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Page", "write"]
 
 _PICTURE: Final = (ALLOWED["img"] | ANYWHERE) - {"src", "srcset"}
+_LONGEST_LABEL: Final = 200
 _DEEPEST: Final = 100
 """Elements that are nested deeper than this are unwrapped: every feed reader's parser gives up at some depth."""
 
@@ -40,12 +42,14 @@ class Page:
     Attributes:
         html: Not yet sanitised.
         text: Plain text, blocks and `<br>` on lines of their own.
-        images: The addresses of its pictures, in order, none twice.
+        images: The addresses of its pictures, the posters of videos among them, in order, none twice.
+        is_rewritten: Whether it holds text or addresses that no rule has seen yet.
     """
 
     html: str
     text: str
     images: tuple[str, ...]
+    is_rewritten: bool = False
 
 
 def write(root: Tag, stripped: Stripped, addresses: Addresses) -> Page:
@@ -120,10 +124,12 @@ class _Writer:
         self._words: list[str] = []
         self._lines: list[str] = []
         self._images: dict[str, None] = {}
+        self._is_rewritten = False
 
     def page(self) -> Page:
         self._end_line()
-        return Page("".join(self._pieces).strip(), "\n".join(self._lines), tuple(self._images))
+        html = "".join(self._pieces).strip()
+        return Page(html, "\n".join(self._lines), tuple(self._images), self._is_rewritten)
 
     def passes_by(self, tag: Tag, stripped: Stripped) -> bool:
         """Deal with an element of which nothing inside is to be written; tell whether it is one."""
@@ -318,9 +324,18 @@ class _Writer:
         player = self._addresses.player(tag)
         if player is None or player.src is None:
             return
+        video = player_video(player.src)
+        label = fold(plain_attributes(tag).get("title", ""))[:_LONGEST_LABEL]
+        self._is_rewritten = True
+        *pictures, link = video_html(video, label)
+        for picture in pictures:
+            self.gap()
+            self._write(picture)
+        if video.thumbnail is not None:
+            self._images[video.thumbnail] = None
         self.gap()
-        self._write(f"{start_tag('a', {'href': player.src})}{escape(player.src)}</a>")
-        self._words.append(player.src)
+        self._write(link)
+        self._words.append(label or video.name)
         self.gap()
 
     def _player(self, tag: Tag) -> None:
@@ -329,6 +344,8 @@ class _Writer:
             return
         kept = {} if player.src is None else {"src": player.src}
         kept |= {key: value for key, value in (self._attributes(tag) or {}).items() if key != "src"}
+        if poster := kept.get("poster"):
+            self._images[poster] = None
         parts = []
         for part, address in player.parts:
             names = ("media", "type") if part.name == "source" else ("kind", "label", "srclang")

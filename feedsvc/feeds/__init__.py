@@ -44,7 +44,8 @@ def fit(entries: Iterable[Entry], *, count: int, max_bytes: int | None) -> tuple
 def _size(entry: Entry) -> int:
     """Estimate an entry's bytes in a feed, where markup is escaped: `<` takes four."""
     texts = (entry.title, entry.summary, entry.link, entry.author, entry.source, entry.rights, *entry.categories)
-    plain = sum(len(text.encode("utf-8", "replace")) for text in texts if text)
+    links = (version.href for version in entry.alternates)
+    plain = sum(len(text.encode("utf-8", "replace")) for text in (*texts, *links) if text)
     content = len(entry.content.encode("utf-8", "replace"))
     escapes = 3 * (entry.content.count("<") + entry.content.count(">")) + 4 * entry.content.count("&")
     return _FRAME + plain + content + escapes

@@ -14,6 +14,7 @@ from feedsvc import __version__
 from feedsvc.errors import RenderError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from feedsvc.model import Entry, FeedDocument
@@ -22,6 +23,7 @@ __all__ = ["MEDIA_TYPE", "render_atom"]
 
 MEDIA_TYPE = "application/atom+xml; charset=utf-8"
 
+_LANGUAGE_TAG = re.compile("[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")  # RFC 4287, appendix B
 # What is not a Char of XML 1.0 (section 2.2); lone surrogates are among it.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -86,6 +88,8 @@ def _entry(entry: Entry, base_url: str) -> _LinkedEntry:
     element.id(entry.id)
     element.title(_legal(entry.title) or alternate)
     element.link(href=alternate, rel="alternate")
+    for link in _other_versions(entry, alternate):
+        element.link(**link)
     element.published(_instant(entry.published))
     element.updated(_instant(entry.updated))
     if name := _legal(entry.author or entry.source or ""):
@@ -98,6 +102,20 @@ def _entry(entry: Entry, base_url: str) -> _LinkedEntry:
         element.category(term=term)
     element.rights(_legal(entry.rights) if entry.rights else None)
     return element
+
+
+def _other_versions(entry: Entry, alternate: str) -> Iterator[dict[str, str]]:
+    """RFC 4287, section 4.1.2: no two alternates have the same language, or both none."""
+    languages = set()
+    for version in entry.alternates:
+        href, language = _legal(version.href), version.language or ""
+        if not href or href == alternate:
+            continue
+        if not _LANGUAGE_TAG.fullmatch(language):
+            yield {"href": href, "rel": "related"}
+        elif language.lower() not in languages:
+            languages.add(language.lower())
+            yield {"href": href, "rel": "alternate", "hreflang": language}
 
 
 def _fault(feed: FeedGenerator) -> str:

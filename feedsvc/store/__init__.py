@@ -620,7 +620,7 @@ class Writer:
         numbers = sa.select(entries.c.number).where(which)
         for table in (removals, restored):
             self.connection.execute(table.delete().where(table.c.entry.in_(numbers)))
-        empty = {"content": "", "text": "", "summary": "", "images": [], "stood_back": False}
+        empty = {"content": "", "text": "", "summary": "", "images": [], "alternates": (), "stood_back": False}
         result = self.connection.execute(entries.update().where(which).values(state=RETIRED, **empty))
         return int(result.rowcount)
 

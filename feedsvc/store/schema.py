@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from feedsvc.model import Alternate
+
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
@@ -105,6 +107,22 @@ class Compressed(TypeDecorator[bytes]):
 
 LIVE, WITHDRAWN, RETIRED = "live", "withdrawn", "retired"  # an entry's states
 
+
+class Alternates(TypeDecorator[tuple[Alternate, ...]]):
+    """Other versions of an article, kept as pairs of address and language."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[Alternate, ...] | None, dialect: Dialect) -> list[list[str | None]]:  # noqa: ARG002 - SQLAlchemy's signature
+        """Alternates to lists."""
+        return [[alternate.href, alternate.language] for alternate in value or ()]
+
+    def process_result_value(self, value: list[list[str]] | None, dialect: Dialect) -> tuple[Alternate, ...]:  # noqa: ARG002 - SQLAlchemy's signature
+        """Lists to alternates."""
+        return tuple(Alternate(href, language) for href, language in value or ())
+
+
 metadata = MetaData()
 
 # A dump file, whatever became of it.
@@ -143,6 +161,7 @@ entries = Table(
     Column("summary", Text, nullable=False),
     Column("rights", Text),
     Column("images", JSON, nullable=False),
+    Column("alternates", Alternates, nullable=False, server_default="[]"),
     Column("digest", String(64), nullable=False),  # of the article
     Column("cleaner", String(64), nullable=False, index=True),
     Column("state", String(16), nullable=False),  # live, withdrawn, retired

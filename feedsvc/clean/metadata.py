@@ -1,0 +1,91 @@
+"""What an entry says beside its content: title, author, categories."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from feedsvc.clean.text import fold, scrub
+from feedsvc.clean.titles import strip_site_name, strip_suffix
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = ["pick_author", "pick_title", "site_label", "tidy_categories", "tidy_phrase"]
+
+_WITH_MAILBOX: Final = (
+    re.compile(r"[^\s()<>]+@[^\s()<>]+\s*\((?P<name>[^()]+)\)"),  # RSS 2.0: jane@example.org (Jane Doe)
+    re.compile(r"(?P<name>[^<>@]+)<[^\s<>]+@[^\s<>]+>"),  # RFC 5322: Jane Doe <jane@example.org>
+)
+# Second levels of the domain name system below which sites have their names.
+_SECOND_LEVEL: Final = frozenset({"ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"})
+_COUNTRY: Final = 2  # letters
+
+
+def tidy_phrase(text: str | None) -> str | None:
+    """Make one line of a name that a feed can carry; None where nothing is left."""
+    return (fold(scrub(text)) or None) if text is not None else None
+
+
+def pick_title(title: str, *, source: str | None, author: str | None, link: str | None, known: Collection[str]) -> str:
+    """Give the title without what its site puts behind it.
+
+    Args:
+        title: As the dump gives it, on one line.
+        source: The dump's.
+        author: The dump's.
+        link: The dump's, a valid absolute address.
+        known: Suffixes that recur in the source's titles.
+
+    Returns:
+        Never empty where the title was not; the same once more for itself.
+    """
+    names = [name for name in (source, author, site_label(link)) if name]
+    before = None
+    while before != title:
+        before, title = title, strip_site_name(strip_suffix(title, known), names)
+    return title
+
+
+def site_label(link: str | None) -> str | None:
+    """Give the label of a host that names its site: "bbc" of `https://www.bbc.co.uk/`."""
+    labels = ((urlsplit(link).hostname or "") if link else "").removesuffix(".").split(".")
+    if labels[-1].isdigit() or ":" in labels[-1]:
+        return None
+    if len(labels) > 2 and len(labels[-1]) == _COUNTRY and labels[-2] in _SECOND_LEVEL:  # noqa: PLR2004 - as in co.uk
+        labels.pop()
+    return labels[-2] if len(labels) > 1 else None
+
+
+def pick_author(author: str | None, *, source: str | None, bylines: Iterable[str] = ()) -> str | None:
+    """Give the author's name.
+
+    Args:
+        author: The dump's, where it has one.
+        source: The dump's; an author of this name is nobody in particular.
+        bylines: Names that were found in the article.
+
+    Returns:
+        The dump's author where that is somebody, else the first byline, else what the dump has.
+    """
+    author = tidy_phrase(author)
+    if author is not None:
+        match = next(filter(None, (pattern.fullmatch(author) for pattern in _WITH_MAILBOX)), None)
+        author = author if match is None else match["name"].strip().strip('"') or author
+    if author is None or (source is not None and _key(author) == _key(source)):
+        author = next(filter(None, map(tidy_phrase, bylines)), author)
+    return author
+
+
+def tidy_categories(categories: Iterable[str], *, source: str | None) -> tuple[str, ...]:
+    """Give the categories in their order: each once, whatever its case or width, and none that is the source."""
+    found = {} if source is None else {_key(source): ""}
+    for category in filter(None, map(tidy_phrase, categories)):
+        found.setdefault(_key(category), category)
+    return tuple(filter(None, found.values()))
+
+
+def _key(name: str) -> str:
+    return fold(unicodedata.normalize("NFKC", name).casefold())

@@ -1,0 +1,153 @@
+"""What sites put behind the titles of their articles: " | Reuters", " – 法国国际广播电台 - RFI", "_新华网".
+
+A part behind a separator goes where it is the name of the site, or where it is known to recur. A title's own clause
+behind a dash is neither.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+__all__ = ["TitleSuffixes", "strip_site_name", "strip_suffix", "suffix_of"]
+
+_CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef"
+_SEPARATOR: Final = re.compile(
+    r"\s+[-‐‑–—―·•»~]{1,2}\s+"
+    r"|\s*[|｜_＿]{1,2}\s*"
+    rf"|(?<=[{_CJK}」』）】》”])\s*[-–—―]{{1,2}}\s*|\s*[-–—―]{{1,2}}\s*(?=[{_CJK}])"
+)
+_MOST_PARTS: Final = 3
+_LONGEST: Final = 60  # characters of a suffix
+
+# What stands beside a site's name in its title: squeezed, in lower case.
+_GENERIC: Final = re.compile(
+    r"(?:the|www|com|net|org|co|uk|news|online|official|website|site|home|page|chinese|english|world|international"
+    r"|radio|tv|podcast|channel|magazine|daily|edition|asia|digital|actualités|infos?|noticias|nachrichten|français"
+    r"|deutsch|español|中文|新闻|新聞|网站|網站|网|網|官方|官网|官網|频道|頻道|在线|在線|线上|客户端|电台|電台|电视台"
+    r"|電視台|台|报|報|社|版|简体|簡體|繁体|繁體|国际|國際|ニュース|オンライン|デジタル|日本|電子)*"
+)
+_MEDIUM: Final = re.compile(
+    "(?:电台|電台|广播|廣播|电视|電視|视|視|台|之音|报|報|社|网|網|周刊|週刊|杂志|雜誌|新闻|新聞)$"
+)
+_SHORTEST_NAME: Final = 2
+
+_COLD_START: Final = 20  # titles of a source before anything is known of it
+_SHARE: Final = 2  # one title in so many
+_MOST_SUFFIXES: Final = 200
+
+
+def suffix_of(title: str) -> tuple[str, ...]:
+    """Give what may be a title's suffix.
+
+    Args:
+        title: On one line.
+
+    Returns:
+        Ends of the title that begin with a separator, the shortest first; none leaves less than a word.
+    """
+    starts = [match.start() for match in _SEPARATOR.finditer(title)][-_MOST_PARTS:]
+    return tuple(
+        title[start:]
+        for start in reversed(starts)
+        if len(title) - start <= _LONGEST and _squeezed(title[:start]) and _squeezed(title[start:])
+    )
+
+
+def strip_suffix(title: str, known: Collection[str]) -> str:
+    """Take known suffixes off a title.
+
+    Args:
+        title: On one line.
+        known: As `suffix_of` gives them.
+
+    Returns:
+        A title that ends in none of them; never empty where the title was not.
+    """
+    while known and (found := [suffix for suffix in suffix_of(title) if suffix in known]):
+        title = title.removesuffix(found[-1]).rstrip()
+    return title
+
+
+def strip_site_name(title: str, names: Collection[str]) -> str:
+    """Take off the parts of a title that name the site it is from.
+
+    A part names the site where it is one of its names, alone or among words such as "News" and "中文", in any case
+    and spacing; or where it ends as names of media do and a name of Chinese characters is short for it.
+
+    Args:
+        title: On one line.
+        names: What the site is called: the source, the author, the host's own label.
+
+    Returns:
+        A title that does not end so; never empty where the title was not.
+    """
+    keys = [key for key in map(_squeezed, names) if len(key) >= _SHORTEST_NAME]
+    while found := [suffix for suffix in suffix_of(title) if _names_site(_squeezed(suffix), keys)]:
+        title = title.removesuffix(found[0]).rstrip()
+    return title
+
+
+class TitleSuffixes:
+    """Counts the suffixes of titles, to find those that recur in most titles of a source.
+
+    It holds a bounded number of suffixes a source: what is in half of the titles is never among the rarest.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing counted."""
+        self._titles: dict[str, int] = {}
+        self._counts: dict[str, dict[str, int]] = {}
+
+    def add(self, source: str, title: str) -> None:
+        """Count one title, as the dump gives it, on one line."""
+        self._titles[source] = self._titles.get(source, 0) + 1
+        for suffix in suffix_of(title):
+            self.restore(source, suffix, 1)
+
+    def restore(self, source: str, suffix: str, count: int) -> None:
+        """Count a suffix as often as it was counted elsewhere before."""
+        counts = self._counts.setdefault(source, {})
+        counts[suffix] = counts.get(suffix, 0) + count
+        if len(counts) > _MOST_SUFFIXES:
+            kept = sorted(counts, key=lambda each: (-counts[each], each))[: _MOST_SUFFIXES // 2]
+            self._counts[source] = {each: counts[each] for each in kept}
+
+    def restore_titles(self, source: str, count: int) -> None:
+        """Count as many titles as were counted elsewhere before, their suffixes aside."""
+        self._titles[source] = self._titles.get(source, 0) + count
+
+    def counts(self, source: str) -> tuple[int, Mapping[str, int]]:
+        """Give how many titles of a source were counted, and how many of them had each suffix."""
+        return self._titles.get(source, 0), dict(self._counts.get(source, {}))
+
+    def known(self, source: str) -> frozenset[str]:
+        """Give the suffixes that at least half of a source's titles have, of 20 titles or more."""
+        titles = self._titles.get(source, 0)
+        if titles < _COLD_START:
+            return frozenset()
+        return frozenset(suffix for suffix, count in self._counts.get(source, {}).items() if count * _SHARE >= titles)
+
+
+def _squeezed(text: str) -> str:
+    """Fold case and width; keep letters and digits only."""
+    return "".join(character for character in unicodedata.normalize("NFKC", text).casefold() if character.isalnum())
+
+
+def _names_site(part: str, keys: Collection[str]) -> bool:
+    for key in keys:
+        before, found, after = part.partition(key)
+        if found and _GENERIC.fullmatch(before) and _GENERIC.fullmatch(after):
+            return True
+        if not key.isascii() and part.startswith(key[0]) and _MEDIUM.search(part) and _is_short_for(key, part):
+            return True
+    return False
+
+
+def _is_short_for(short: str, long: str) -> bool:
+    rest = iter(long)
+    return all(character in rest for character in short)
