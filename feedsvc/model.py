@@ -22,6 +22,7 @@ __all__ = [
     "Outcome",
     "Removal",
     "Representation",
+    "Sighting",
 ]
 
 
@@ -79,6 +80,29 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A line of an article as learning sees it (see `feedsvc.clean.learn`).
+
+    Attributes:
+        block: Fingerprint of its text, and of whether it is a link; 16 hexadecimal digits.
+        shape: The elements it stands in, outermost first, and whether it is a link.
+        links: Fingerprint of where its links lead; "" without links.
+        text: Its first characters, white space folded.
+        edge: Whether it is in the head or tail of the article.
+        closes: Whether prose comes before it and none after it.
+        leads: Whether the next line is prose.
+    """
+
+    block: str
+    shape: str
+    links: str
+    text: str
+    edge: bool
+    closes: bool
+    leads: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CleanEntry:
     """One cleaned article: safe to show, not yet known to the store.
 
@@ -89,6 +113,7 @@ class CleanEntry:
         summary: The first lines of the text, at most 300 characters.
         rights: Copyright notices that were found in the article.
         images: Absolute addresses of the pictures in the content, in order.
+        sightings: What there is to learn from it.
     """
 
     title: str
@@ -104,6 +129,7 @@ class CleanEntry:
     rights: str | None = None
     images: tuple[str, ...] = ()
     removals: tuple[Removal, ...] = field(default=())
+    sightings: tuple[Sighting, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

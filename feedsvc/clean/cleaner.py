@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from typing import TYPE_CHECKING, Final
 
 from bs4 import BeautifulSoup, ParserRejectedMarkup, Tag
 
+from feedsvc.clean.learn import census_source
 from feedsvc.clean.matcher import Matcher, Matchers
 from feedsvc.clean.outline import make_outline
 from feedsvc.clean.repair import Addresses
 from feedsvc.clean.sanitise import is_settled, sanitise
+from feedsvc.clean.sightings import Sight
 from feedsvc.clean.strip import strip
 from feedsvc.clean.text import fold, prepare, scrub, summarise
 from feedsvc.clean.write import Page, write
@@ -20,10 +23,12 @@ from feedsvc.links import tidy_link
 from feedsvc.model import CleanEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from feedsvc.clean.learn import Learned, LearnedBlock
     from feedsvc.clean.rules import RuleSet
-    from feedsvc.model import Dump, Removal
+    from feedsvc.model import Dump, Removal, Sighting
 
 __all__ = ["Cleaner"]
 
@@ -40,13 +45,17 @@ class Cleaner:
     """Cleans dumps by a set of rules.
 
     Attributes:
-        digest: SHA-256 in hexadecimal over the rules and the version of feedsvc: what one digest has cleaned, the
-            same digest cleans to the same bytes.
+        digest: SHA-256 in hexadecimal over the rules, the version of feedsvc, and whether it learns: what one digest
+            has cleaned, the same digest cleans to the same bytes as long as nothing else is learned.
+        learned: The learned blocks; None for a cleaner that takes none, and gives nothing to learn from.
     """
 
-    def __init__(self, rules: RuleSet) -> None:
-        """Take the rules that `load_rules` gave."""
+    def __init__(self, rules: RuleSet, *, learned: Learned | None = None) -> None:
+        """Take the rules that `load_rules` gave, and what is learned."""
         self.digest = rules.digest
+        if learned is not None:
+            self.digest = hashlib.sha256(f"{rules.digest} learns".encode()).hexdigest()
+        self.learned = learned
         self._matchers = Matchers(rules)
 
     def clean(self, dump: Dump, published: datetime) -> CleanEntry:
@@ -74,7 +83,9 @@ class Cleaner:
 
     def _clean(self, dump: Dump, published: datetime) -> CleanEntry:
         link = None if dump.link is None else tidy_link(dump.link)
-        page, removals, rights = self._article(dump, link, published)
+        source = None if dump.source is None else scrub(dump.source)
+        known = None if self.learned is None else self.learned.of(census_source(source, link))
+        page, removals, rights, sightings = self._article(dump, link, published, known)
         return CleanEntry(
             title=fold(scrub(dump.title)),
             link=link,
@@ -83,15 +94,18 @@ class Cleaner:
             text=page.text,
             summary=summarise(page.text),
             author=None if dump.author is None else scrub(dump.author),
-            source=None if dump.source is None else scrub(dump.source),
+            source=source,
             categories=tuple(map(scrub, dump.categories)),
             language=dump.language,
             rights="\n".join(rights) or None,
             images=page.images,
             removals=tuple(removals),
+            sightings=sightings,
         )
 
-    def _article(self, dump: Dump, link: str | None, published: datetime) -> tuple[Page, list[Removal], list[str]]:
+    def _article(
+        self, dump: Dump, link: str | None, published: datetime, known: Mapping[str, LearnedBlock] | None
+    ) -> tuple[Page, list[Removal], list[str], tuple[Sighting, ...]]:
         """Clean until nothing changes any more, which is at once for all but broken markup.
 
         Where the sanitiser's parser or our own would put elements elsewhere than they are written, what they make of
@@ -103,11 +117,14 @@ class Cleaner:
         html = prepare(dump.html)
         date: datetime | None = published
         stood_back = False
+        sightings: tuple[Sighting, ...] | None = None  # of the first round, which sees the dump's own markup
         for _ in range(_MOST_ROUNDS):
             soup, root = _parse(html)
             addresses = Addresses(link)
             outline = make_outline(soup, root, matcher, addresses)
-            stripped = strip(outline, matcher, date)
+            sight = None if known is None else Sight(known, addresses)
+            stripped = strip(outline, matcher, date, sight)
+            sightings = stripped.sightings if sightings is None else sightings
             stood_back |= stripped.stood_back
             removals += stripped.removals
             rights += [notice for notice in stripped.rights if notice not in rights]
@@ -117,10 +134,10 @@ class Cleaner:
             if html == page.html and is_settled(html) and (not stripped.stood_back or html == before):
                 break
             if stripped.kept:  # what a rule kept may have lost by now what the rule knew it by
-                matcher, date = _NO_RULES, None
+                matcher, date, known = _NO_RULES, None, None
         if stood_back:
             _logger.warning("rules would have left nothing of the article and stood back", extra={"path": dump.path})
-        return Page(html, page.text, page.images), removals, rights
+        return Page(html, page.text, page.images), removals, rights, sightings or ()
 
 
 def _parse(html: str) -> tuple[BeautifulSoup, Tag]:

@@ -18,6 +18,7 @@ from feedsvc.clean.elements import BLOCKS
 from feedsvc.clean.markup import dumped_html
 from feedsvc.clean.outline import Hit, Line
 from feedsvc.clean.rules import Action, Place
+from feedsvc.clean.sightings import HEAD_LINES, TAIL_LINES
 from feedsvc.clean.spans import Spans
 from feedsvc.clean.text import fold, matching_form
 from feedsvc.model import Removal
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from feedsvc.clean.matcher import Matcher
     from feedsvc.clean.outline import Leaf, Outline
     from feedsvc.clean.rules import Rule
+    from feedsvc.clean.sightings import Sight
+    from feedsvc.model import Sighting
 
 __all__ = ["EDGE_LINES", "Stripped", "strip"]
 
@@ -49,6 +52,7 @@ class Stripped:
         rights: The text of each block that moved to the entry's rights.
         kept: Whether a keep rule matched anything.
         stood_back: Whether rules were left out because nothing would have been left of the article.
+        sightings: What there is to learn from it, learned blocks still in place.
     """
 
     gone: frozenset[int]
@@ -57,9 +61,10 @@ class Stripped:
     rights: tuple[str, ...]
     kept: bool
     stood_back: bool
+    sightings: tuple[Sighting, ...] = ()
 
 
-def strip(outline: Outline, matcher: Matcher, published: datetime | None) -> Stripped:
+def strip(outline: Outline, matcher: Matcher, published: datetime | None, sight: Sight | None = None) -> Stripped:
     """Decide what rules take out of an article.
 
     Cleaning never empties an article. Where nothing would be left to see, the rules for every dump stand back, and
@@ -69,17 +74,18 @@ def strip(outline: Outline, matcher: Matcher, published: datetime | None) -> Str
         outline: The article's; its marks change.
         matcher: The rules that apply.
         published: The article's date, aware; None to leave datelines alone.
+        sight: What knows learned blocks; None to learn nothing and take none.
 
     Returns:
         What goes, and the ledger of it.
     """
     showed = outline.shows
-    decision = _Decision(outline, matcher, published, lambda _: True)
+    decision = _Decision(outline, matcher, published, lambda _: True, sight)
     stands_back = showed and not outline.shows
     if stands_back:
-        decision = _Decision(outline, matcher, published, lambda rule: not rule.is_generic)
+        decision = _Decision(outline, matcher, published, lambda rule: not rule.is_generic, sight)
         if not outline.shows:
-            decision = _Decision(outline, matcher, published, lambda _: False)
+            decision = _Decision(outline, matcher, published, lambda _: False, sight)
     return _account(decision, stood_back=stands_back)
 
 
@@ -93,8 +99,14 @@ class _Decision:
     """
 
     def __init__(
-        self, outline: Outline, matcher: Matcher, published: datetime | None, admits: Callable[[Rule], bool]
+        self,
+        outline: Outline,
+        matcher: Matcher,
+        published: datetime | None,
+        admits: Callable[[Rule], bool],
+        sight: Sight | None = None,
     ) -> None:
+        self.sightings: tuple[Sighting, ...] = ()
         self.gone: list[tuple[Hit, list[Leaf]]] = []
         self.unwrapped: set[int] = set()
         self._outline = outline
@@ -120,6 +132,13 @@ class _Decision:
             self._take_in_tail([hit for hit in waiting if _place(hit) is Place.TAIL])
         if published is not None:
             self._take_datelines(published)
+        if sight is not None:
+            self.sightings = sight.look([line for line in outline.lines if line.shows])
+            while self._take_learned(sight, admits):  # what goes makes room for what may go at an edge only
+                self._take_in_head([hit for hit in waiting if _place(hit) is Place.HEAD])
+                self._take_in_tail([hit for hit in waiting if _place(hit) is Place.TAIL])
+                if published is not None:
+                    self._take_datelines(published)
         self._take_loose_lines()
 
     def _line_hits(self, find: Callable[[str], list[Rule]], admits: Callable[[Rule], bool]) -> list[Hit]:
@@ -186,6 +205,19 @@ class _Decision:
         for hit in reversed(hits):
             self._take(hit)
 
+    def _take_learned(self, sight: Sight, admits: Callable[[Rule], bool]) -> bool:
+        """Take learned blocks from the first and last lines that stay; tell whether any went."""
+        before = len(self.gone)
+        for lines, most in ((self._outline.lines, HEAD_LINES), (self._outline.lines[::-1], TAIL_LINES)):
+            staying = 0
+            for line in lines:
+                if line.shows and (rule := sight.rule(line)) and admits(rule):
+                    self._take(_line_hit(rule, line))
+                staying += line.shows
+                if staying == most:
+                    break
+        return len(self.gone) > before
+
     def _take_datelines(self, published: datetime) -> None:
         """Take dates from the first lines that stay, but not the last thing there is."""
         lines = [line for line in self._outline.lines if line.shows]
@@ -240,6 +272,7 @@ def _account(decision: _Decision, *, stood_back: bool) -> Stripped:
         rights=tuple(dict.fromkeys(rights)),
         kept=decision.keeps,
         stood_back=stood_back,
+        sightings=decision.sightings,
     )
 
 
