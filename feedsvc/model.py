@@ -87,7 +87,7 @@ class Sighting:
         block: Fingerprint of its text, and of whether it is a link; 16 hexadecimal digits.
         shape: The elements it stands in, outermost first, and whether it is a link.
         links: Fingerprint of where its links lead; "" without links.
-        text: Its first characters, white space folded.
+        text: Its first characters.
         edge: Whether it is in the head or tail of the article.
         closes: Whether prose comes before it and none after it.
         leads: Whether the next line is prose.

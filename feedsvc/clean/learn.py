@@ -38,6 +38,7 @@ from urllib.parse import urlsplit
 
 from feedsvc.clean.forms import belongs_to_article, is_notice, read_form
 from feedsvc.clean.rules import Action, Rule
+from feedsvc.clean.text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -223,7 +224,7 @@ class SourceCensus:
             if block is None:
                 if not each.edge:
                     continue  # it only counts against what was at an edge elsewhere
-                block = self.blocks[key] = Block(missed=missed, text=each.text)
+                block = self.blocks[key] = Block(missed=missed, text=fold(each.text))
             shape = self.shapes.get(each.shape)
             if shape is None:
                 shape = self.shapes[each.shape] = Shape(missed=missed)
@@ -297,7 +298,7 @@ class SourceCensus:
         total = sum(each.count for each in counts)
         fullest = max(counts, key=lambda each: (each.count, each.text))
         text = fullest.text
-        if sum(each.edge for each in counts) < enough * total:
+        if sum(each.edge for each in counts) < _MOST * total:  # a newsletter's form may stand between paragraphs
             return None
         forms = [read_form(shape) for shape in shapes]
         if is_notice(text):

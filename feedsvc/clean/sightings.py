@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ HEAD_LINES: Final = 5
 TAIL_LINES: Final = 8
 """How many are its tail. A newsletter form or a list of links is longer than what stands above an article."""
 
-_LONGEST: Final = 600  # characters; what is longer is prose
+_LONGEST: Final = 200  # characters; of what is longer, only white space is forgiven
 _LONGEST_SHAPE: Final = 120
 _LONGEST_SAMPLE: Final = 120
 _SHORT: Final = 60  # characters of a line in the middle that is looked at: labels and headings
@@ -68,6 +69,11 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
+@lru_cache(maxsize=4096)
+def _step(name: str, classes: str) -> str:
+    return ".".join((name, *(_CHANGING.sub("*", each) for each in classes.split()[:_MOST_CLASSES])))
+
+
 class Sight:
     """Looks at the lines of one article."""
 
@@ -84,7 +90,7 @@ class Sight:
             return None
         key = id(line)
         if key not in self._seen:
-            self._seen[key] = self._sighting(line)
+            self._seen[key] = self._sighting(line, line.text)
         seen = self._seen[key]
         if seen is None:
             return None
@@ -100,29 +106,30 @@ class Sight:
         Returns:
             The lines of head and tail, and short ones between; those without letters are left out.
         """
-        first = next((at for at, line in enumerate(lines) if self._is_prose(line)), len(lines))
-        last = next((at for at in range(len(lines) - 1, -1, -1) if self._is_prose(lines[at])), -1)
-        tail = len(lines) - TAIL_LINES
+        count = len(lines)
+        texts = [line.text for line in lines]
+        prose = [self._is_prose(text, line) for text, line in zip(texts, lines, strict=True)]
+        first = prose.index(True) if True in prose else count
+        last = count - 1 - prose[::-1].index(True) if True in prose else -1
         found = []
         between = 0
-        for at, line in enumerate(lines):
-            edge = at < HEAD_LINES or at >= tail
+        for at, (line, text) in enumerate(zip(lines, texts, strict=True)):
+            edge = at < HEAD_LINES or at >= count - TAIL_LINES
             if not edge:
-                if between == _MOST_IN_MIDDLE or len(line.text) > _SHORT:
+                if between == _MOST_IN_MIDDLE or len(text) > _SHORT:
                     continue
                 between += 1
-            leads = at + 1 < len(lines) and (last == at + 1 or first == at + 1 or self._is_prose(lines[at + 1]))
-            sighting = self._sighting(line, edge=edge, closes=first < at and last < at, leads=leads)
+            leads = at + 1 < count and prose[at + 1]
+            sighting = self._sighting(line, text, edge=edge, closes=first < at and last < at, leads=leads)
             self._seen[id(line)] = sighting
             if sighting is not None:
                 found.append(sighting)
         return tuple(found)
 
-    def _sighting(self, line: Line, *, edge: bool = True, closes: bool = False, leads: bool = False) -> Sighting | None:
+    def _sighting(self, line: Line, text: str, *, edge: bool = True, closes: bool = False, leads: bool = False) -> Sighting | None:
         leaves = [leaf for leaf in line.leaves if leaf.stays and leaf.shows and leaf.text]
         if not leaves:
             return None
-        text = line.text
         letters = fingerprint(text) if len(text) <= _LONGEST else fold(text)
         if len(letters) < 2:  # noqa: PLR2004 - a number, a letter of an initial: too little to know it by
             return None
@@ -140,15 +147,16 @@ class Sight:
             block=digest(f"{kind}\0{letters}"),
             shape=f"{shape}@{kind}" if kind else shape,
             links=digest("\0".join(sorted(targets))) if targets else "",
-            text=fold(text[: 2 * _LONGEST_SAMPLE])[:_LONGEST_SAMPLE],
+            text=text[:_LONGEST_SAMPLE],
             edge=edge,
             closes=closes,
             leads=leads,
         )
 
-    def _is_prose(self, line: Line) -> bool:
-        text = line.text
-        if len(text) < _PROSE // 3 or len(fold(text).encode("utf-8", "surrogatepass")) < _PROSE:
+    def _is_prose(self, text: str, line: Line) -> bool:
+        if len(text) < _PROSE // 3:
+            return False
+        if len(text) < _LONGEST and len(fold(text).encode("utf-8", "surrogatepass")) < _PROSE:
             return False
         return any(
             self._look_up(leaf.node.parent)[1] is None
@@ -165,8 +173,7 @@ class Sight:
         path, link = ("", None) if tag is None else self._above.get(id(tag), ("", None))
         for each in reversed(chain):
             attributes = plain_attributes(each)
-            classes = attributes.get("class", "").split()[:_MOST_CLASSES] if attributes else ()
-            step = ".".join((each.name, *(_CHANGING.sub("*", name) for name in classes)))
+            step = _step(each.name, attributes.get("class", "")) if attributes else each.name
             path = f"{path}>{step}"[-_LONGEST_SHAPE:] if path else step[-_LONGEST_SHAPE:]
             if each.name == "a":
                 link = self._target(attributes.get("href")) or link
