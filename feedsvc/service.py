@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from feedsvc.clean.learn import Learned
     from feedsvc.config import Config
 
 __all__ = ["RENDERERS", "Problems", "Service", "feed_settings", "make_cleaner", "make_ingest", "read_clock"]
@@ -63,14 +64,18 @@ def feed_settings(config: Config) -> FeedSettings:
     )
 
 
-def make_cleaner(config: Config) -> Cleaner:
+def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
     """The cleaner with the rules that the configuration names.
+
+    Args:
+        config: The configuration.
+        learned: The learned blocks; None for a cleaner that does not learn.
 
     Raises:
         RuleError: A pack of rules is wrong.
     """
     folders = [Path(folder) for folder in config.clean.rules]
-    return Cleaner(load_rules(site_rules=config.clean.site_rules, folders=folders))
+    return Cleaner(load_rules(site_rules=config.clean.site_rules, folders=folders), learned=learned)
 
 
 def make_ingest(config: Config, store: Store) -> Ingest:
@@ -78,10 +83,11 @@ def make_ingest(config: Config, store: Store) -> Ingest:
 
     Raises:
         RuleError: A pack of rules is wrong.
+        StoreError: The store cannot be read.
     """
     return Ingest(
         store,
-        make_cleaner(config),
+        make_cleaner(config, store.load_learned() if config.clean.learn else None),
         max_bytes=config.watch.max_bytes,
         withdraw=config.watch.on_delete == "withdraw",
         clock=read_clock,
@@ -140,7 +146,7 @@ class Service:
         self._settings = feed_settings(config)
         self._store = Store(config.store.url)
         try:
-            ingest = make_ingest(config, self._store)
+            self._ingest = make_ingest(config, self._store)
         except FeedsvcError:
             self._store.close()
             raise
@@ -151,7 +157,7 @@ class Service:
         self._publisher = Publisher(RENDERERS, max_age=MAX_AGE, base_url=config.base_url, known_bases=[self._address])
         self._schedule = Schedule(report, read_clock)
         self._regenerator = Regenerator(self._schedule, "regenerate", config.schedule.regenerate, self._regenerate)
-        self._intake = Intake(ingest, changed=self._regenerator.request, report=report)
+        self._intake = Intake(self._ingest, changed=self._regenerator.request, report=report)
         self._watcher = Watcher(
             [Path(folder) for folder in config.watch.directories],
             recursive=config.watch.recursive,
@@ -228,6 +234,8 @@ class Service:
 
     def _notice(self) -> None:
         if self._store.changed_elsewhere():
+            if not self._ingest.is_current():
+                self._intake.look_again()
             document = self._publisher.document
             # Most of it is what this process wrote itself; asking for that again would delay the next change.
             if document is None or newest_entries(self._store, self._settings) != document.entries:

@@ -126,7 +126,9 @@ class Sight:
                 found.append(sighting)
         return tuple(found)
 
-    def _sighting(self, line: Line, text: str, *, edge: bool = True, closes: bool = False, leads: bool = False) -> Sighting | None:
+    def _sighting(
+        self, line: Line, text: str, *, edge: bool = True, closes: bool = False, leads: bool = False
+    ) -> Sighting | None:
         leaves = [leaf for leaf in line.leaves if leaf.stays and leaf.shows and leaf.text]
         if not leaves:
             return None

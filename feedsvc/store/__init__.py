@@ -23,6 +23,7 @@ from alembic.util import CommandError
 from feedsvc.decide import Known, Place
 from feedsvc.errors import StoreError
 from feedsvc.model import Entry, Outcome, Removal
+from feedsvc.store.learned import LearnedTables
 from feedsvc.store.schema import aliases, articles, dumps, entries, feeds, problems, removals
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
+
+    from feedsvc.clean.learn import Learned
 
 __all__ = ["Article", "DumpFile", "FeedRecord", "Problem", "Store", "Writer"]
 
@@ -239,6 +242,16 @@ class Store:
             rows = connection.execute(sa.select(problems).order_by(problems.c.since, problems.c.key))
             return [Problem(row.key, row.message, row.since) for row in rows]
 
+    def load_learned(self) -> Learned:
+        """The blocks that are learned."""
+        with self._reading() as connection:
+            return LearnedTables(connection).load()
+
+    def load_learned_version(self) -> int:
+        """The `version` of what `load_learned` would give."""
+        with self._reading() as connection:
+            return LearnedTables(connection).version()
+
     def load_feed(self, name: str, now: datetime) -> FeedRecord:
         """What is remembered of a feed; its id is minted at the first call."""
         query = sa.select(feeds.c.id, feeds.c.born).where(feeds.c.name == name)
@@ -312,6 +325,7 @@ class Writer:
     def __init__(self, connection: sa.Connection) -> None:
         """Write through `connection`, whose transaction the caller ends."""
         self.connection = connection
+        self.learned = LearnedTables(connection)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
