@@ -38,6 +38,7 @@ from feedsvc.cli.common import (
     opened,
     out,
 )
+from feedsvc.cli.learned import learned
 from feedsvc.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, WatchError
 from feedsvc.intake import BATCH
@@ -97,6 +98,7 @@ def run(config: ConfigOption = None) -> None:
 
 
 app.command()(clean)
+app.command()(learned)
 
 
 @app.command(name="import")
@@ -141,6 +143,8 @@ def build(
                 missing = True
             else:
                 _take(ingest, ingest.compare(Listing(directory, found, frozenset(), unreadable)))
+        while ingest.reclean(BATCH):  # by what was learned from the last of them
+            pass
         document, _ = assemble_feed(store, feed_settings(settings), read_clock())
         files = build_site(folder, store, document, RENDERERS, base_url)
     out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)

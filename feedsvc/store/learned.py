@@ -6,12 +6,15 @@ back. Rules for forgetting are the census's, said once more in SQL for the rows 
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from feedsvc.clean.learn import BUCKET, Block, Learned, LearnedBlock, Shape, Sign, SourceCensus
+from feedsvc.errors import StoreError
 from feedsvc.store.schema import entries, learned_blocks, learned_sources, sighted_blocks, sighted_shapes
 
 if TYPE_CHECKING:
@@ -19,14 +22,34 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Sighting
 
-__all__ = ["LEARNED", "PINNED", "VETOED", "LearnedTables"]
+__all__ = ["LEARNED", "PINNED", "VETOED", "LearnedRow", "LearnedTables", "read_learned"]
 
-LEARNED, PINNED, VETOED = "learned", "pinned", "vetoed"
+LEARNED, PINNED, VETOED, CANDIDATE = "learned", "pinned", "vetoed", "candidate"
 
 _CHUNK: Final = 400  # values in one statement; SQLite may be built to take as few as 999
 _BLOCK_KEY: Final = [sighted_blocks.c[name] for name in ("block", "shape")]
 _BLOCK_COUNTS: Final = [sighted_blocks.c[field.name] for field in fields(Block)]
 _HALVED: Final = ("count", "missed", "edge", "closes", "leads", "same", "seen", "fresh")
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedRow:
+    """A block as people are shown it.
+
+    Attributes:
+        state: LEARNED, PINNED, VETOED or CANDIDATE.
+        sign: What shows that it is no article; "" for a candidate.
+        count: Dumps that it was seen in, of `dumps` that were counted.
+        text: A sample.
+    """
+
+    source: str
+    block: str
+    state: str
+    sign: str
+    count: int
+    dumps: int
+    text: str
 
 
 class LearnedTables:
@@ -184,6 +207,85 @@ class LearnedTables:
             self._connection.execute(
                 entries.update().where(which, entries.c.state == "live", entries.c.cleaner != "").values(cleaner="")
             )
+
+    def rows(self, source: str | None, fewest: int) -> list[LearnedRow]:
+        """What is learned, pinned or vetoed, and candidates that were seen in at least so many dumps.
+
+        Args:
+            source: Of this one only; None for all.
+            fewest: Dumps; 0 for no candidates.
+        """
+        dumps = {row.source: row.dumps for row in self._connection.execute(sa.select(learned_sources))}
+        ruled = {
+            (row.source, row.block): row
+            for row in self._connection.execute(sa.select(learned_blocks))
+            if source in (None, row.source)
+        }
+        total = sa.func.sum(sighted_blocks.c.count).label("total")
+        query = sa.select(
+            sighted_blocks.c.source, sighted_blocks.c.block, total, sa.func.max(sighted_blocks.c.text).label("text")
+        ).group_by(sighted_blocks.c.source, sighted_blocks.c.block)
+        if source is not None:
+            query = query.where(sighted_blocks.c.source == source)
+        found = {}
+        for row in self._connection.execute(query):
+            key = row.source, row.block
+            known = ruled.get(key)
+            if known is not None or (fewest and row.total >= fewest):
+                state, sign = (CANDIDATE, "") if known is None else (known.state, known.sign)
+                found[key] = LearnedRow(row.source, row.block, state, sign, row.total, dumps[row.source], row.text)
+        for key, known in ruled.items():  # not seen lately
+            if key not in found:
+                found[key] = LearnedRow(*key, known.state, known.sign, 0, dumps.get(known.source, 0), known.text)
+        return sorted(found.values(), key=lambda each: (each.source, -each.count, each.block))
+
+    def rule(self, row: LearnedRow, state: str | None) -> None:
+        """Let somebody decide about a block.
+
+        Args:
+            row: The block, in one source.
+            state: PINNED or VETOED; None to leave it to the census again.
+        """
+        here = sa.and_(learned_blocks.c.source == row.source, learned_blocks.c.block == row.block)
+        self._connection.execute(learned_blocks.delete().where(here))
+        if state is None:
+            census = SourceCensus(row.dumps)
+            self._hand_over(census, row.source, {row.block}, ())
+            self._settle(row.source, census, {row.block}, self.load())
+        else:
+            sign = Sign(row.sign) if row.sign else Sign.PINNED
+            block = LearnedBlock(row.block, sign, None, row.text)
+            self._connection.execute(learned_blocks.insert().values(_row(row.source, block, state)))
+        self.mark_changed(row.source)
+
+
+def read_learned(url: str) -> Learned:
+    """Load what a store has learned, without making the store or changing anything in it.
+
+    Args:
+        url: An SQLAlchemy URL.
+
+    Returns:
+        The learned blocks; none where there is no store, or only one of a version that learned nothing.
+
+    Raises:
+        StoreError: There is a store, and it cannot be read.
+    """
+    try:
+        address = sa.make_url(url)
+        if address.get_backend_name() == "sqlite":
+            if not address.database or not Path(address.database).exists():
+                return Learned()
+            address = sa.make_url(f"sqlite:///file:{quote(address.database)}?mode=ro&uri=true")
+        engine = sa.create_engine(address)
+        try:
+            with engine.connect() as connection:
+                known = sa.inspect(connection).has_table(learned_blocks.name)
+                return LearnedTables(connection).load() if known else Learned()
+        finally:
+            engine.dispose()
+    except sa.exc.SQLAlchemyError as error:
+        raise StoreError(f"{url}: the store cannot be read: {getattr(error, 'orig', None) or error}") from error
 
 
 class _Stored:
