@@ -63,8 +63,6 @@ def _check_rules(config: Config) -> Iterator[Finding]:
                     yield Finding(Level.ERROR, "rules", failure)
     except FeedsvcError as error:
         yield Finding(Level.ERROR, "rules", str(error))
-    if config.clean.learn:
-        yield Finding(Level.WARNING, "clean.learn", "this version learns nothing from dumps yet; leave it out")
 
 
 def _check_folder(folder: str, *, polling: bool) -> Finding:

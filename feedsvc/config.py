@@ -128,7 +128,7 @@ class CleanSection(Section):
     """[clean]."""
 
     site_rules: bool = True
-    learn: bool = False  # `feedsvc check` says that nothing is learned yet
+    learn: bool = True
     rules: list[str] = []
 
 

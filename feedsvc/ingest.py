@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from feedsvc.clean import CAUSES
+from feedsvc.clean.learn import census_source
 from feedsvc.decide import Place, Verdict, decide_entry, identities, mint_entry
 from feedsvc.drift import observe_article
 from feedsvc.dumps import ignored_name, parse_dump
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from feedsvc.clean import Cleaner
-    from feedsvc.model import CleanEntry, Dump, Entry
+    from feedsvc.clean.learn import Learned
+    from feedsvc.model import CleanEntry, Dump, Entry, Sighting
     from feedsvc.store import Article, Store, Writer
     from feedsvc.watch import Listing
 
@@ -151,6 +153,8 @@ def _clean(dump: Dump, mtime_ns: int, cleaner: Cleaner, restored: Collection[str
 class Ingest:
     """Takes dump files in."""
 
+    _relearned = False
+
     def __init__(
         self, store: Store, cleaner: Cleaner, *, max_bytes: int, withdraw: bool, clock: Callable[[], datetime]
     ) -> None:
@@ -158,7 +162,7 @@ class Ingest:
 
         Args:
             store: Where everything is kept.
-            cleaner: What cleans a dump.
+            cleaner: What cleans a dump; where it learns, what it has learned is kept up to date.
             max_bytes: A larger dump is quarantined.
             withdraw: Whether an entry leaves the feeds when the last dump that holds it is deleted.
             clock: The time, aware, in UTC.
@@ -171,6 +175,7 @@ class Ingest:
         self._limited = dict.fromkeys((cause.name for cause in CAUSES), False)
         self._limited |= {rule.name: not rule.is_generic for rule in cleaner.rules}
         self._forgot = False
+        self._added: list[CleanEntry] = []  # in the transaction that is open
 
     def compare(self, listing: Listing) -> list[Change]:
         """What differs between a folder's files and what is known of them.
@@ -210,7 +215,10 @@ class Ingest:
                 break
             prepared.append((change, None if change.gone else self._prepare(change.path)))
         reports = []
+        self._added.clear()
         with self._store.writing() as writer:
+            if self._catch_up(writer):  # another process changed what is learned
+                prepared = [(change, dump and self._prepare(change.path)) for change, dump in prepared]
             for change, dump in prepared:
                 if change.gone:
                     if os.path.lexists(change.path):
@@ -221,7 +229,46 @@ class Ingest:
                 elif dump is not None:
                     reports.append(self._write(writer, dump))
             self._count(writer)
+            learned = self._learn(writer)
+        if learned is not None:
+            self._cleaner.learned = learned
+            self._relearned = True
         return reports
+
+    def learned_anew(self) -> bool:
+        """Whether `take` learned something since the last call, so that entries are to be cleaned again."""
+        relearned, self._relearned = self._relearned, False
+        return relearned
+
+    def is_current(self) -> bool:
+        """Whether no other process changed what is learned.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        learned = self._cleaner.learned
+        return learned is None or self._store.load_learned_version() == learned.version
+
+    def _catch_up(self, writer: Writer) -> bool:
+        """Take over what another process learned, or was told; tell whether there was anything."""
+        learned = self._cleaner.learned
+        if learned is None or writer.learned.version() == learned.version:
+            return False
+        self._cleaner.learned = writer.learned.load()
+        return True
+
+    def _learn(self, writer: Writer) -> Learned | None:
+        """Count the articles that were added; give what is learned from now on, None for the same as before."""
+        learned = self._cleaner.learned
+        if learned is None:
+            return None
+        sources: dict[str, list[tuple[Sighting, ...]]] = {}
+        for article in self._added:
+            sources.setdefault(census_source(article.source, article.link), []).append(article.sightings)
+        changed = [source for source, seen in sorted(sources.items()) if writer.learned.count(source, seen, learned)]
+        for source in changed:
+            logger.info("learned blocks changed", extra={"source": source})
+        return writer.learned.load() if changed else None
 
     def reclean(self, limit: int) -> list[str]:
         """Clean up to `limit` entries again that other rules cleaned, the newest first.
@@ -235,6 +282,7 @@ class Ingest:
             StoreError: The store cannot be read or written.
         """
         with self._store.writing() as writer:
+            self._catch_up(writer)
             outdated = writer.load_outdated(self._cleaner.digest, limit)
             for article in outdated:
                 self.refresh(writer, article)
@@ -269,10 +317,12 @@ class Ingest:
         if dump.cleaned is None:
             writer.touch_dump(file.path, file.size, file.mtime_ns)
             return Report(file.path)
+        added = len(self._added)
         try:
             with writer.attempt():
                 return self._save(writer, file, dump.cleaned, dump.seconds)
         except StoreError as error:
+            del self._added[added:]
             return self._save(writer, file, Cleaned((), CleaningError(file.path, str(error))), dump.seconds)
 
     def _save(self, writer: Writer, file: DumpFile, cleaned: Cleaned, seconds: float) -> Report:
@@ -328,6 +378,8 @@ class Ingest:
         decision = decide_entry(article, known, place, cleaner=self._cleaner.digest, now=now)
         removed = article.removals if decision.owns else None
         writer.save_entry(decision.entry, names, place, article.published, removed, stood_back=article.stood_back)
+        if decision.verdict is Verdict.ADDED:
+            self._added.append(article)
         return decision.entry, decision.verdict
 
     def refresh(self, writer: Writer, source: Article) -> Entry:

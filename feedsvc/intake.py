@@ -45,6 +45,8 @@ class Intake:
         self._backlog: deque[Change] = deque()
         self._stopping = threading.Event()
         self._idle = threading.Event()
+        self._outdated = threading.Event()  # whether entries may be left that other rules cleaned
+        self._outdated.set()
         self._delivering = threading.Lock()  # so that `_idle` is not set beside a full queue
         self._thread = threading.Thread(target=self._run, name="intake")
 
@@ -57,6 +59,11 @@ class Intake:
     def start(self) -> None:
         """Begin to work off the queue."""
         self._thread.start()
+
+    def look_again(self) -> None:
+        """Clean again what is outdated, once the queue is worked off."""
+        self._outdated.set()
+        self._queue.put(None)
 
     def stop(self) -> None:
         """Finish the dump in hand, and leave the rest: it is found again at the next start."""
@@ -75,16 +82,18 @@ class Intake:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        outdated = True  # whether entries may be left that other rules cleaned
         while not self._stopping.is_set():
-            batch = self._next_batch(wait=not outdated)
+            batch = self._next_batch(wait=not self._outdated.is_set())
             if batch:
                 reports = self._persist(partial(self._ingest.take, batch, self._stopping.is_set))
                 if reports and any(report.keys for report in reports):
                     self._changed()
-            elif outdated:
-                outdated = bool(self._persist(partial(self._ingest.reclean, BATCH)))
-                if outdated:
+                if self._ingest.learned_anew():
+                    self._outdated.set()
+            elif self._outdated.is_set():
+                self._outdated.clear()
+                if self._persist(partial(self._ingest.reclean, BATCH)):
+                    self._outdated.set()
                     self._changed()
 
     def _next_batch(self, *, wait: bool) -> list[Change]:

@@ -24,6 +24,7 @@ __all__ = [
     "Outcome",
     "Removal",
     "Representation",
+    "Sighting",
 ]
 
 
@@ -101,6 +102,29 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A line of an article as learning sees it (see `feedsvc.clean.learn`).
+
+    Attributes:
+        block: Fingerprint of its text, and of whether it is a link; 16 hexadecimal digits.
+        shape: The elements it stands in, outermost first, and whether it is a link.
+        links: Fingerprint of where its links lead; "" without links.
+        text: Its first characters.
+        edge: Whether it is in the head or tail of the article.
+        closes: Whether prose comes before it and none after it.
+        leads: Whether the next line is prose.
+    """
+
+    block: str
+    shape: str
+    links: str
+    text: str
+    edge: bool
+    closes: bool
+    leads: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CleanEntry:
     """One cleaned article: safe to show, not yet known to the store.
 
@@ -115,6 +139,7 @@ class CleanEntry:
         removals: What cleaning took out, and what it would have taken had it not been restored, in document order.
         alternates: Other versions of the article to which it linked.
         stood_back: Whether rules that match were left out, for they would have taken too much.
+        sightings: What there is to learn from it.
     """
 
     title: str
@@ -133,6 +158,7 @@ class CleanEntry:
     given_title: str = ""
     removals: tuple[Removal, ...] = field(default=())
     stood_back: bool = False
+    sightings: tuple[Sighting, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

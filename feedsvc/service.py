@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from feedsvc.clean import RuleSet
+    from feedsvc.clean.learn import Learned
     from feedsvc.config import Config
 
 __all__ = [
@@ -74,13 +75,17 @@ def feed_settings(config: Config) -> FeedSettings:
     )
 
 
-def make_cleaner(config: Config) -> Cleaner:
+def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
     """The cleaner with the rules that the configuration names.
+
+    Args:
+        config: The configuration.
+        learned: The learned blocks; None for a cleaner that does not learn.
 
     Raises:
         RuleError: A pack of rules is wrong.
     """
-    return Cleaner(load_configured(config))
+    return Cleaner(load_configured(config), learned=learned)
 
 
 def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
@@ -88,6 +93,7 @@ def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
 
     Raises:
         RuleError: A pack of rules is wrong.
+        StoreError: The store cannot be read.
     """
     folders = [*(Path(folder) for folder in config.clean.rules), *more]
     return load_rules(site_rules=config.clean.site_rules, folders=folders)
@@ -101,7 +107,7 @@ def make_ingest(config: Config, store: Store) -> Ingest:
         StoreError: The store cannot be written.
     """
     rules = load_configured(config)
-    cleaner = Cleaner(rules)
+    cleaner = Cleaner(rules, learned=store.load_learned() if config.clean.learn else None)
     store.save_live_rules(make_saved(rules, cleaner.digest), read_clock())
     return Ingest(
         store,
@@ -164,7 +170,7 @@ class Service:
         self._settings = feed_settings(config)
         self._store = Store(config.store.url)
         try:
-            ingest = make_ingest(config, self._store)
+            self._ingest = make_ingest(config, self._store)
         except FeedsvcError:
             self._store.close()
             raise
@@ -175,7 +181,7 @@ class Service:
         self._publisher = Publisher(RENDERERS, max_age=MAX_AGE, base_url=config.base_url, known_bases=[self._address])
         self._schedule = Schedule(report, read_clock)
         self._regenerator = Regenerator(self._schedule, "regenerate", config.schedule.regenerate, self._regenerate)
-        self._intake = Intake(ingest, changed=self._regenerator.request, report=report)
+        self._intake = Intake(self._ingest, changed=self._regenerator.request, report=report)
         self._watcher = Watcher(
             [Path(folder) for folder in config.watch.directories],
             recursive=config.watch.recursive,
@@ -252,6 +258,8 @@ class Service:
 
     def _notice(self) -> None:
         if self._store.changed_elsewhere():
+            if not self._ingest.is_current():
+                self._intake.look_again()
             document = self._publisher.document
             # Most of it is what this process wrote itself; asking for that again would delay the next change.
             if document is None or newest_entries(self._store, self._settings) != document.entries:

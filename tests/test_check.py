@@ -87,12 +87,6 @@ def test_folder_of_rules_that_is_missing(folder: Path) -> None:
     assert f"{folder}/none" in message
 
 
-def test_learning_is_not_there_yet(folder: Path) -> None:
-    ((level, about, message),) = wrong(load(folder, rest="[clean]\nlearn = true"))
-    assert (level, about) == (Level.WARNING, "clean.learn")
-    assert "leave it out" in message
-
-
 # Folders
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from dataclasses import dataclass, field, replace
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 from bs4 import ParserRejectedMarkup, Tag
 
 from feedsvc.clean.explain import Explanation, mark_removals
+from feedsvc.clean.learn import census_source
 from feedsvc.clean.matcher import Matcher, Matchers
 from feedsvc.clean.metadata import pick_author, pick_title, tidy_categories, tidy_phrase
 from feedsvc.clean.outline import make_outline
 from feedsvc.clean.repair import Addresses
 from feedsvc.clean.restore import strip_but
 from feedsvc.clean.sanitise import is_settled, sanitise
+from feedsvc.clean.sightings import Sight
 from feedsvc.clean.strip import strip
 from feedsvc.clean.text import fold, prepare, scrub, summarise
 from feedsvc.clean.tree import make_tree
@@ -32,9 +35,10 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup
 
     from feedsvc.clean.explain import Marked
+    from feedsvc.clean.learn import Learned, LearnedBlock
     from feedsvc.clean.ledger import Stripped
     from feedsvc.clean.rules import RuleSet
-    from feedsvc.model import Dump, Removal
+    from feedsvc.model import Dump, Removal, Sighting
 
 __all__ = ["Cleaner"]
 
@@ -56,12 +60,15 @@ class _Found:
     alternates: dict[Alternate, None] = field(default_factory=dict)
     authors: dict[str, None] = field(default_factory=dict)
     stood_back: bool = False
+    sightings: tuple[Sighting, ...] | None = None  # of the first round, which sees the dump's own markup
 
     def add(self, stripped: Stripped, addresses: Addresses) -> None:
         self.removals += stripped.removals
         self.rights |= dict.fromkeys(stripped.rights)
         self.authors |= dict.fromkeys(stripped.authors)
         self.stood_back |= stripped.stood_back
+        if self.sightings is None:
+            self.sightings = stripped.sightings
         for raw, language in stripped.alternates:
             href = addresses.web(raw)
             if href is not None:
@@ -72,17 +79,21 @@ class Cleaner:
     """Cleans dumps by a set of rules.
 
     Attributes:
-        digest: SHA-256 in hexadecimal over the rules and the version of feedsvc: what one digest has cleaned, the
-            same digest cleans to the same bytes.
+        digest: SHA-256 in hexadecimal over the rules, the version of feedsvc, and whether it learns: what one digest
+            has cleaned, the same digest cleans to the same bytes as long as nothing else is learned.
         rules: The rules it cleans by.
+        learned: The learned blocks; None for a cleaner that takes none, and gives nothing to learn from.
         title_suffixes: What is known to recur behind the titles of each source (see `TitleSuffixes.known`); none at
             first.
     """
 
-    def __init__(self, rules: RuleSet) -> None:
-        """Take the rules that `load_rules` gave."""
+    def __init__(self, rules: RuleSet, *, learned: Learned | None = None) -> None:
+        """Take the rules that `load_rules` gave, and what is learned."""
         self.digest = rules.digest
+        if learned is not None:
+            self.digest = hashlib.sha256(f"{rules.digest} learns".encode()).hexdigest()
         self.rules = rules.rules
+        self.learned = learned
         self.title_suffixes: Mapping[str, Collection[str]] = {}
         self._matchers = Matchers(rules)
 
@@ -143,9 +154,10 @@ class Cleaner:
         given_title = fold(scrub(dump.title))
         suffixes = self.title_suffixes.get(source or "", ())
         title = pick_title(given_title, source=source, author=dump.author, link=link, known=suffixes)
-        page, found = self._article(dump, link, published, restored, marked)
+        known = None if self.learned is None else self.learned.of(census_source(source, link))
+        page, found = self._article(dump, link, published, known=known, restored=restored, marked=marked)
         if not page.html and link is not None and (video := find_video(link)):
-            page, more = self._article(replace(dump, html=video_entry(video, title)), link, published, (), None)
+            page, more = self._article(replace(dump, html=video_entry(video, title)), link, published)
             found.removals += more.removals
         return CleanEntry(
             title=title,
@@ -164,6 +176,7 @@ class Cleaner:
             removals=tuple(found.removals),
             alternates=tuple(found.alternates),
             stood_back=found.stood_back,
+            sightings=found.sightings or (),
         )
 
     def _article(
@@ -171,8 +184,10 @@ class Cleaner:
         dump: Dump,
         link: str | None,
         published: datetime,
-        restored: Collection[str],
-        marked: list[Marked] | None,
+        *,
+        known: Mapping[str, LearnedBlock] | None = None,
+        restored: Collection[str] = (),
+        marked: list[Marked] | None = None,
     ) -> tuple[Page, _Found]:
         """Clean until nothing changes any more, which is at once for all but broken markup.
 
@@ -187,7 +202,11 @@ class Cleaner:
             soup, root = _parse(html)
             addresses = Addresses(link)
             outline = make_outline(soup, root, matcher, addresses)
-            stripped = strip_but(outline, matcher, date, restored) if restored else strip(outline, matcher, date)
+            sight = None if known is None else Sight(known, addresses)
+            if restored:
+                stripped = strip_but(outline, matcher, date, sight, restored)
+            else:
+                stripped = strip(outline, matcher, date, sight)
             found.add(stripped, addresses)
             page = write(root, stripped, addresses)
             if marked == []:  # asked for, and this is the first time
@@ -198,7 +217,7 @@ class Cleaner:
             if settled and (html == before or not (stripped.stood_back or page.is_rewritten)):
                 break
             if stripped.kept:  # what a rule kept may have lost by now what the rule knew it by
-                matcher, date = _NO_RULES, None
+                matcher, date, known = _NO_RULES, None, None
         if found.stood_back:
             _logger.warning("rules would have taken too much of the article and stood back", extra={"path": dump.path})
         return Page(html, page.text, page.images), found

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup
     from bs4.element import PageElement
 
+    from feedsvc.clean.ledger import Stripped
     from feedsvc.clean.outline import Hit
     from feedsvc.clean.repair import Addresses
-    from feedsvc.clean.ledger import Stripped
     from feedsvc.model import CleanEntry
 
 __all__ = ["Explanation", "Marked", "Pieces", "mark_removals"]

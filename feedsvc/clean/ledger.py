@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from feedsvc.clean.outline import Hit, Leaf
     from feedsvc.clean.rules import Rule
+    from feedsvc.model import Sighting
 
 __all__ = ["Stripped", "account", "action_of"]
 
@@ -39,6 +40,7 @@ class Stripped:
         kept: Whether a keep rule matched anything.
         stood_back: Whether rules were left out because they would have taken too much of the article.
         hits: For each of the removals, what was hit.
+        sightings: What there is to learn from it, learned blocks still in place.
     """
 
     gone: frozenset[int]
@@ -50,6 +52,7 @@ class Stripped:
     kept: bool
     stood_back: bool
     hits: tuple[Hit, ...]
+    sightings: tuple[Sighting, ...]
 
 
 def action_of(rule: Rule | Cause) -> Action:
@@ -58,13 +61,19 @@ def action_of(rule: Rule | Cause) -> Action:
 
 
 def account(
-    taken: list[tuple[Hit, list[Leaf]]], unwrapped: frozenset[int], *, kept: bool, stood_back: bool
+    taken: list[tuple[Hit, list[Leaf]]],
+    unwrapped: frozenset[int],
+    sightings: tuple[Sighting, ...],
+    *,
+    kept: bool,
+    stood_back: bool,
 ) -> Stripped:
     """Name the nodes that go, and write the ledger.
 
     Args:
         taken: What goes, each with the leaves that go with it.
         unwrapped: The id() of each element of which only the content stays.
+        sightings: What there is to learn from it.
         kept: Whether a keep rule matched anything.
         stood_back: Whether rules were left out.
     """
@@ -96,6 +105,7 @@ def account(
         kept=kept,
         stood_back=stood_back,
         hits=tuple(hit for hit, _ in found),
+        sightings=sightings,
     )
 
 

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from feedsvc.clean.ledger import Stripped
     from feedsvc.clean.matcher import Matcher
     from feedsvc.clean.outline import Hit, Outline
-    from feedsvc.clean.ledger import Stripped
+    from feedsvc.clean.sightings import Sight
 
 __all__ = ["strip_but"]
 
 
-def strip_but(outline: Outline, matcher: Matcher, published: datetime | None, restored: Collection[str]) -> Stripped:
+def strip_but(
+    outline: Outline, matcher: Matcher, published: datetime | None, sight: Sight | None, restored: Collection[str]
+) -> Stripped:
     """Decide what rules take out of an article, but for what was restored.
 
     That is decided without regard to it first. What then goes and is to be kept is kept as if by a keep rule, with
@@ -34,17 +37,18 @@ def strip_but(outline: Outline, matcher: Matcher, published: datetime | None, re
         outline: The article's; its marks change.
         matcher: The rules that apply.
         published: As for `strip`.
+        sight: As for `strip`.
         restored: The digests of the removals that were restored.
 
     Returns:
         What goes. In the ledger, what was restored and what stays because of it are marked as restored.
     """
-    first = stripped = strip(outline, matcher, published)
+    first = stripped = strip(outline, matcher, published, sight)
     while kept := [
         hit for hit, removal in zip(stripped.hits, stripped.removals, strict=True) if removal.digest in restored
     ]:
         outline.restored += kept  # a hit that is kept is never taken again, so this ends
-        stripped = strip(outline, matcher, published)
+        stripped = strip(outline, matcher, published, sight)
     if stripped is first:
         return first
     ledger = {_name(hit): (hit, removal) for hit, removal in zip(stripped.hits, stripped.removals, strict=True)}

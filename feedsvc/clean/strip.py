@@ -16,6 +16,7 @@ from feedsvc.clean.dateline import is_dateline, is_in_dated_element
 from feedsvc.clean.ledger import Stripped, account, action_of
 from feedsvc.clean.outline import Hit, Line
 from feedsvc.clean.rules import Action, Follow, Place
+from feedsvc.clean.sightings import HEAD_LINES, TAIL_LINES
 from feedsvc.clean.spans import Spans
 from feedsvc.clean.text import matching_form
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from feedsvc.clean.matcher import Matcher
     from feedsvc.clean.outline import Leaf, Outline
     from feedsvc.clean.rules import Rule
+    from feedsvc.clean.sightings import Sight
+    from feedsvc.model import Sighting
 
 __all__ = ["EDGE_LINES", "Stripped", "strip"]
 
@@ -46,7 +49,7 @@ _MOSTLY_LINKS: Final = 0.6
 """A line of which at least this share is in links is a line of links."""
 
 
-def strip(outline: Outline, matcher: Matcher, published: datetime | None) -> Stripped:
+def strip(outline: Outline, matcher: Matcher, published: datetime | None, sight: Sight | None = None) -> Stripped:
     """Decide what rules take out of an article.
 
     Cleaning never empties an article, and rules that do not know the site take no more than a set share of it. Where
@@ -57,18 +60,25 @@ def strip(outline: Outline, matcher: Matcher, published: datetime | None) -> Str
         outline: The article's; its marks change.
         matcher: The rules that apply.
         published: The article's date, aware; None to leave datelines alone.
+        sight: What knows learned blocks; None to learn nothing and take none.
 
     Returns:
         What goes, and the ledger of it.
     """
     showed = outline.shows
-    decision = _Decision(outline, matcher, published, lambda _: True)
+    decision = _Decision(outline, matcher, published, lambda _: True, sight)
     stands_back = showed and (decision.takes_too_much or not outline.shows)
     if stands_back:
-        decision = _Decision(outline, matcher, published, lambda rule: not rule.is_generic)
+        decision = _Decision(outline, matcher, published, lambda rule: not rule.is_generic, sight)
         if not outline.shows:
-            decision = _Decision(outline, matcher, published, lambda _: False)
-    return account(decision.gone, frozenset(decision.unwrapped), kept=decision.keeps, stood_back=stands_back)
+            decision = _Decision(outline, matcher, published, lambda _: False, sight)
+    return account(
+        decision.gone,
+        frozenset(decision.unwrapped),
+        decision.sightings,
+        kept=decision.keeps,
+        stood_back=stands_back,
+    )
 
 
 class _Decision:
@@ -81,8 +91,14 @@ class _Decision:
     """
 
     def __init__(
-        self, outline: Outline, matcher: Matcher, published: datetime | None, admits: Callable[[Rule], bool]
+        self,
+        outline: Outline,
+        matcher: Matcher,
+        published: datetime | None,
+        admits: Callable[[Rule], bool],
+        sight: Sight | None = None,
     ) -> None:
+        self.sightings: tuple[Sighting, ...] = ()
         self.gone: list[tuple[Hit, list[Leaf]]] = []
         self.unwrapped: set[int] = set()
         self._outline = outline
@@ -112,6 +128,13 @@ class _Decision:
         self._take_leftovers()
         if published is not None:
             self._take_datelines(published)
+        if sight is not None:
+            self.sightings = sight.look([line for line in outline.lines if line.shows])
+            while self._take_learned(sight, admits):  # what goes makes room for what may go at an edge only
+                self._take_in_head([hit for hit in waiting if _place(hit) is Place.HEAD])
+                self._take_in_tail([hit for hit in waiting if _place(hit) is Place.TAIL])
+                if published is not None:
+                    self._take_datelines(published)
         self._take_loose_lines()
 
     @property
@@ -230,6 +253,18 @@ class _Decision:
                 left = [leaf for leaf in line.leaves if leaf.stays and leaf.shows]
                 if all(leaf.text and not any(map(str.isalnum, leaf.text)) for leaf in left):
                     self._take(_line_hit(LEFTOVER, line))
+    def _take_learned(self, sight: Sight, admits: Callable[[Rule], bool]) -> bool:
+        """Take learned blocks from the first and last lines that stay; tell whether any went."""
+        before = len(self.gone)
+        for lines, most in ((self._outline.lines, HEAD_LINES), (self._outline.lines[::-1], TAIL_LINES)):
+            staying = 0
+            for line in lines:
+                if line.shows and (rule := sight.rule(line)) and admits(rule):
+                    self._take(_line_hit(rule, line))
+                staying += line.shows
+                if staying == most:
+                    break
+        return len(self.gone) > before
 
     def _take_datelines(self, published: datetime) -> None:
         """Take dates from the first lines that stay, but not the last thing there is."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from bs4.element import PageElement
 
-    from feedsvc.clean.repair import Addresses
     from feedsvc.clean.ledger import Stripped
+    from feedsvc.clean.repair import Addresses
 
 __all__ = ["Page", "write"]
 

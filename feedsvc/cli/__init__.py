@@ -39,6 +39,7 @@ from feedsvc.cli.common import (
     opened,
     out,
 )
+from feedsvc.cli.learned import learned
 from feedsvc.cli.rules import rules
 from feedsvc.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
@@ -102,6 +103,7 @@ app.command()(clean)
 app.add_typer(rules, name="rules")
 app.command()(removed)
 app.command()(restore)
+app.command()(learned)
 
 
 @app.command(name="import")
@@ -146,6 +148,8 @@ def build(
                 missing = True
             else:
                 _take(ingest, ingest.compare(Listing(directory, found, frozenset(), unreadable)))
+        while ingest.reclean(BATCH):  # by what was learned from the last of them
+            pass
         document, _ = assemble_feed(store, feed_settings(settings), read_clock())
         files = build_site(folder, store, document, RENDERERS, base_url)
     out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)

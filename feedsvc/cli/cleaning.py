@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from feedsvc.clean import Cleaner, RuleSet
+from feedsvc.clean.learn import Census, Learned
 from feedsvc.cli.common import WRONG, ConfigOption, Paths, complain, find_files, load, out
 from feedsvc.decide import mint_entry
-from feedsvc.errors import BrokenDump, NotADump
+from feedsvc.errors import BrokenDump, NotADump, StoreError
 from feedsvc.http.pages import render_explanations
 from feedsvc.ingest import Cleaned, clean_dump, read_dump
 from feedsvc.service import make_cleaner
 from feedsvc.show import printable, show_explanation
+from feedsvc.store.learned import read_learned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from feedsvc.clean import Cleaner, Explanation
+    from feedsvc.clean import Explanation
     from feedsvc.errors import DumpError
 
 __all__ = ["clean"]
@@ -31,26 +34,42 @@ def clean(
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object an article.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="The article with what each rule removed.")] = False,
     html: Annotated[bool, typer.Option("--html", help="With --explain: as one HTML page.")] = False,
+    no_site_rules: Annotated[bool, typer.Option("--no-site-rules", help="Without rules for single sites.")] = False,
+    no_rules: Annotated[bool, typer.Option("--no-rules", help="Without any rules: learned blocks alone.")] = False,
+    no_learn: Annotated[bool, typer.Option("--no-learn", help="Without learned blocks.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Clean dumps and show the result; nothing is stored."""
+    """Clean dumps and show the result; nothing is stored.
+
+    What recurs in a folder is learned from that folder; for single files, what the store has learned counts.
+    """
     _check_options(jsonl=jsonl, explain=explain, html=html)
     settings = load(config)
-    cleaner = make_cleaner(settings)
+    if no_site_rules:
+        settings = settings.model_copy(update={"clean": settings.clean.model_copy(update={"site_rules": False})})
+    learns = settings.clean.learn and not no_learn
+    start = Learned() if learns else None
+    cleaner = Cleaner(RuleSet(()), learned=start) if no_rules else make_cleaner(settings, start)
+    most = settings.watch.max_bytes
+    folders = [path for path in paths if path.is_dir()]
+    from_folders = _learn(folders, most, cleaner) if learns else None
+    from_store = _read_learned(settings.store.url) if learns and len(folders) < len(paths) else None
     wrong = False
     explanations: list[Explanation] = []
-    for name, path in find_files(paths):
-        cleaned = _clean(path, settings.watch.max_bytes, cleaner)
-        if isinstance(cleaned.fault, NotADump) and path not in paths:
-            continue  # lies beside the dumps in a folder
-        wrong |= cleaned.fault is not None
-        if jsonl:
-            _write_rows(name, cleaned, cleaner.digest)
-        elif explain:
-            explanations += [cleaner.explain(dump, article.published) for dump, article in cleaned.articles]
-            _complain(name, cleaned)
-        else:
-            _print_cleaned(name, cleaned)
+    for given in paths:
+        cleaner.learned = from_folders if given in folders else from_store
+        for name, path in find_files([given]):
+            cleaned = _clean(path, most, cleaner)
+            if isinstance(cleaned.fault, NotADump) and given in folders:
+                continue  # lies beside the dumps in a folder
+            wrong |= cleaned.fault is not None
+            if jsonl:
+                _write_rows(name, cleaned, cleaner.digest)
+            elif explain:
+                explanations += [cleaner.explain(dump, article.published) for dump, article in cleaned.articles]
+                _complain(name, cleaned)
+            else:
+                _print_cleaned(name, cleaned)
     if explain:
         _print_explanations(explanations, html=html)
     if wrong:
@@ -62,6 +81,22 @@ def _check_options(*, jsonl: bool, explain: bool, html: bool) -> None:
         raise typer.BadParameter("--jsonl and --explain do not go together")
     if html and not explain:
         raise typer.BadParameter("--html goes with --explain")
+
+
+def _learn(folders: Sequence[Path], max_bytes: int, cleaner: Cleaner) -> Learned:
+    census = Census()
+    for _, path in find_files(folders):
+        for _, article in _clean(path, max_bytes, cleaner).articles:
+            census.add(article)
+    return census.learned()
+
+
+def _read_learned(url: str) -> Learned:
+    try:
+        return read_learned(url)
+    except StoreError as error:  # a dry run needs no store
+        complain(f"feedsvc: {error}")
+        return Learned()
 
 
 def _clean(path: Path, max_bytes: int, cleaner: Cleaner) -> Cleaned:

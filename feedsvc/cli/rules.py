@@ -39,7 +39,7 @@ def about() -> None:
 
 
 @rules.command()
-def diff(  # noqa: PLR0917 - each is an option
+def diff(
     more: Annotated[
         list[Path] | None,
         typer.Option("--with", metavar="FOLDER", exists=True, file_okay=False, help="Another folder of packs."),

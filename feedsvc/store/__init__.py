@@ -25,6 +25,7 @@ from feedsvc.errors import StoreError
 from feedsvc.model import Entry, Outcome, Removal
 from feedsvc.store import rulesets
 from feedsvc.store.account import Account
+from feedsvc.store.learned import LearnedTables
 from feedsvc.store.rulesets import RawDump, SavedRules
 from feedsvc.store.schema import (
     LIVE,
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
+
+    from feedsvc.clean.learn import Learned
 
 __all__ = ["Article", "DumpFile", "FeedRecord", "Problem", "RawDump", "SavedRules", "Store", "Writer"]
 
@@ -258,6 +261,16 @@ class Store:
             rows = connection.execute(sa.select(problems).order_by(problems.c.since, problems.c.key))
             return [Problem(row.key, row.message, row.since) for row in rows]
 
+    def load_learned(self) -> Learned:
+        """The blocks that are learned."""
+        with self._reading() as connection:
+            return LearnedTables(connection).load()
+
+    def load_learned_version(self) -> int:
+        """The `version` of what `load_learned` would give."""
+        with self._reading() as connection:
+            return LearnedTables(connection).version()
+
     def load_feed(self, name: str, now: datetime) -> FeedRecord:
         """What is remembered of a feed; its id is minted at the first call."""
         query = sa.select(feeds.c.id, feeds.c.born).where(feeds.c.name == name)
@@ -357,6 +370,7 @@ class Writer:
         """Write through `connection`, whose transaction the caller ends."""
         self.connection = connection
         self.account = Account(connection)
+        self.learned = LearnedTables(connection)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:

@@ -41,11 +41,15 @@ __all__ = [
     "dumps",
     "entries",
     "feeds",
+    "learned_blocks",
+    "learned_sources",
     "metadata",
     "problems",
     "removals",
     "restored",
     "rulesets",
+    "sighted_blocks",
+    "sighted_shapes",
 ]
 
 
@@ -169,6 +173,7 @@ entries = Table(
     Column("position", Integer),
     Column("stood_back", Boolean, nullable=False, server_default=false(), index=True),  # rules did, for taking too much
     Index("entries_by_published", "state", "published"),
+    Index("entries_by_source", "source"),
 )
 
 # Which dump holds which entry; one entry may be in many dumps, and one dump may hold many.
@@ -265,4 +270,52 @@ rulesets = Table(
     Column("version", Text, nullable=False),  # of feedsvc
     Column("rules", Text, nullable=False),  # JSON
     Column("live", Instant, nullable=False),  # since when
+)
+
+# What recurs in the heads and tails of a source's dumps; see feedsvc.clean.learn.
+learned_sources = Table(
+    "learned_sources",
+    metadata,
+    Column("source", Text, primary_key=True),  # or a host, for dumps without a source
+    Column("dumps", Integer, nullable=False),  # that were counted
+    Column("changes", Integer, nullable=False),  # of what is learned
+)
+
+sighted_blocks = Table(
+    "sighted_blocks",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("block", String(16), primary_key=True),
+    Column("shape", Text, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("missed", Integer, nullable=False),
+    Column("edge", Integer, nullable=False),
+    Column("closes", Integer, nullable=False),
+    Column("leads", Integer, nullable=False),
+    Column("links", String(16), nullable=False),
+    Column("same", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+sighted_shapes = Table(
+    "sighted_shapes",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("shape", Text, primary_key=True),
+    Column("seen", Integer, nullable=False),
+    Column("fresh", Integer, nullable=False),
+    Column("missed", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+learned_blocks = Table(
+    "learned_blocks",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("block", String(16), primary_key=True),
+    Column("state", String(16), nullable=False),  # learned, pinned, vetoed
+    Column("sign", String(16), nullable=False),
+    Column("links", String(16)),
+    Column("text", Text, nullable=False),
 )

@@ -1,0 +1,365 @@
+"""Blocks that are learned: what recurs in the heads and tails of a source's dumps and is not written like an article.
+
+Frequency says only that a block recurs. So do headings, bylines, datelines, names and sign-offs, and those are article.
+What is learned must recur, stand at an edge, and show by its form that it belongs to the page:
+
+    links   it has links, and they lead to the same places every time: a newsletter, a feed service
+    shape   the elements and classes it stands in hold nearly nothing but repeats: an advertisement's label, a form
+    notice  it is a copyright notice with no prose after it; this moves to the entry's rights
+
+A block that is learned from three other sources needs few sightings of its own ("spread"). What protects the false
+friends, each by more than one test in tests/test_learn.py:
+
+    section headings        another heading stood in the same shape; or prose follows; or no prose comes before
+    bylines, credits        their text names a role, or their shape a person, even where it is their own shape;
+                            above the article, a shape without a name says nothing
+    datelines, places       they stand in prose, or their shape is named for what it is
+    disclaimers             their text says what the article is, not what the page offers
+    picture credits         a shape with a figure, caption or quote in it teaches nothing
+    lists of names          the shape of an item has others in it; and a list says nothing without a name of its own
+    sentences of a template their shape is that of prose, which is always new
+    links that are articles they lead elsewhere every time; and where there is no prose, nothing closes an article
+    tags and categories     a line that is all link must stand in a shape of few lines
+
+Counting is lossy counting (Manku and Motwani, VLDB 2002) with a bucket of a hundred dumps, for each source: a count is at
+most one in a hundred dumps too low, and what is seen less often than that is forgotten. So that a source that changes
+is learned anew, all counts are halved every thousand dumps once there are two thousand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from feedsvc.clean.forms import belongs_to_article, is_notice, read_form
+from feedsvc.clean.rules import Action, Rule
+from feedsvc.clean.text import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from feedsvc.clean.forms import Form
+    from feedsvc.model import CleanEntry, Sighting
+
+__all__ = [
+    "BUCKET",
+    "OLD",
+    "Block",
+    "Census",
+    "Learned",
+    "LearnedBlock",
+    "Shape",
+    "Sign",
+    "SourceCensus",
+    "census_source",
+]
+
+BUCKET: Final = 100  # dumps after which what is rare is forgotten
+OLD: Final = 2000  # dumps after which all counts are halved
+
+_WARM: Final = 20  # dumps before which nothing is learned from a source alone
+_FEWEST: Final = 6  # dumps that a block recurs in, and
+_SHARE: Final = 0.03  # of the source's dumps
+_FEWEST_SPREAD: Final = 2  # where as many other sources as this have it learned:
+_SPREAD: Final = 3
+_NEARLY_ALL: Final = 0.9
+_FEW_LABELS: Final = 2  # blocks in the shape of a label, and
+_RARE: Final = 0.05  # of all lines in it
+_FEW_LINKS: Final = 2  # the same for lines that are all link
+_SOME: Final = 0.3
+_MOST: Final = 0.75  # is enough to stay learned
+
+
+class Sign(StrEnum):
+    """What shows that a block is no article."""
+
+    LINKS = "links"
+    SHAPE = "shape"
+    NOTICE = "notice"
+    PINNED = "pinned"
+
+
+_REASONS: Final = {
+    Sign.LINKS: "recurs in many dumps of this source with the same links",
+    Sign.SHAPE: "recurs in many dumps of this source in a place of its own",
+    Sign.NOTICE: "a copyright notice that recurs in many dumps of this source",
+    Sign.PINNED: "recurs, and was pinned by hand",
+}
+
+
+@dataclass(slots=True)
+class Block:
+    """How often a block was seen in one shape.
+
+    Attributes:
+        count: Dumps of the source that it was seen in.
+        missed: Sightings before the first that is counted, at most.
+        edge: Sightings in head or tail.
+        closes: Sightings with prose before and none after.
+        leads: Sightings with prose next.
+        links: Where its links lead most often, as a fingerprint; "" without links.
+        same: Sightings with those links less those with others, at least.
+        text: A sample.
+    """
+
+    count: int = 0
+    missed: int = 0
+    edge: int = 0
+    closes: int = 0
+    leads: int = 0
+    links: str = ""
+    same: int = 0
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Shape:
+    """How often lines were seen in a shape.
+
+    Attributes:
+        seen: Lines.
+        fresh: Lines of blocks that were not seen in it before.
+        missed: As of a block.
+    """
+
+    seen: int = 0
+    fresh: int = 0
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedBlock:
+    """A block that goes.
+
+    Attributes:
+        links: Where its links must lead, as a fingerprint; None for anywhere.
+        text: A sample.
+        rule: What the ledger says.
+    """
+
+    block: str
+    sign: Sign
+    links: str | None
+    text: str
+    rule: Rule = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the rule."""
+        action = Action.RIGHTS if self.sign is Sign.NOTICE else Action.REMOVE
+        rule = Rule(
+            name=f"learned-{self.block[:8]}",
+            reason=_REASONS[self.sign],
+            text=(re.escape(self.text) or "-",),
+            action=action,
+        )
+        object.__setattr__(self, "rule", rule)
+
+
+_NOTHING: Final[Mapping[str, LearnedBlock]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What is learned at one moment.
+
+    Attributes:
+        sources: Source to block to what is known of it.
+        version: Grows with every change.
+    """
+
+    sources: Mapping[str, Mapping[str, LearnedBlock]] = field(default_factory=dict)
+    version: int = 0
+
+    def of(self, source: str) -> Mapping[str, LearnedBlock]:
+        """Give what is learned from one source."""
+        return self.sources.get(source, _NOTHING)
+
+    def spread(self) -> Counter[str]:
+        """Count for each block in how many sources it is learned."""
+        return Counter(
+            block for known in self.sources.values() for block, each in known.items() if each.sign is not Sign.PINNED
+        )
+
+
+def census_source(source: str | None, link: str | None) -> str:
+    """Give the name under which an article is counted: its source, else the host of its link."""
+    return source or (urlsplit(link).hostname if link else None) or ""
+
+
+class SourceCensus:
+    """Counts what recurs in the dumps of one source.
+
+    Attributes:
+        dumps: How many were counted.
+        blocks: Block and shape to what was counted; all there is, or what a store handed over.
+        shapes: Shape to what was counted.
+    """
+
+    def __init__(self, dumps: int = 0) -> None:
+        """Begin after so many dumps, with no counts yet."""
+        self.dumps = dumps
+        self.blocks: dict[tuple[str, str], Block] = {}
+        self.shapes: dict[str, Shape] = {}
+
+    def add(self, sightings: Iterable[Sighting]) -> bool:
+        """Count one dump.
+
+        Returns:
+            Whether it filled a bucket, so that `forget` is to follow.
+        """
+        missed = self.dumps // BUCKET
+        self.dumps += 1
+        seen = set()
+        for each in sightings:
+            key = each.block, each.shape
+            if key in seen:
+                continue
+            seen.add(key)
+            block = self.blocks.get(key)
+            if block is None:
+                if not each.edge:
+                    continue  # it only counts against what was at an edge elsewhere
+                block = self.blocks[key] = Block(missed=missed, text=fold(each.text))
+            shape = self.shapes.get(each.shape)
+            if shape is None:
+                shape = self.shapes[each.shape] = Shape(missed=missed)
+            shape.seen += 1
+            shape.fresh += block.count == 0
+            block.count += 1
+            block.edge += each.edge
+            block.closes += each.closes
+            block.leads += each.leads
+            if block.links == each.links:
+                block.same += 1
+            elif block.same > 0:
+                block.same -= 1
+            else:
+                block.links, block.same = each.links, 1
+        return self.dumps % BUCKET == 0
+
+    def forget(self) -> None:
+        """Forget what is rare; after very many dumps, let what was long ago weigh less."""
+        bucket = self.dumps // BUCKET
+        if self.is_old:
+            self.dumps //= 2
+            for block in self.blocks.values():
+                for name in ("count", "missed", "edge", "closes", "leads", "same"):
+                    setattr(block, name, getattr(block, name) // 2)
+            for shape in self.shapes.values():
+                shape.seen, shape.fresh, shape.missed = shape.seen // 2, shape.fresh // 2, shape.missed // 2
+            bucket //= 2
+        self.blocks = {key: block for key, block in self.blocks.items() if block.count + block.missed > bucket}
+        self.shapes = {name: shape for name, shape in self.shapes.items() if shape.seen + shape.missed > bucket}
+
+    @property
+    def is_old(self) -> bool:
+        """Whether `forget` halves all counts."""
+        return self.dumps >= OLD
+
+    def judge(self, known: Mapping[str, LearnedBlock], spread: Mapping[str, int]) -> dict[str, LearnedBlock]:
+        """Tell which of the blocks that are here are to go.
+
+        Args:
+            known: What is learned from this source.
+            spread: For each block, how many sources have it learned, this one too.
+
+        Returns:
+            Block to what is to be known of it; a block that is not named is not learned.
+        """
+        shapes_of: dict[str, list[str]] = {}
+        for block, shape in self.blocks:
+            shapes_of.setdefault(block, []).append(shape)
+        found = {}
+        for block, shapes in shapes_of.items():
+            is_known = block in known
+            if sum(self.blocks[block, shape].count for shape in shapes) < self._need(block, spread, known=is_known):
+                continue
+            verdict = self._judge(block, shapes, is_known=is_known)
+            if verdict is not None:
+                found[block] = verdict
+        return found
+
+    def _need(self, block: str, spread: Mapping[str, int], *, known: bool) -> float:
+        """Give how many dumps a block must recur in."""
+        if spread.get(block, 0) - known >= _SPREAD:
+            return _FEWEST_SPREAD
+        if self.dumps < _WARM and not known:
+            return float("inf")
+        return max(_FEWEST, _SHARE * self.dumps) / (1 + known)
+
+    def _judge(self, block: str, shapes: Sequence[str], *, is_known: bool) -> LearnedBlock | None:
+        enough = _MOST if is_known else _NEARLY_ALL
+        counts = [self.blocks[block, shape] for shape in shapes]
+        total = sum(each.count for each in counts)
+        fullest = max(counts, key=lambda each: (each.count, each.text))
+        text = fullest.text
+        if sum(each.edge for each in counts) < _MOST * total:  # a newsletter's form may stand between paragraphs
+            return None
+        forms = [read_form(shape) for shape in shapes]
+        if is_notice(text):
+            closing = sum(each.closes for each, form in zip(counts, forms, strict=True) if not form.quoting)
+            return LearnedBlock(block, Sign.NOTICE, None, text) if closing >= enough * total else None
+        if belongs_to_article(text):
+            return None
+        tests = [
+            (each, form, self.shapes.get(shape, Shape()))
+            for each, form, shape in zip(counts, forms, shapes, strict=True)
+        ]
+        if fullest.links and fullest.same >= enough * fullest.count:
+            linked = sum(
+                each.count
+                for each, form, shape in tests
+                if each.links == fullest.links and _has_links_of_page(each, form, shape)
+            )
+            if linked >= enough * total:
+                return LearnedBlock(block, Sign.LINKS, fullest.links, text)
+        own = sum(each.count for each, form, shape in tests if _is_label(each, form, shape, slack=1 + is_known))
+        return LearnedBlock(block, Sign.SHAPE, None, text) if own >= enough * total else None
+
+
+def _has_links_of_page(each: Block, form: Form, shape: Shape) -> bool:
+    """Tell whether links that stay the same make a line part of the page."""
+    if form.writing or (form.heading and each.closes < _NEARLY_ALL * each.count):
+        return False
+    if form.kind != "all":
+        return True
+    if shape.fresh > _FEW_LINKS + _SOME * shape.seen:
+        return False
+    return form.named or each.closes >= _NEARLY_ALL * each.count
+
+
+def _is_label(each: Block, form: Form, shape: Shape, *, slack: int) -> bool:
+    """Tell whether a line stands in a shape in which nearly all is repeats, and which is none of the article's."""
+    if form.writing or shape.fresh > slack * (_FEW_LABELS + _RARE * shape.seen):
+        return False
+    return (form.named and not form.heading) or each.closes >= _NEARLY_ALL * each.count
+
+
+class Census:
+    """Counts what recurs in the dumps of many sources, in memory."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._sources: dict[str, SourceCensus] = {}
+
+    def add(self, article: CleanEntry) -> None:
+        """Count one article."""
+        source = census_source(article.source, article.link)
+        census = self._sources.setdefault(source, SourceCensus())
+        if census.add(article.sightings):
+            census.forget()
+
+    def learned(self) -> Learned:
+        """Give what can be learned from all that was counted."""
+        learned = Learned()
+        while True:
+            spread = learned.spread()
+            found = {name: census.judge(learned.of(name), spread) for name, census in self._sources.items()}
+            if found == learned.sources:
+                return learned
+            learned = Learned(found)

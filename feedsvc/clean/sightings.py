@@ -1,0 +1,190 @@
+"""The lines of an article as learning sees them: what they say, how they are written, where they stand.
+
+A line's block is a fingerprint of its text that forgives case, digits, white space, punctuation, full and half width.
+It does not name the elements around it, which are gone once the article is clean: so cleaning again finds the same
+blocks. The elements make the line's shape, by which `feedsvc.clean.learn` tells a label from a sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from feedsvc.clean.elements import BLOCKS
+from feedsvc.clean.markup import plain_attributes
+from feedsvc.clean.text import fold
+from feedsvc.model import Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bs4 import Tag
+
+    from feedsvc.clean.learn import LearnedBlock
+    from feedsvc.clean.outline import Line
+    from feedsvc.clean.repair import Addresses
+    from feedsvc.clean.rules import Rule
+
+__all__ = ["HEAD_LINES", "TAIL_LINES", "Sight", "fingerprint"]
+
+HEAD_LINES: Final = 5
+"""How many of the lines that stay are the head of an article."""
+
+TAIL_LINES: Final = 8
+"""How many are its tail. A newsletter form or a list of links is longer than what stands above an article."""
+
+_LONGEST: Final = 200  # characters; of what is longer, only white space is forgiven
+_LONGEST_SHAPE: Final = 120
+_LONGEST_SAMPLE: Final = 120
+_SHORT: Final = 60  # characters of a line in the middle that is looked at: labels and headings
+_MOST_IN_MIDDLE: Final = 40
+_MOST_CLASSES: Final = 3
+_PROSE: Final = 60  # bytes of UTF-8, which are 20 Chinese characters or 60 Latin ones
+
+_DIGITS = re.compile(r"\d+")
+_NO_LETTERS = re.compile(r"[\W_]+")
+# Build tools put hashes into class names; numbers count siblings.
+_CHANGING = re.compile(r"[A-Za-z0-9]*\d[A-Za-z0-9]*")
+
+
+def fingerprint(text: str) -> str:
+    """Give the form of a text in which blocks are compared.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Letters only, case folded, with "0" for each number; "" for what has no letter or digit.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return _NO_LETTERS.sub("", _DIGITS.sub("0", folded))
+
+
+def digest(text: str) -> str:
+    """Give 16 hexadecimal digits that stand for a text."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _step(name: str, classes: str) -> str:
+    return ".".join((name, *(_CHANGING.sub("*", each) for each in classes.split()[:_MOST_CLASSES])))
+
+
+class Sight:
+    """Looks at the lines of one article."""
+
+    def __init__(self, known: Mapping[str, LearnedBlock], addresses: Addresses) -> None:
+        """Look with the blocks that are learned for the article's source in mind."""
+        self._known = known
+        self._addresses = addresses
+        self._above: dict[int, tuple[str, str | None]] = {}
+        self._seen: dict[int, Sighting | None] = {}
+
+    def rule(self, line: Line) -> Rule | None:
+        """Give the rule of the learned block that this line is, or None."""
+        if not self._known:
+            return None
+        key = id(line)
+        if key not in self._seen:
+            self._seen[key] = self._sighting(line, line.text)
+        seen = self._seen[key]
+        if seen is None:
+            return None
+        block = self._known.get(seen.block)
+        return None if block is None or block.links not in (None, seen.links) else block.rule
+
+    def look(self, lines: Sequence[Line]) -> tuple[Sighting, ...]:
+        """Say what there is to learn from.
+
+        Args:
+            lines: Those that show something after all rules took what they take.
+
+        Returns:
+            The lines of head and tail, and short ones between; those without letters are left out.
+        """
+        count = len(lines)
+        texts = [line.text for line in lines]
+        prose = [self._is_prose(text, line) for text, line in zip(texts, lines, strict=True)]
+        first = prose.index(True) if True in prose else count
+        last = count - 1 - prose[::-1].index(True) if True in prose else -1
+        found = []
+        between = 0
+        for at, (line, text) in enumerate(zip(lines, texts, strict=True)):
+            edge = at < HEAD_LINES or at >= count - TAIL_LINES
+            if not edge:
+                if between == _MOST_IN_MIDDLE or len(text) > _SHORT:
+                    continue
+                between += 1
+            leads = at + 1 < count and prose[at + 1]
+            sighting = self._sighting(line, text, edge=edge, closes=first < at and last < at, leads=leads)
+            self._seen[id(line)] = sighting
+            if sighting is not None:
+                found.append(sighting)
+        return tuple(found)
+
+    def _sighting(
+        self, line: Line, text: str, *, edge: bool = True, closes: bool = False, leads: bool = False
+    ) -> Sighting | None:
+        leaves = [leaf for leaf in line.leaves if leaf.stays and leaf.shows and leaf.text]
+        if not leaves:
+            return None
+        letters = fingerprint(text) if len(text) <= _LONGEST else fold(text)
+        if len(letters) < 2:  # noqa: PLR2004 - a number, a letter of an initial: too little to know it by
+            return None
+        parents = [leaf.node.parent for leaf in leaves]
+        found = [self._look_up(parent) for parent in parents]
+        targets = {link for _, link in found if link is not None}
+        kind = "all" if all(link is not None for _, link in found) else "part" if targets else ""
+        shape = found[0][0]
+        if any(parent is not parents[0] for parent in parents):
+            block = parents[0]
+            while block is not None and block.name not in BLOCKS:
+                block = block.parent
+            shape = self._look_up(block)[0]
+        return Sighting(
+            block=digest(f"{kind}\0{letters}"),
+            shape=f"{shape}@{kind}" if kind else shape,
+            links=digest("\0".join(sorted(targets))) if targets else "",
+            text=text[:_LONGEST_SAMPLE],
+            edge=edge,
+            closes=closes,
+            leads=leads,
+        )
+
+    def _is_prose(self, text: str, line: Line) -> bool:
+        if len(text) < _PROSE // 3:
+            return False
+        if len(text) < _LONGEST and len(fold(text).encode("utf-8", "surrogatepass")) < _PROSE:
+            return False
+        return any(
+            self._look_up(leaf.node.parent)[1] is None
+            for leaf in line.leaves
+            if leaf.stays and leaf.shows and leaf.text
+        )
+
+    def _look_up(self, tag: Tag | None) -> tuple[str, str | None]:
+        """Give an element's path from the root, and host and path of the link that it is in."""
+        chain: list[Tag] = []
+        while tag is not None and tag.name != "body" and id(tag) not in self._above:
+            chain.append(tag)
+            tag = tag.parent
+        path, link = ("", None) if tag is None else self._above.get(id(tag), ("", None))
+        for each in reversed(chain):
+            attributes = plain_attributes(each)
+            step = _step(each.name, attributes.get("class", "")) if attributes else each.name
+            path = f"{path}>{step}"[-_LONGEST_SHAPE:] if path else step[-_LONGEST_SHAPE:]
+            if each.name == "a":
+                link = self._target(attributes.get("href")) or link
+            self._above[id(each)] = path, link
+        return path, link
+
+    def _target(self, href: str | None) -> str | None:
+        address = None if href is None else self._addresses.absolute(href)
+        if address is None:
+            return None
+        parts = urlsplit(address)  # the query says who asked and when
+        return f"{parts.netloc}{parts.path.rstrip('/')}" or address

@@ -1,0 +1,313 @@
+"""The tables of learning: what was counted for each source, and what was learned from that.
+
+The census itself is `feedsvc.clean.learn`; here it is handed the rows that a few dumps concern, and its own are written
+back. Rules for forgetting are the census's, said once more in SQL for the rows that it was not handed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from feedsvc.clean.learn import BUCKET, Block, Learned, LearnedBlock, Shape, Sign, SourceCensus
+from feedsvc.errors import StoreError
+from feedsvc.store.schema import entries, learned_blocks, learned_sources, sighted_blocks, sighted_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from feedsvc.model import Sighting
+
+__all__ = ["LEARNED", "PINNED", "VETOED", "LearnedRow", "LearnedTables", "read_learned"]
+
+LEARNED, PINNED, VETOED, CANDIDATE = "learned", "pinned", "vetoed", "candidate"
+
+_CHUNK: Final = 400  # values in one statement; SQLite may be built to take as few as 999
+_BLOCK_KEY: Final = [sighted_blocks.c[name] for name in ("block", "shape")]
+_BLOCK_COUNTS: Final = [sighted_blocks.c[field.name] for field in fields(Block)]
+_HALVED: Final = ("count", "missed", "edge", "closes", "leads", "same", "seen", "fresh")
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedRow:
+    """A block as people are shown it.
+
+    Attributes:
+        state: LEARNED, PINNED, VETOED or CANDIDATE.
+        sign: What shows that it is no article; "" for a candidate.
+        count: Dumps that it was seen in, of `dumps` that were counted.
+        text: A sample.
+    """
+
+    source: str
+    block: str
+    state: str
+    sign: str
+    count: int
+    dumps: int
+    text: str
+
+
+class LearnedTables:
+    """What can be done with these tables inside one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        """Work through `connection`, whose transaction the caller ends."""
+        self._connection = connection
+
+    def version(self) -> int:
+        """The number of changes of what is learned, so far."""
+        return self._connection.scalar(sa.select(sa.func.sum(learned_sources.c.changes))) or 0
+
+    def load(self) -> Learned:
+        """The blocks that are learned or pinned."""
+        sources: dict[str, dict[str, LearnedBlock]] = {}
+        rows = self._connection.execute(sa.select(learned_blocks).where(learned_blocks.c.state != VETOED))
+        for row in rows:
+            block = LearnedBlock(row.block, Sign(row.sign), row.links, row.text)
+            sources.setdefault(row.source, {})[row.block] = block
+        return Learned(sources, self.version())
+
+    def count(self, source: str, articles: Sequence[Sequence[Sighting]], learned: Learned) -> bool:
+        """Count articles of one source that were added.
+
+        Args:
+            source: As `census_source` names it.
+            articles: What is to be learned from each.
+            learned: What is learned at present.
+
+        Returns:
+            Whether other blocks are learned from now on.
+        """
+        row = self._connection.execute(
+            sa.select(learned_sources).where(learned_sources.c.source == source)
+        ).one_or_none()
+        if row is None:
+            self._connection.execute(learned_sources.insert().values(source=source, dumps=0, changes=0))
+        census = SourceCensus(0 if row is None else row.dumps)
+        blocks = {each.block for article in articles for each in article}
+        self._hand_over(census, source, blocks, {each.shape for article in articles for each in article})
+        stored = _Stored(set(census.blocks), set(census.shapes))
+        touched: set[tuple[str, str]] = set()
+        for article in articles:
+            touched.update((each.block, each.shape) for each in article)
+            if census.add(article):
+                self._write_counts(census, source, touched, stored)
+                touched.clear()
+                self._forget(source, census)
+                census.forget()
+                stored = _Stored(set(census.blocks), set(census.shapes))
+        self._write_counts(census, source, touched, stored)
+        here = learned_sources.c.source == source
+        self._connection.execute(learned_sources.update().where(here).values(dumps=census.dumps))
+        return self._settle(source, census, blocks, learned)
+
+    def _hand_over(self, census: SourceCensus, source: str, blocks: Collection[str], shapes: Collection[str]) -> None:
+        """Load the counts of these blocks, of these shapes, and of all shapes that the blocks were seen in."""
+        for some in _chunks(blocks):
+            query = sa.select(*_BLOCK_KEY, *_BLOCK_COUNTS).where(
+                sighted_blocks.c.source == source, sighted_blocks.c.block.in_(some)
+            )
+            for row in self._connection.execute(query):
+                census.blocks[row.block, row.shape] = Block(*row[len(_BLOCK_KEY) :])
+        for some in _chunks({*shapes, *(shape for _, shape in census.blocks)}):
+            query = sa.select(sighted_shapes).where(sighted_shapes.c.source == source, sighted_shapes.c.shape.in_(some))
+            for row in self._connection.execute(query):
+                census.shapes[row.shape] = Shape(row.seen, row.fresh, row.missed)
+
+    def _write_counts(
+        self, census: SourceCensus, source: str, touched: Collection[tuple[str, str]], stored: _Stored
+    ) -> None:
+        blocks = {key: census.blocks[key] for key in touched if key in census.blocks}
+        shapes = {shape: census.shapes[shape] for _, shape in blocks}
+        self._upsert(
+            sighted_blocks,
+            {(source, *key): asdict(counts) for key, counts in blocks.items()},
+            {(source, *key) for key in stored.blocks},
+        )
+        self._upsert(
+            sighted_shapes,
+            {(source, shape): asdict(counts) for shape, counts in shapes.items()},
+            {(source, shape) for shape in stored.shapes},
+        )
+        stored.blocks |= blocks.keys()
+        stored.shapes |= shapes.keys()
+
+    def _upsert(
+        self,
+        table: sa.Table,
+        rows: Mapping[tuple[str, ...], Mapping[str, Any]],
+        stored: Collection[tuple[str, ...]],
+    ) -> None:
+        """Write rows; only one process writes at a time, so those that are stored are known."""
+        keys = [column.name for column in table.primary_key]
+        values = [
+            {**{f"key_{name}": part for name, part in zip(keys, key, strict=True)}, **counts}
+            for key, counts in rows.items()
+            if key in stored
+        ]
+        if values:
+            here = sa.and_(*(table.c[name] == sa.bindparam(f"key_{name}") for name in keys))
+            columns: dict[str, sa.BindParameter[Any]] = {
+                name: sa.bindparam(name) for name in values[0] if not name.startswith("key_")
+            }
+            self._connection.execute(table.update().where(here).values(columns), values)
+        new = [dict(zip(keys, key, strict=True)) | dict(counts) for key, counts in rows.items() if key not in stored]
+        if new:
+            self._connection.execute(table.insert(), new)
+
+    def _forget(self, source: str, census: SourceCensus) -> None:
+        bucket = census.dumps // BUCKET
+        if census.is_old:
+            bucket //= 2
+        for table, count in ((sighted_blocks, "count"), (sighted_shapes, "seen")):
+            here = table.c.source == source
+            if census.is_old:
+                halved = {name: table.c[name] // 2 for name in _HALVED if name in table.c}
+                self._connection.execute(table.update().where(here).values(halved))
+            self._connection.execute(table.delete().where(here, table.c[count] + table.c.missed <= bucket))
+
+    def _settle(self, source: str, census: SourceCensus, blocks: Collection[str], learned: Learned) -> bool:
+        """Write what is learned now of these blocks; hands that pinned or vetoed one are not overruled."""
+        ruled = {
+            row.block
+            for row in self._connection.execute(
+                sa.select(learned_blocks.c.block).where(
+                    learned_blocks.c.source == source, learned_blocks.c.state != LEARNED
+                )
+            )
+        }
+        before = {block: each for block, each in learned.of(source).items() if block in blocks and block not in ruled}
+        found = census.judge(before, learned.spread())
+        after = {block: each for block, each in found.items() if block not in ruled}
+        if after == before:
+            return False
+        here = learned_blocks.c.source == source
+        for block in before.keys() | after.keys():
+            if before.get(block) != after.get(block):
+                self._connection.execute(learned_blocks.delete().where(here, learned_blocks.c.block == block))
+                if block in after:
+                    self._connection.execute(learned_blocks.insert().values(_row(source, after[block], LEARNED)))
+        self.mark_changed(source)
+        return True
+
+    def mark_changed(self, source: str) -> None:
+        """Note that other blocks of a source are learned; its live entries are to be cleaned again."""
+        here = learned_sources.c.source == source
+        self._connection.execute(learned_sources.update().where(here).values(changes=learned_sources.c.changes + 1))
+        nameless = sa.and_(
+            entries.c.source.is_(None),
+            sa.or_(entries.c.link.is_(None), entries.c.link.contains(source, autoescape=True)),
+        )
+        for which in (entries.c.source == source, nameless):
+            self._connection.execute(
+                entries.update().where(which, entries.c.state == "live", entries.c.cleaner != "").values(cleaner="")
+            )
+
+    def rows(self, source: str | None, fewest: int) -> list[LearnedRow]:
+        """What is learned, pinned or vetoed, and candidates that were seen in at least so many dumps.
+
+        Args:
+            source: Of this one only; None for all.
+            fewest: Dumps; 0 for no candidates.
+        """
+        dumps = {row.source: row.dumps for row in self._connection.execute(sa.select(learned_sources))}
+        ruled = {
+            (row.source, row.block): row
+            for row in self._connection.execute(sa.select(learned_blocks))
+            if source in (None, row.source)
+        }
+        total = sa.func.sum(sighted_blocks.c.count).label("total")
+        query = sa.select(
+            sighted_blocks.c.source, sighted_blocks.c.block, total, sa.func.max(sighted_blocks.c.text).label("text")
+        ).group_by(sighted_blocks.c.source, sighted_blocks.c.block)
+        if source is not None:
+            query = query.where(sighted_blocks.c.source == source)
+        found = {}
+        for row in self._connection.execute(query):
+            key = row.source, row.block
+            known = ruled.get(key)
+            if known is not None or (fewest and row.total >= fewest):
+                state, sign = (CANDIDATE, "") if known is None else (known.state, known.sign)
+                found[key] = LearnedRow(row.source, row.block, state, sign, row.total, dumps[row.source], row.text)
+        for key, known in ruled.items():  # not seen lately
+            if key not in found:
+                found[key] = LearnedRow(*key, known.state, known.sign, 0, dumps.get(known.source, 0), known.text)
+        return sorted(found.values(), key=lambda each: (each.source, -each.count, each.block))
+
+    def rule(self, row: LearnedRow, state: str | None) -> None:
+        """Let somebody decide about a block.
+
+        Args:
+            row: The block, in one source.
+            state: PINNED or VETOED; None to leave it to the census again.
+        """
+        here = sa.and_(learned_blocks.c.source == row.source, learned_blocks.c.block == row.block)
+        self._connection.execute(learned_blocks.delete().where(here))
+        if state is None:
+            census = SourceCensus(row.dumps)
+            self._hand_over(census, row.source, {row.block}, ())
+            self._settle(row.source, census, {row.block}, self.load())
+        else:
+            sign = Sign(row.sign) if row.sign else Sign.PINNED
+            block = LearnedBlock(row.block, sign, None, row.text)
+            self._connection.execute(learned_blocks.insert().values(_row(row.source, block, state)))
+        self.mark_changed(row.source)
+
+
+def read_learned(url: str) -> Learned:
+    """Load what a store has learned, without making the store or changing anything in it.
+
+    Args:
+        url: An SQLAlchemy URL.
+
+    Returns:
+        The learned blocks; none where there is no store, or only one of a version that learned nothing.
+
+    Raises:
+        StoreError: There is a store, and it cannot be read.
+    """
+    try:
+        address = sa.make_url(url)
+        if address.get_backend_name() == "sqlite":
+            if not address.database or not Path(address.database).exists():
+                return Learned()
+            address = sa.make_url(f"sqlite:///file:{quote(address.database)}?mode=ro&uri=true")
+        engine = sa.create_engine(address)
+        try:
+            with engine.connect() as connection:
+                known = sa.inspect(connection).has_table(learned_blocks.name)
+                return LearnedTables(connection).load() if known else Learned()
+        finally:
+            engine.dispose()
+    except sa.exc.SQLAlchemyError as error:
+        raise StoreError(f"{url}: the store cannot be read: {getattr(error, 'orig', None) or error}") from error
+
+
+class _Stored:
+    """The keys of the rows that are in the tables."""
+
+    def __init__(self, blocks: set[tuple[str, str]], shapes: set[str]) -> None:
+        self.blocks = blocks
+        self.shapes = shapes
+
+
+def _row(source: str, block: LearnedBlock, state: str) -> dict[str, Any]:
+    return {
+        "source": source,
+        "block": block.block,
+        "state": state,
+        "sign": str(block.sign),
+        "links": block.links,
+        "text": block.text,
+    }
+
+
+def _chunks(values: Collection[str]) -> Iterator[list[str]]:
+    ordered = sorted(values)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]
