@@ -24,23 +24,25 @@ _OF_ARTICLE: Final = tuple(
         rf"(?:^|[（(【\[／/|｜])\W*(?:{_SHORT_ROLE})\W*(?:[：:／/|｜＝=]|\s|$)",
         rf"(?:{_ROLE})(?:[：:／/|｜]|[\w ]{{1,12}}$)",
         r"记者|記者|专栏作者|專欄作者|撰稿人|特派|社长|社長|기자",
-        r"^\W*(?:by|von|par|por|di|door|av|af|от|текст|写)\b",
-        r"\b(?:report(?:ing|ed|er)|writ(?:ing|ten|er)|edit(?:ing|ed|or)|translat(?:ed|ion|or)|compiled|photographs?|"
-        r"photos?|illustrations?|graphics?|correspondent|columnist|journalist|contribut(?:ed|or|ing)|author|"
-        r"r[ée]dacteur|redakteur|journaliste|foto)\b",
+        r"^\W*(?:by|von|par|por|di|door|av|af|от|текст)\b",
+        r"\b(?:report(?:ing|ed|er)|writ(?:ing|ten|er)|edit(?:ing|ed|or)|translat(?:ed|ion|or)|contribut(?:ed|or|ing))\b",
+        r"\b(?:compiled|correspondent|columnist|journalist|author|r[ée]dacteur|redakteur|journaliste)\b",
         # Disclaimers, corrections, and what an article says about itself.
-        r"本文(?:仅|僅|只|不|由|系|係|为|為|原|刊|作者|来|來|转|轉|首|观|觀|内|內|依|经|經)|不代表|代表.{0,8}(?:立场|立場|观点|觀點)|(?:views?|opinions?) (?:expressed|of|are)|"
-        r"(?:first|originally) (?:appeared|published)|correction|更正|订正|訂正|编者按|編者按|编者注|編者按",
+        r"本文(?:仅|僅|只|不|由|系|係|为|為|原|刊|作者|来|來|转|轉|首|观|觀|内|內|依|经|經)|不代表",
+        r"代表.{0,8}(?:立场|立場|观点|觀點)|\b(?:views?|opinions?) (?:expressed|of|are)\b",
+        r"\b(?:first|originally) (?:appeared|published)\b|\bcorrection\b|更正|订正|訂正|编者按|編者按|编者注|編者注",
         # Picture credits.
-        r"(?:图片|圖片|照片|资料图|資料圖|图源|圖源|示意图|示意圖)|image (?:caption|source|credit|copyright)|"
-        r"^\W*(?:photo|picture|image|credit|getty|reuters|afp|ap|epa|路透|法新社|新华社|新華社|美联社|美聯社)\W*$",
+        r"图片|圖片|照片|资料图|資料圖|图源|圖源|示意图|示意圖|\bimage (?:caption|source|credit|copyright)\b",
+        r"\b(?:photographs?|photos?|illustrations?|graphics?|foto)\b",
+        r"^\W*(?:picture|image|credit|getty|reuters|afp|ap|epa|路透|法新社|新华社|新華社|美联社|美聯社)\W*$",
         # Ends and parts of articles, tags and categories.
-        r"^\W*(?:全文)?完\W*$|^\W*(?:end|fin|待续|待續|未完|未完待续|上|下|中)\W*$",
-        r"^\W*(?:tags?|topics?|keywords?|filed under|categor\w+|标签|標籤|标签云|关键词|關鍵字|分类|分類|栏目|欄目)\W*[：:]",
+        r"^\W*(?:(?:全文)?完|end|fin|待续|待續|未完|未完待续|上|下|中)\W*$",
+        r"^\W*(?:tags?|topics?|keywords?|filed under|categor\w+)\W*:",
+        r"^\W*(?:标签|標籤|关键词|關鍵字|分类|分類|栏目|欄目)\W*[：:]",
     )
 )
 _NOTICE = re.compile(
-    r"^\W*(?:©|\(c\)|ⓒ|copyright\b|版权|版權|著作权|著作權|本网站之文字|(?:all|alle|tous|todos) (?:rights|rechte|droits))|"
+    r"^\W*(?:©|\(c\)|ⓒ|copyright\b|版权|版權|著作权|著作權|(?:all|alle|tous|todos) (?:rights|rechte|droits))|"
     r"^\W*(?:未经|未經).{0,12}(?:授权|授權|许可|許可|允许|同意)|all rights reserved|版权所有|版權所有|無断転載|무단",
     re.IGNORECASE,
 )

@@ -21,9 +21,9 @@ friends, each by more than one test in tests/test_learn.py:
     links that are articles they lead elsewhere every time; and where there is no prose, nothing closes an article
     tags and categories     a line that is all link must stand in a shape of few lines
 
-Counting is lossy counting (Manku and Motwani, VLDB 2002) with a bucket of a hundred dumps, for each source: a count is at
-most one in a hundred dumps too low, and what is seen less often than that is forgotten. So that a source that changes
-is learned anew, all counts are halved every thousand dumps once there are two thousand.
+Counting is lossy counting (Manku and Motwani, VLDB 2002) with a bucket of a hundred dumps, for each source: a count is
+at most one in a hundred dumps too low, and what is seen less often than that is forgotten. So that a source that
+changes is learned anew, all counts are halved every thousand dumps once there are two thousand.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _SHARE: Final = 0.03  # of the source's dumps
 _FEWEST_SPREAD: Final = 2  # where as many other sources as this have it learned:
 _SPREAD: Final = 3
 _NEARLY_ALL: Final = 0.9
-_FEW_LABELS: Final = 2  # blocks in the shape of a label, and
+_FEW_LABELS: Final = 3  # blocks in the shape of a label, and
 _RARE: Final = 0.05  # of all lines in it
 _FEW_LINKS: Final = 2  # the same for lines that are all link
 _SOME: Final = 0.3
