@@ -23,7 +23,7 @@ BASE = "https://feeds.example.org"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> & {{ 7*7 }} </title></style>"
 REMOVALS = (
     Removal("share", "share buttons", "分享 :", "<div>分享 :</div>"),
-    Removal("pixel", "counts readers", "", "<img>"),
+    Removal("pixel", "counts readers", "", "<img>", restored=True),
 )
 
 
@@ -199,9 +199,13 @@ def test_entry_page_links_to_other_versions() -> None:
 
 
 def test_entry_page_lists_what_was_removed() -> None:
-    (details,) = entry().xpath("//details")
+    (details,) = entry().xpath("//details[@class='removals']")
     assert text(details.find("summary")) == "Removed from this entry: 2"
-    assert [text(item) for item in details.xpath("ol/li")] == ["share share buttons 分享 :", "pixel counts readers"]
+    assert [text(item) for item in details.xpath("ol/li")] == [
+        "share share buttons 分享 : HTML <div>分享 :</div>",
+        "pixel counts readers (restored: it is in the entry) HTML <img>",
+    ]
+    assert details.xpath("ol//div | ol//img") == []
     assert entry(removals=()).xpath("//details") == []
 
 
@@ -225,6 +229,7 @@ def test_only_the_content_is_html() -> None:
     assert page.xpath("//footer//a/@href") == [HOSTILE] * 2
     assert [text(element) for element in page.xpath("//details//code")] == [hostile]
     assert [text(element) for element in page.xpath("//details//blockquote")] == [hostile]
+    assert [text(element) for element in page.xpath("//details//pre")] == [hostile]
 
 
 def count_elements(value: str) -> Counter[str]:

@@ -86,7 +86,10 @@ def mark_removals(soup: BeautifulSoup, root: Tag, stripped: Stripped, addresses:
     edge = next((chr(code) for code in _PRIVATE if chr(code) not in taken), None)
     if edge is not None:
         for number, hit in enumerate(stripped.hits):
-            _insert(soup, _place(hit, stripped), f"{edge}{number}{edge}")
+            place = _place(hit, stripped)
+            _insert(soup, place, f"{edge}{number}{edge}")
+            if isinstance(hit.what, Line) and not isinstance(place, Tag) and id(hit.what.end) in stripped.gone:
+                place.insert_before(soup.new_tag("br"))  # instead of the line's own
     page = write(root, stripped, addresses)
     return Marked(_part(page.text, edge), _part(sanitise(page.html), edge))
 
