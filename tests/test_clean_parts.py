@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedsvc.clean.dateline import is_dateline
+from feedsvc.clean.dateline import is_dateline, is_in_dated_element
 from feedsvc.clean.elements import ALLOWED, BLOCKS, DROPPED
 from feedsvc.clean.repair import Addresses
 from feedsvc.clean.sanitise import is_settled, sanitise
@@ -50,6 +50,48 @@ PUBLISHED = datetime(2024, 4, 3, 21, 45, 2, tzinfo=UTC)
         ("Wed, 03 Apr 2024 03:21:48 -0000", True),
         ("Wed, 31 Apr 2024 03:21:48 GMT", False),
         ("Sat, 03 Apr 2021 03:21:48 GMT", False),
+        ("29 February 2024", False),
+        ("3 April 2024", True),
+        ("3rd April, 2024", True),
+        ("April 3, 2024", True),
+        ("Apr. 3rd, 2024 9:45 p.m.", True),
+        ("Wednesday, April 3, 2024 at 10:00 AM EDT", True),
+        ("3 avril 2024", True),
+        ("mercredi 3 avril 2024 à 10h05", True),
+        ("3. April 2024, 10:00 Uhr", True),
+        ("3 de abril de 2024", True),
+        ("3 aprile 2024", True),
+        ("3 апреля 2024", True),
+        ("April 31, 2024", False),
+        ("April 3, 2023", False),
+        ("April 2024", False),
+        ("2024年4月3日星期三", True),
+        ("2024年4月3日(水)10:30配信", True),
+        ("2024年4月3日10時30分", True),
+        ("2024年4月3日下午3:04", True),
+        ("2024年4月3日，北京", False),
+        ("据2024年4月3日", False),
+        ("2024년 4월 3일 오후 3:04", True),
+        ("입력 2024.04.03 10:00", True),
+        ("2024. 4. 3.", True),
+        ("2024-04-03 10:00:00 +0800 CST", True),
+        ("2024-04-03 10:00（北京时间）", True),
+        ("(2024-04-03)", True),
+        ("发布时间：2024-04-03 10:00", True),
+        ("更新於2024-04-03 10:00", True),
+        ("最后更新：2024年4月3日", True),
+        ("2024-04-03 10:00更新", True),
+        ("更新", False),
+        ("更新2024-04-03与", False),
+        ("Publié le: 03/04/2024 - 12:00", True),
+        ("Publié le: 03/04/2024 - 12:00Modifié le: 03/04/2024 - 13:05", True),
+        ("Published: 03/04/2024 | Updated: 04/04/2024", True),
+        ("Published: 03/04/2024 | Updated: 04/06/2024", False),
+        ("03/04/2024 03/04/2024 03/04/2024", False),
+        ("Last updated on 3 April 2024", True),
+        ("Stand: 03.04.2024", True),
+        ("Published", False),
+        ("3 April 2024 was a Wednesday", False),
         ("Tuesday", False),
         ("20240403", False),
         ("2024-04-03 he said", False),
@@ -66,6 +108,57 @@ def test_dateline_is_near_by_two_days(moment: datetime, hours: int) -> None:
     moment = moment.replace(tzinfo=UTC, second=0, microsecond=0)
     line = moment.strftime("%Y-%m-%d %H:%M")
     assert is_dateline(line, moment + timedelta(hours=hours)) is (abs(hours) <= 48)
+
+
+FORMS = (
+    "%d/%m/%Y - %H:%M",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y/%m/%d %H:%M",
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %B %d, %Y at %I:%M %p",
+    "%d %B %Y",
+    "Published: %d %b %Y %H:%M UTC",
+    "%Y年%m月%d日%H:%M",
+    "发布时间：%Y-%m-%d %H:%M",
+)
+
+
+@given(
+    st.datetimes(min_value=datetime(1980, 1, 1), max_value=datetime(2100, 1, 1)),  # noqa: DTZ001
+    st.integers(-60, 60),
+    st.sampled_from(FORMS),
+)
+def test_dateline_in_any_form_is_a_dateline_near_its_date_only(moment: datetime, days: int, form: str) -> None:
+    moment = moment.replace(tzinfo=UTC)
+    line = moment.strftime(form)
+    assert is_dateline(line, moment)
+    assert not is_dateline(f"{line} x", moment)
+    if abs(days) > 3 and form != FORMS[0]:  # which may be read with the month first
+        assert not is_dateline(line, moment + timedelta(days=days))
+
+
+@given(st.text("0123456789-/.: T年月日APMapril,()更新", max_size=40))
+def test_any_text_is_a_dateline_or_none(line: str) -> None:
+    assert is_dateline(line, PUBLISHED) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("html", "near"),
+    [
+        ('<time datetime="2024-04-03T10:00:00+02:00">3 hours ago</time>', True),
+        ('<b><time datetime="2024-04-04"> <i>yesterday</i> </time></b>', True),
+        ('<time datetime="2024-04-01">then</time>', False),
+        ('<time datetime="now">then</time>', False),
+        ("<time>then</time>", False),
+        ('<time datetime="2024-04-03">then</time> or now', False),
+        (f'<time datetime="2024-04-03">{"x" * 101}</time>', False),
+        ('<time datetime="2024-04-03"><a href="/">then</a></time>', False),
+        ("", False),
+    ],
+)
+def test_dated_element(html: str, near: bool) -> None:
+    soup = bs4.BeautifulSoup(f"<p>{html}</p>", "lxml")
+    assert is_in_dated_element(soup.find_all(string=True), PUBLISHED) is near
 
 
 @pytest.mark.parametrize(
@@ -103,6 +196,10 @@ def test_matching_form_is_one_form(text: str) -> None:
         ("&#xD800;&#x110000;&#99999999999999;", "\ufffd\ufffd\ufffd"),
         ("&#20013;&#x4e2d &#9;&#160;&lt;&#;&#x;", "&#20013;&#x4e2d &#9;&#160;&lt;&#;&#x;"),
         ("&amp;#1;", "&amp;#1;"),
+        ("&#&#1;8;|&#&#8203;8;|", "||"),
+        ("&#" * 5 + "1;" * 5 + "|", "&#\ufffd1;|"),
+        ("a\u200bb\ufeffc\u2060d&#8203;e&#xFEFF;f", "abcdef"),
+        ("ภ\u200bก\u200b\u200ba\u200cb\u200dc", "ภ\u200bก\u200ba\u200cb\u200dc"),
         ("<![CDATA[<p>a</p>]]>", "<p>a</p>"),
         ("a[0]]>b", "a[0]]>b"),
     ],

@@ -7,7 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from feedsvc.clean.text import fold, scrub
+from feedsvc.clean.text import fold, scrub, without_debris
 from feedsvc.clean.titles import strip_site_name, strip_suffix
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def pick_title(title: str, *, source: str | None, author: str | None, link: str 
         Never empty where the title was not; the same once more for itself.
     """
     names = [name for name in (source, author, site_label(link)) if name]
+    title = fold(without_debris(title)) or title
     before = None
     while before != title:
         before, title = title, strip_site_name(strip_suffix(title, known), names)

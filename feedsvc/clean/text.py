@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["SUMMARY_LENGTH", "fold", "is_blank", "matching_form", "prepare", "scrub", "summarise"]
+__all__ = ["SUMMARY_LENGTH", "fold", "is_blank", "matching_form", "prepare", "scrub", "summarise", "without_debris"]
 
 SUMMARY_LENGTH: Final = 300  # characters, the ellipsis included
 
@@ -20,6 +20,19 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _LINE_END = re.compile("\r\n?")
 _REFERENCE = re.compile("&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));?")
 _LAST_CODE_POINT = 0x10FFFF
+_MOST_PASSES: Final = 3
+
+# What editors leave behind: zero-width space, word joiner, byte order mark. Scripts of South East Asia, written without
+# spaces, end their lines at such a space.
+_DEBRIS: Final = "\u200b\u2060\ufeff"
+_NO_SPACES: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u1aaf\u1b00-\u1b7f\ua980-\ua9df"
+# What a word processor says about its document. Never as far as what is left open would reach.
+_ISLAND = re.compile(
+    r"<(?P<name>[ox]:(?:documentproperties|excelworkbook|officedocumentsettings)|m:mathpr|w:worddocument)\b[^>]{0,500}>"
+    r"(?:[^<]|<(?!/?(?:div|p|table)\b)){0,4000}?</(?P=name)\s*>",
+    re.IGNORECASE,
+)
+_NEEDLESS = re.compile(f"(?<![{_NO_SPACES}])[{_DEBRIS}]+(?![{_NO_SPACES}])")
 
 # Han, kana and full-width forms are written without spaces; Hangul is not.
 _CJK = (
@@ -48,7 +61,8 @@ def scrub(text: str) -> str:
 def prepare(html: str) -> str:
     """Scrub HTML, and the character references in it that stand for forbidden characters.
 
-    What a feed wrapped in CDATA sections is unwrapped: in HTML, they are comments.
+    Zero-width debris goes, and what a word processor says about its document. What a feed wrapped in CDATA sections
+    is unwrapped: in HTML, they are comments.
 
     Args:
         html: HTML as it was dumped.
@@ -59,7 +73,23 @@ def prepare(html: str) -> str:
     html = scrub(html)
     if "<![CDATA[" in html:
         html = html.replace("<![CDATA[", "").replace("]]>", "")
-    return _REFERENCE.sub(_allowed_reference, html) if "&#" in html else html
+    if "<xml" in html:
+        html = _ISLAND.sub("", html)
+    html = without_debris(html)
+    passes = 0
+    while "&#" in html and passes < _MOST_PASSES:
+        before, html = html, without_debris(_REFERENCE.sub(_allowed_reference, html))
+        if html == before:
+            return html
+        passes += 1  # what was left out may have parted another reference
+    return _REFERENCE.sub(lambda match: _allowed_reference(match) or "\ufffd", html) if passes else html
+
+
+def without_debris(text: str) -> str:
+    """Take out the zero-width characters that mean nothing where they stand; those that join or part letters stay."""
+    if text.isascii() or not any(character in text for character in _DEBRIS):
+        return text
+    return _NEEDLESS.sub("", text)
 
 
 def fold(text: str) -> str:
@@ -138,5 +168,7 @@ def _allowed_reference(match: re.Match[str]) -> str:
     if code > _LAST_CODE_POINT:
         return "\ufffd"
     character = chr(code)
+    if character in _DEBRIS:
+        return character
     clean = scrub(character)
     return match[0] if clean == character else clean
