@@ -1,6 +1,7 @@
-# make run   sets up and serves the seeds on http://127.0.0.1:8080
-# make test  sets up and runs the tests
-# make lint  everything that is checked without running it
+# make run      sets up and serves the seeds on http://127.0.0.1:8080
+# make test     sets up and runs the tests
+# make quality  scores cleaning: what it leaves in, what it takes out
+# make lint     everything that is checked without running it
 
 # The first one that is new enough.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -9,13 +10,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := pytest
 
-.PHONY: run test lint cover lowest lock clean
+# Dumps with labels beside this folder, where they are there; CORPUS=dir LABELS=file for others.
+CORPUS ?= ../shared/corpus
+LABELS ?= ../shared/quality/labels.toml
+
+.PHONY: run test quality lint cover lowest lock clean
 
 run: $(VENV)/.run
 	$(BIN)/feedsvc run
 
 test: $(VENV)/.test
 	$(BIN)/$(PYTEST)
+
+quality: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m quality tests/quality/corpus tests/quality/labels.toml
+	if [ -d "$(CORPUS)" ]; then \
+		PYTHONPATH=tests $(BIN)/python -m quality "$(CORPUS)" "$(LABELS)" --gates; \
+	else \
+		echo "no labelled dumps in $(CORPUS); name some with: make quality CORPUS=dir LABELS=file"; \
+	fi
 
 cover: $(VENV)/.test
 	$(BIN)/coverage erase
