@@ -253,6 +253,7 @@ class _Decision:
                 left = [leaf for leaf in line.leaves if leaf.stays and leaf.shows]
                 if all(leaf.text and not any(map(str.isalnum, leaf.text)) for leaf in left):
                     self._take(_line_hit(LEFTOVER, line))
+
     def _take_learned(self, sight: Sight, admits: Callable[[Rule], bool]) -> bool:
         """Take learned blocks from the first and last lines that stay; tell whether any went."""
         before = len(self.gone)

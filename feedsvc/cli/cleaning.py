@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["clean"]
 
 
-def clean(  # noqa: PLR0917 - the options of a command
+def clean(
     paths: Paths,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object an article.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="The article with what each rule removed.")] = False,

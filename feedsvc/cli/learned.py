@@ -24,7 +24,7 @@ SAMPLE = 60  # characters
 KEY = 8  # digits that are shown, as in the ledger
 
 
-def learned(  # noqa: PLR0917 - the options of a command
+def learned(
     source: Annotated[str | None, typer.Option("--source", help="Only what is learned from this source.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Candidates too: what recurs and stays.")] = False,
     pin: Annotated[str | None, typer.Option("--pin", metavar="KEY", help="Take this block out from now on.")] = None,

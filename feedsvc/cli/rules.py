@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +64,7 @@ def diff(
             found = diff_rules(
                 store,
                 planned,
-                Cleaner,
+                partial(Cleaner, learned=store.load_learned() if settings.clean.learn else None),
                 source=source,
                 seconds=None if everything else seconds,
                 workers=len(os.sched_getaffinity(0)),
