@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedsvc.clean import Cleaner, load_rules
+from feedsvc.clean import Cleaner, RuleSet, load_rules
+from feedsvc.clean.learn import Census, Learned, LearnedBlock, Sign
 from feedsvc.clean.metadata import pick_author, pick_title, site_label, tidy_categories, tidy_phrase
-from feedsvc.clean.titles import TitleSuffixes, strip_site_name, strip_suffix, suffix_of
+from feedsvc.clean.sightings import title_block
+from feedsvc.clean.titles import strip_site_name, strip_suffix, suffix_of
 from feedsvc.model import Dump
 
 PUBLISHED = datetime(2024, 4, 3, 12, 0, tzinfo=UTC)
@@ -110,45 +112,34 @@ def test_a_site_name_behind_any_title_goes(title: str, name: str) -> None:
     assert strip_site_name(f"{title} | {name}", [name]) == strip_site_name(title, [name])
 
 
-def census(*titles: str) -> TitleSuffixes:
-    found = TitleSuffixes()
-    for title in titles:
-        found.add("S", title)
-    return found
+def learned_suffixes(*titles: str) -> set[str]:
+    """What is learned from these titles of one source."""
+    cleaner, census = Cleaner(RuleSet(()), learned=Learned()), Census()
+    for number, title in enumerate(titles):
+        dump = Dump(path="a", title=title, link=None, published=None, html=f"<p>{number}</p>", source="S")
+        census.add(cleaner.clean(dump, PUBLISHED))
+    learned = census.learned()
+    assert learned.of("T") == {}
+    return {block.text for block in learned.of("S").values()}
 
 
-def test_suffix_is_known_when_it_is_in_half_of_enough_titles() -> None:
+def test_suffix_is_learned_when_it_is_in_half_of_enough_titles() -> None:
     titles = [f"标题{number} - 晚间版" for number in range(10)] + [f"标题{number}" for number in range(10)]
-    assert census(*titles).known("S") == {" - 晚间版"}
-    assert census(*titles[:19]).known("S") == frozenset()  # a cold start
-    assert census(*titles, "又一个").known("S") == frozenset()
-    assert census(*titles).known("T") == frozenset()
+    assert learned_suffixes(*titles) == {"- 晚间版"}
+    assert learned_suffixes(*titles[:19]) == set()  # a cold start
+    assert learned_suffixes(*titles, "又一个") == set()
 
 
 def test_columns_that_recur_now_and_then_are_the_titles_own() -> None:
     titles = [f"标题{number} - {['要闻分析', '法国报纸摘要', '北美来鸿'][number % 3]}" for number in range(60)]
-    assert census(*titles).known("S") == frozenset()
+    assert learned_suffixes(*titles) == set()
 
 
-def test_census_holds_a_bounded_number_of_suffixes_and_finds_what_recurs_all_the_same() -> None:
-    titles = [f"标题{number} - 栏{number}" for number in range(2_000)]
-    found = census(*(title + (" - 晚间版" if number % 2 else "") for number, title in enumerate(titles)))
-    count, suffixes = found.counts("S")
-    assert count == 2_000
-    assert len(suffixes) <= 200
-    assert found.known("S") == {" - 晚间版"}
-
-
-def test_census_goes_on_where_another_ended() -> None:
-    titles = [f"标题{number} - 晚间版" for number in range(20)]
-    before, after = census(*titles[:12]), TitleSuffixes()
-    count, suffixes = before.counts("S")
-    after.restore_titles("S", count)
-    for suffix, each in suffixes.items():
-        after.restore("S", suffix, each)
-    for title in titles[12:]:
-        after.add("S", title)
-    assert after.known("S") == census(*titles).known("S") == {" - 晚间版"}
+def test_a_suffix_is_found_among_very_many() -> None:
+    titles = [f"标题{number} - 栏{number}" for number in range(500)]
+    assert learned_suffixes(*(title + " - 晚间版" * (number % 3 > 0) for number, title in enumerate(titles))) == {
+        "- 晚间版"
+    }
 
 
 @pytest.mark.parametrize(
@@ -212,11 +203,12 @@ def test_phrase() -> None:
     assert tidy_phrase(None) is None
 
 
-def test_cleaner_takes_what_is_known_and_keeps_the_title_that_was_given() -> None:
-    cleaner = Cleaner(load_rules(site_rules=False))
+def test_cleaner_takes_what_is_learned_and_keeps_the_title_that_was_given() -> None:
+    cleaner = Cleaner(load_rules(site_rules=False), learned=Learned())
     dump = Dump(path="a", title="标题  - 晚间版", link=None, published=None, html="<p>a</p>", source="某台 ")
     entry = cleaner.clean(dump, PUBLISHED)
     assert (entry.title, entry.given_title) == ("标题 - 晚间版", "标题 - 晚间版")
-    cleaner.title_suffixes = {"某台": {" - 晚间版"}}
+    block = LearnedBlock(title_block(" - 晚间版"), Sign.TITLE, None, "- 晚间版")
+    cleaner.learned = Learned({"某台": {block.block: block}})
     entry = cleaner.clean(dump, PUBLISHED)
     assert (entry.title, entry.given_title) == ("标题", "标题 - 晚间版")

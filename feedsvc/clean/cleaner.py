@@ -18,9 +18,10 @@ from feedsvc.clean.outline import make_outline
 from feedsvc.clean.repair import Addresses
 from feedsvc.clean.restore import strip_but
 from feedsvc.clean.sanitise import is_settled, sanitise
-from feedsvc.clean.sightings import Sight
+from feedsvc.clean.sightings import Sight, sight_title, title_block
 from feedsvc.clean.strip import strip
 from feedsvc.clean.text import fold, prepare, scrub, summarise
+from feedsvc.clean.titles import suffix_of
 from feedsvc.clean.tree import make_tree
 from feedsvc.clean.videos import find_video, video_entry
 from feedsvc.clean.write import Page, write
@@ -83,8 +84,6 @@ class Cleaner:
             has cleaned, the same digest cleans to the same bytes as long as nothing else is learned.
         rules: The rules it cleans by.
         learned: The learned blocks; None for a cleaner that takes none, and gives nothing to learn from.
-        title_suffixes: What is known to recur behind the titles of each source (see `TitleSuffixes.known`); none at
-            first.
     """
 
     def __init__(self, rules: RuleSet, *, learned: Learned | None = None) -> None:
@@ -94,7 +93,6 @@ class Cleaner:
             self.digest = hashlib.sha256(f"{rules.digest} learns".encode()).hexdigest()
         self.rules = rules.rules
         self.learned = learned
-        self.title_suffixes: Mapping[str, Collection[str]] = {}
         self._matchers = Matchers(rules)
 
     def clean(self, dump: Dump, published: datetime, restored: Collection[str] = ()) -> CleanEntry:
@@ -152,9 +150,9 @@ class Cleaner:
         link = None if dump.link is None else tidy_link(dump.link)
         source = tidy_phrase(dump.source)
         given_title = fold(scrub(dump.title))
-        suffixes = self.title_suffixes.get(source or "", ())
-        title = pick_title(given_title, source=source, author=dump.author, link=link, known=suffixes)
         known = None if self.learned is None else self.learned.of(census_source(source, link))
+        suffixes = [suffix for suffix in suffix_of(given_title) if title_block(suffix) in known] if known else ()
+        title = pick_title(given_title, source=source, author=dump.author, link=link, known=suffixes)
         page, found = self._article(dump, link, published, known=known, restored=restored, marked=marked)
         if not page.html and link is not None and (video := find_video(link)):
             page, more = self._article(replace(dump, html=video_entry(video, title)), link, published)
@@ -176,7 +174,7 @@ class Cleaner:
             removals=tuple(found.removals),
             alternates=tuple(found.alternates),
             stood_back=found.stood_back,
-            sightings=found.sightings or (),
+            sightings=() if known is None else (found.sightings or ()) + sight_title(given_title),
         )
 
     def _article(

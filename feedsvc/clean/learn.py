@@ -6,6 +6,7 @@ What is learned must recur, stand at an edge, and show by its form that it belon
     links   it has links, and they lead to the same places every time: a newsletter, a feed service
     shape   the elements and classes it stands in hold nearly nothing but repeats: an advertisement's label, a form
     notice  it is a copyright notice with no prose after it; this moves to the entry's rights
+    title   it ends most titles
 
 A block that is learned from three other sources needs few sightings of its own ("spread"). What protects the false
 friends, each by more than one test in tests/test_learn.py:
@@ -39,6 +40,7 @@ from urllib.parse import urlsplit
 from feedsvc.clean.forms import belongs_to_article, is_notice, read_form
 from feedsvc.clean.rules import Action, Rule
 from feedsvc.clean.text import fold
+from feedsvc.clean.titles import TITLE_SHAPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,6 +74,7 @@ _FEW_LABELS: Final = 3  # blocks in the shape of a label, and
 _RARE: Final = 0.05  # of all lines in it
 _FEW_LINKS: Final = 2  # the same for lines that are all link
 _SOME: Final = 0.3
+_HALF: Final = 0.5  # of all titles
 _MOST: Final = 0.75  # is enough to stay learned
 
 
@@ -81,6 +84,7 @@ class Sign(StrEnum):
     LINKS = "links"
     SHAPE = "shape"
     NOTICE = "notice"
+    TITLE = "title"
     PINNED = "pinned"
 
 
@@ -88,6 +92,7 @@ _REASONS: Final = {
     Sign.LINKS: "recurs in many dumps of this source with the same links",
     Sign.SHAPE: "recurs in many dumps of this source in a place of its own",
     Sign.NOTICE: "a copyright notice that recurs in many dumps of this source",
+    Sign.TITLE: "ends most titles of this source",
     Sign.PINNED: "recurs, and was pinned by hand",
 }
 
@@ -294,6 +299,8 @@ class SourceCensus:
 
     def _judge(self, block: str, shapes: Sequence[str], *, is_known: bool) -> LearnedBlock | None:
         enough = _MOST if is_known else _NEARLY_ALL
+        if TITLE_SHAPE in shapes:
+            return self._judge_title(block, is_known=is_known)
         counts = [self.blocks[block, shape] for shape in shapes]
         total = sum(each.count for each in counts)
         fullest = max(counts, key=lambda each: (each.count, each.text))
@@ -320,6 +327,12 @@ class SourceCensus:
                 return LearnedBlock(block, Sign.LINKS, fullest.links, text)
         own = sum(each.count for each, form, shape in tests if _is_label(each, form, shape, slack=1 + is_known))
         return LearnedBlock(block, Sign.SHAPE, None, text) if own >= enough * total else None
+
+    def _judge_title(self, block: str, *, is_known: bool) -> LearnedBlock | None:
+        ending = self.blocks[block, TITLE_SHAPE]
+        if self.dumps < _WARM or ending.count < self.dumps * (_SOME if is_known else _HALF):
+            return None
+        return LearnedBlock(block, Sign.TITLE, None, ending.text)
 
 
 def _has_links_of_page(each: Block, form: Form, shape: Shape) -> bool:

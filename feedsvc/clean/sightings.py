@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from feedsvc.clean.elements import BLOCKS
 from feedsvc.clean.markup import plain_attributes
 from feedsvc.clean.text import fold
+from feedsvc.clean.titles import TITLE_SHAPE, suffix_of
 from feedsvc.model import Sighting
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from feedsvc.clean.repair import Addresses
     from feedsvc.clean.rules import Rule
 
-__all__ = ["HEAD_LINES", "TAIL_LINES", "Sight", "fingerprint"]
+__all__ = ["HEAD_LINES", "TAIL_LINES", "Sight", "fingerprint", "sight_title", "title_block"]
 
 HEAD_LINES: Final = 5
 """How many of the lines that stay are the head of an article."""
@@ -67,6 +68,27 @@ def fingerprint(text: str) -> str:
 def digest(text: str) -> str:
     """Give 16 hexadecimal digits that stand for a text."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def title_block(suffix: str) -> str:
+    """Give the block by which learning knows a title's suffix."""
+    return digest(f"{TITLE_SHAPE}\0{suffix}")
+
+
+def sight_title(title: str) -> tuple[Sighting, ...]:
+    """Say what there is to learn from a title: what may be its suffix."""
+    return tuple(
+        Sighting(
+            block=title_block(suffix),
+            shape=TITLE_SHAPE,
+            links="",
+            text=suffix,
+            edge=True,
+            closes=False,
+            leads=False,
+        )
+        for suffix in suffix_of(title)
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -11,9 +11,12 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
-__all__ = ["TitleSuffixes", "strip_site_name", "strip_suffix", "suffix_of"]
+__all__ = ["TITLE_SHAPE", "strip_site_name", "strip_suffix", "suffix_of"]
+
+TITLE_SHAPE: Final = "title"
+"""Where learning has seen a title's suffix; other shapes name elements of an article."""
 
 _CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef"
 _SEPARATOR: Final = re.compile(
@@ -35,10 +38,6 @@ _MEDIUM: Final = re.compile(
     "(?:电台|電台|广播|廣播|电视|電視|视|視|台|之音|报|報|社|网|網|周刊|週刊|杂志|雜誌|新闻|新聞)$"
 )
 _SHORTEST_NAME: Final = 2
-
-_COLD_START: Final = 20  # titles of a source before anything is known of it
-_SHARE: Final = 2  # one title in so many
-_MOST_SUFFIXES: Final = 200
 
 
 def suffix_of(title: str) -> tuple[str, ...]:
@@ -90,47 +89,6 @@ def strip_site_name(title: str, names: Collection[str]) -> str:
     while found := [suffix for suffix in suffix_of(title) if _names_site(_squeezed(suffix), keys)]:
         title = title.removesuffix(found[0]).rstrip()
     return title
-
-
-class TitleSuffixes:
-    """Counts the suffixes of titles, to find those that recur in most titles of a source.
-
-    It holds a bounded number of suffixes a source: what is in half of the titles is never among the rarest.
-    """
-
-    def __init__(self) -> None:
-        """Start with nothing counted."""
-        self._titles: dict[str, int] = {}
-        self._counts: dict[str, dict[str, int]] = {}
-
-    def add(self, source: str, title: str) -> None:
-        """Count one title, as the dump gives it, on one line."""
-        self._titles[source] = self._titles.get(source, 0) + 1
-        for suffix in suffix_of(title):
-            self.restore(source, suffix, 1)
-
-    def restore(self, source: str, suffix: str, count: int) -> None:
-        """Count a suffix as often as it was counted elsewhere before."""
-        counts = self._counts.setdefault(source, {})
-        counts[suffix] = counts.get(suffix, 0) + count
-        if len(counts) > _MOST_SUFFIXES:
-            kept = sorted(counts, key=lambda each: (-counts[each], each))[: _MOST_SUFFIXES // 2]
-            self._counts[source] = {each: counts[each] for each in kept}
-
-    def restore_titles(self, source: str, count: int) -> None:
-        """Count as many titles as were counted elsewhere before, their suffixes aside."""
-        self._titles[source] = self._titles.get(source, 0) + count
-
-    def counts(self, source: str) -> tuple[int, Mapping[str, int]]:
-        """Give how many titles of a source were counted, and how many of them had each suffix."""
-        return self._titles.get(source, 0), dict(self._counts.get(source, {}))
-
-    def known(self, source: str) -> frozenset[str]:
-        """Give the suffixes that at least half of a source's titles have, of 20 titles or more."""
-        titles = self._titles.get(source, 0)
-        if titles < _COLD_START:
-            return frozenset()
-        return frozenset(suffix for suffix, count in self._counts.get(source, {}).items() if count * _SHARE >= titles)
 
 
 def _squeezed(text: str) -> str:
