@@ -34,7 +34,7 @@ def start_tag(name: str, attributes: Mapping[str, str]) -> str:
     """
     if not attributes:
         return f"<{name}>"
-    pairs = (f'{key}="{escape(value).replace(chr(34), "&quot;")}"' for key, value in attributes.items())
+    pairs = [f'{key}="{escape(value).replace(chr(34), "&quot;")}"' for key, value in attributes.items()]
     return f"<{name} {' '.join(pairs)}>"
 
 

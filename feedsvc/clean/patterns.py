@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from feedsvc.clean.literals import literals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from feedsvc.clean.rules import Rule
 
+    _Matches: TypeAlias = Callable[[str], re.Match[str] | None]
+
 __all__ = ["Patterns", "compile_pattern"]
+
+_COMMON: Final = "etaoinsrhldcumfpgwybvkxjqz"
+"""The letters, the most frequent in Western languages first."""
 
 
 @lru_cache(4096)
@@ -38,30 +46,80 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 class Patterns:
     """The regular expressions of several rules.
 
-    Nearly all texts match none, so one joined expression is asked first.
+    Nearly all texts match none. Those that begin in a certain way are soon known to be none of it, so expressions
+    about the start of a text are asked at once, joined into one. Most expressions about a whole text need a literal,
+    and are tried only where it stands: one search finds the pairs of characters that may belong to a literal.
     """
 
     def __init__(self, rules: Iterable[tuple[Rule, tuple[str, ...]]], *, whole: bool) -> None:
-        """Join the expressions.
+        """Sort the expressions.
 
         Args:
             rules: Each rule with its expressions.
             whole: Whether an expression must match the whole text, or only its start.
         """
-        self._rules = [(rule, [compile_pattern(each) for each in patterns]) for rule, patterns in rules]
-        compiled = [pattern for _, patterns in self._rules for pattern in patterns]
-        # Numbers of groups would shift in a joined expression.
-        joined = "|".join(pattern.pattern for pattern in compiled if not pattern.groups)
-        alone = [pattern for pattern in compiled if pattern.groups]
-        first = [re.compile(joined, re.IGNORECASE)] if joined else []
         self._whole = whole
-        self._any = [self._method(pattern) for pattern in (*first, *alone)]
+        self._rules: list[Rule] = []
+        self._tries: list[tuple[int, _Matches]] = []  # the expressions, each with the number of its rule
+        self._by_pair: dict[tuple[str, str], list[tuple[str, int]]] = {}  # literals, each with its expression's number
+        self._joined: list[int] = []
+        self._alone: list[int] = []
+        joinable: list[str] = []
+        for rule, patterns in rules:
+            for pattern in map(compile_pattern, patterns):
+                number = len(self._tries)
+                self._tries.append((len(self._rules), self._method(pattern)))
+                found = _literals(pattern.pattern) if whole else frozenset()
+                for literal in found:
+                    self._by_pair.setdefault(_rare_pair(literal), []).append((literal, number))
+                if found:
+                    continue
+                if pattern.groups:  # their numbers would shift in a joined expression
+                    self._alone.append(number)
+                else:
+                    self._joined.append(number)
+                    joinable.append(pattern.pattern)
+            self._rules.append(rule)
+        joined = "|".join(joinable)
+        self._matches_joined = self._method(re.compile(joined, re.IGNORECASE))
+        first, second = ("".join({re.escape(pair[place]) for pair in self._by_pair}) for place in (0, 1))
+        self._pairs = re.compile(f"([{first}])(?=([{second}]))" if self._by_pair else "").findall
 
     def find(self, text: str) -> list[Rule]:
         """Give the rules that match, in their order."""
-        if not any(matches(text) for matches in self._any):
+        tried = self._alone.copy()
+        if self._joined and self._matches_joined(text):
+            tried += self._joined
+        if self._by_pair:
+            folded = _fold_case(text)
+            for pair in self._by_pair.keys() & self._pairs(folded):
+                tried += [number for literal, number in self._by_pair[pair] if literal in folded]
+        if not tried:
             return []
-        return [rule for rule, patterns in self._rules if any(self._method(pattern)(text) for pattern in patterns)]
+        found = {rule for rule, matches in map(self._tries.__getitem__, set(tried)) if matches(text)}
+        return [self._rules[number] for number in sorted(found)]
 
-    def _method(self, pattern: re.Pattern[str]) -> Callable[[str], re.Match[str] | None]:
+    def _method(self, pattern: re.Pattern[str]) -> _Matches:
         return pattern.fullmatch if self._whole else pattern.match
+
+
+@lru_cache(4096)
+def _literals(pattern: str) -> frozenset[str]:
+    """Give literals of which one is in every text that matches, case folded; none where they are not known."""
+    clauses = literals(pattern, _fold_character)
+    best = max(clauses, key=lambda clause: (min(map(len, clause)), -len(clause)), default=frozenset())
+    return best if all(len(literal) > 1 for literal in best) else frozenset()
+
+
+def _rare_pair(literal: str) -> tuple[str, str]:
+    return max(pairwise(literal), key=lambda pair: sum(_COMMON.find(letter) % len(_COMMON) for letter in pair))
+
+
+def _fold_character(character: str) -> str | None:
+    # An expression's space may stand for any white space.
+    return None if character.isspace() else _fold_case(character)
+
+
+def _fold_case(text: str) -> str:
+    """Make characters equal that expressions take for equal: to them, a dotless or dotted i is one too."""
+    return text.replace("ı", "i").replace("İ", "i").casefold()

@@ -11,8 +11,11 @@ __all__ = ["SUMMARY_LENGTH", "fold", "is_blank", "matching_form", "prepare", "sc
 SUMMARY_LENGTH: Final = 300  # characters, the ellipsis included
 
 _ZERO_WIDTH: Final = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
-_WHITE: Final = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-_BLANK = re.compile(f"[{_WHITE}{_ZERO_WIDTH}]*")
+_WHITE: Final = (
+    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+_BLANK: Final = _WHITE + _ZERO_WIDTH
 _UNSEEN = re.compile(f"[{_ZERO_WIDTH}]")
 
 # XML 1.0 (fifth edition), production 2: what is not a Char. CR is one, but no parser hands it on.
@@ -106,7 +109,7 @@ def fold(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Tell whether text shows nothing: white space and zero-width characters only."""
-    return _BLANK.fullmatch(text) is not None
+    return not text.strip(_BLANK)
 
 
 def matching_form(text: str) -> str:
@@ -147,7 +150,8 @@ def summarise(text: str) -> str:
     room = start[:SUMMARY_LENGTH]  # one more than fits beside the ellipsis, to see what follows
     cuts = [match.end() for match in _SENTENCE_END.finditer(room)]
     if not cuts or not SUMMARY_LENGTH // 2 <= cuts[-1] < SUMMARY_LENGTH:
-        cuts = [match.start() for match in _WORD_END.finditer(room) if 0 < match.start() < SUMMARY_LENGTH]
+        ends = (match.start() for match in _WORD_END.finditer(room, SUMMARY_LENGTH // 2))
+        cuts = [end for end in ends if end < SUMMARY_LENGTH]
     cut = cuts[-1] if cuts and cuts[-1] >= SUMMARY_LENGTH // 2 else SUMMARY_LENGTH - 1
     while unicodedata.combining(start[cut]) and cut > 1:
         cut -= 1

@@ -58,13 +58,14 @@ class _Builder(HTMLTreeBuilder):
         super().__init__(multi_valued_attributes=None, string_containers={})  # type: ignore[arg-type]
         # Used again and again: whenever one is made, lxml takes its time to inspect the methods below.
         self._parser = etree.HTMLParser(target=self)  # type: ignore[arg-type] # bytes are what Python 2 gets
+        self._model: dict[str, object] = {}
         self._texts: list[str] = []
 
     def feed(self, markup: str) -> None:  # type: ignore[override]
         """Build the tree."""
         soup = self.soup
         assert soup is not None  # noqa: S101 - Beautiful Soup sets it first
-        self._model = vars(Tag(soup, self, "p"))
+        self._model = self._model or vars(Tag(soup, self, "p"))
         self._parent: Tag = soup
         self._last: PageElement | None = None
         self._preformatted = 0
@@ -74,7 +75,7 @@ class _Builder(HTMLTreeBuilder):
         except (UnicodeDecodeError, LookupError, etree.ParserError) as error:
             raise ParserRejectedMarkup(error) from error
         self._end_text()
-        del self._model, self._parent, self._last
+        del self._parent, self._last
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         """Begin an element."""

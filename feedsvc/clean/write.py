@@ -268,6 +268,8 @@ class _Writer:
         self._space = ""
 
     def _end_text(self) -> None:
+        if not self._words:
+            return
         line = fold("".join(self._words))
         if line:
             self._lines.append(line)

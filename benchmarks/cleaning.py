@@ -1,0 +1,156 @@
+"""How many dumps a second are cleaned on one core, and by how much others are slower or faster.
+
+All work on the same dumps, in turns, a dump at a time, and of each dump the fastest round counts: what else the
+machine does then disturbs all alike, and little. Beside feedsvc with every rule stand what others make of a page
+(trafilatura, readability-lxml, where installed), and two floors: Beautiful Soup parsing and writing a dump, and the
+sanitiser alone.
+
+    python benchmarks/cleaning.py FOLDER
+    pip install trafilatura readability-lxml    # or: uv pip install, should pip find no versions that go together
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import logging
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nh3
+from bs4 import BeautifulSoup
+
+from feedsvc.clean import Cleaner, load_rules
+from feedsvc.dumps import parse_dump
+from feedsvc.errors import BrokenDump, NotADump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from feedsvc.model import Dump
+
+SEEDS = Path(__file__).parent.parent / "seeds"
+FEWEST = 50  # dumps; fewer are repeated
+NOW = datetime.now(UTC)
+
+
+def feedsvc() -> Callable[[Dump], object]:
+    """Everything on, as the daemon cleans."""
+    cleaner = Cleaner(load_rules(site_rules=True))
+    return lambda dump: cleaner.clean(dump, dump.published or NOW)
+
+
+def trafilatura(*, fast: bool) -> Callable[[Dump], object]:
+    """To HTML, with all that it can keep of an article."""
+    extract = importlib.import_module("trafilatura").extract
+    kept = {"favor_recall": True, "include_images": True, "include_links": True}
+    return lambda dump: extract(page(dump), output_format="html", fast=fast, **kept)
+
+
+def readability() -> Callable[[Dump], object]:
+    """To HTML."""
+    document = importlib.import_module("readability").Document
+
+    def summary(dump: Dump) -> None:
+        # A page without text is Unparseable; broken markup raises whatever comes.
+        with contextlib.suppress(Exception):
+            document(page(dump)).summary()
+
+    return summary
+
+
+def beautiful_soup() -> Callable[[Dump], object]:
+    """Parsed and written again, nothing else."""
+    return lambda dump: str(BeautifulSoup(dump.html, "lxml"))
+
+
+def sanitiser() -> Callable[[Dump], object]:
+    """Its own defaults."""
+    return lambda dump: nh3.clean(dump.html)
+
+
+CLEANERS: dict[str, Callable[[], Callable[[Dump], object]]] = {
+    "feedsvc": feedsvc,
+    "trafilatura": lambda: trafilatura(fast=False),
+    "trafilatura, fast": lambda: trafilatura(fast=True),
+    "readability-lxml": readability,
+    "Beautiful Soup alone": beautiful_soup,
+    "nh3 alone": sanitiser,
+}
+
+
+def page(dump: Dump) -> str:
+    """What those who expect a page are given."""
+    return f"<html><body>{dump.html}</body></html>"
+
+
+def dumps(paths: list[Path]) -> Iterator[Dump]:
+    """Those that have a body."""
+    for path in paths:
+        try:
+            found = parse_dump(path.read_bytes(), str(path))
+        except NotADump:
+            continue
+        except BrokenDump as error:
+            found = list(error.dumps)
+        yield from (dump for dump in found if dump.html.strip())
+
+
+def seconds(clean: Callable[[Dump], object], dump: Dump) -> float:
+    """How long one dump takes."""
+    start = time.perf_counter()
+    clean(dump)
+    return time.perf_counter() - start
+
+
+def installed() -> Iterator[tuple[str, Callable[[Dump], object]]]:
+    """Make the cleaners; say which are missing."""
+    for name, make in CLEANERS.items():
+        try:
+            yield name, make()
+        except ImportError as error:
+            print(f"{name} is not measured: {error}. To install it: pip install {name.partition(',')[0]}")
+
+
+def pin() -> str:
+    """Keep to one core where the system lets a process do so."""
+    if not hasattr(os, "sched_setaffinity"):
+        return "any core"
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    return f"core {core}"
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=SEEDS, help="dumps (default: the seeds, repeated)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each dump is cleaned (default: 5)")
+    options = parser.parse_args()
+    logging.disable()
+    measured = list(dumps(sorted(path for path in options.folder.rglob("*") if path.is_file())))
+    if not measured:
+        sys.exit(f"no dumps in {options.folder}")
+    measured *= -(-FEWEST // len(measured))
+    core = pin()
+    cleaners = dict(installed())
+    best = {name: [float("inf")] * len(measured) for name in cleaners}
+    for _ in range(options.rounds):
+        for number, dump in enumerate(measured):
+            for name, clean in cleaners.items():
+                best[name][number] = min(best[name][number], seconds(clean, dump))
+    size = sum(len(dump.html) for dump in measured) / len(measured)
+    print(f"{len(measured)} dumps of {size:,.0f} characters on average, {options.rounds} rounds, {core}")
+    print(f"{'':22}{'dumps/s':>9}{'feedsvc is':>14}")
+    ours = sum(best["feedsvc"])
+    for name, times in best.items():
+        print(f"{name:22}{len(measured) / sum(times):9.0f}{sum(times) / ours:8.2f} times as fast")
+
+
+if __name__ == "__main__":
+    main()
