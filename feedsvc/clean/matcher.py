@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from feedsvc.clean.markup import plain_attributes
 from feedsvc.clean.patterns import Patterns
-from feedsvc.clean.rules import Action
+from feedsvc.clean.rules import Action, Place
 from feedsvc.clean.selectors import Simple, compile_selector
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from feedsvc.clean.causes import Cause
     from feedsvc.clean.rules import Rule, RuleSet
 
-__all__ = ["Matcher", "Matchers"]
+__all__ = ["Lines", "Matcher", "Matchers"]
 
 
 _NONE: Final[list[tuple[Simple, Rule]]] = []
@@ -28,11 +29,32 @@ _MOST_NAMES: Final = 4096
 """How many classes are remembered with the rules that mean them: a site has few, and they recur."""
 
 
+class Lines(Enum):
+    """The lines that a rule about text is asked about: trying all rules on all lines takes much of the time."""
+
+    ALL = auto()
+    LINKED = auto()  # with a link in them
+    HEADING = auto()  # with links below them
+    HEAD = auto()
+    TAIL = auto()
+    KEPT = auto()  # all lines, for what a keep rule says
+
+
+def _lines(rule: Rule) -> Lines:
+    if rule.action is Action.KEEP:
+        return Lines.KEPT
+    if rule.where is not None:
+        return Lines.HEAD if rule.where is Place.HEAD else Lines.TAIL
+    if rule.then is not None:
+        return Lines.HEADING
+    return Lines.ALL if rule.link_density is None else Lines.LINKED
+
+
 class Matcher:
     """Tells which rules match an element, an address or a line of text.
 
     Attributes:
-        keeps_text: Whether there are keep rules about text.
+        about: Which lines there are rules about.
         looking_inside: The names of the rules that what an element holds decides about.
     """
 
@@ -53,11 +75,12 @@ class Matcher:
         named = Patterns(((rule, rule.classes) for rule in rules if rule.classes), whole=True)
         self._named = lru_cache(_MOST_NAMES)(named.find) if any(rule.classes for rule in rules) else None
         self._links = Patterns(((rule, rule.link) for rule in rules if rule.link), whole=False)
-        taking = [rule for rule in rules if rule.text and rule.action is not Action.KEEP]
-        keeping = [rule for rule in rules if rule.text and rule.action is Action.KEEP]
-        self._texts = Patterns(((rule, rule.text) for rule in taking), whole=True)
-        self._kept_texts = Patterns(((rule, rule.text) for rule in keeping), whole=True)
-        self.keeps_text = bool(keeping)
+        by_lines: dict[Lines, list[tuple[Rule, tuple[str, ...]]]] = {lines: [] for lines in Lines}
+        for rule in rules:
+            if rule.text:
+                by_lines[_lines(rule)].append((rule, rule.text))
+        self._texts = {lines: Patterns(found, whole=True) for lines, found in by_lines.items()}
+        self.about = frozenset(lines for lines, found in by_lines.items() if found)
 
     def rank(self, rule: Rule | Cause) -> int:
         """Give a rule's place among the others; causes come after all rules."""
@@ -94,13 +117,9 @@ class Matcher:
         """Give the rules that match an address."""
         return self._links.find(address)
 
-    def text(self, text: str) -> list[Rule]:
-        """Give the rules other than keep that match a line in its matching form."""
-        return self._texts.find(text)
-
-    def kept_text(self, text: str) -> list[Rule]:
-        """Give the keep rules that match a line in its matching form."""
-        return self._kept_texts.find(text)
+    def text(self, text: str, lines: Lines) -> list[Rule]:
+        """Give the rules about certain lines that match a line in its matching form."""
+        return self._texts[lines].find(text)
 
 
 class Matchers:

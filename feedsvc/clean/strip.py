@@ -14,8 +14,9 @@ from bs4 import Tag
 from feedsvc.clean.causes import DATELINE, LEFTOVER, LOOSE_LINE, Cause
 from feedsvc.clean.dateline import is_dateline, is_in_dated_element
 from feedsvc.clean.ledger import Stripped, account, action_of
+from feedsvc.clean.matcher import Lines
 from feedsvc.clean.outline import Hit, Line
-from feedsvc.clean.rules import Action, Follow, Place
+from feedsvc.clean.rules import Action, Place
 from feedsvc.clean.sightings import HEAD_LINES, TAIL_LINES
 from feedsvc.clean.spans import Spans
 from feedsvc.clean.text import matching_form
@@ -102,6 +103,8 @@ class _Decision:
         self.gone: list[tuple[Hit, list[Leaf]]] = []
         self.unwrapped: set[int] = set()
         self._outline = outline
+        self._matcher = matcher
+        self._admits = admits
         self._positions = [leaf.position for leaf in outline.leaves]
         self._kept = Spans()
         self._covered = Spans()
@@ -111,20 +114,18 @@ class _Decision:
         hits = [hit for hit in outline.hits if isinstance(hit.rule, Cause) or admits(hit.rule)]
         hits.sort(key=lambda hit: (hit.start, -hit.end, matcher.rank(hit.rule)))
         keeping = [hit for hit in hits if action_of(hit.rule) is Action.KEEP]
-        if matcher.keeps_text:
-            keeping += self._line_hits(matcher.kept_text, admits)
+        keeping += self._line_hits(Lines.KEPT)
         keeping += outline.restored
         for hit in keeping:
             self._kept.add(hit.start, hit.end)
         self.keeps = bool(keeping)
 
         waiting = self._take_all([hit for hit in hits if action_of(hit.rule) is not Action.KEEP])
-        lines = self._line_hits(matcher.text, admits)
-        waiting += self._take_all([hit for hit in lines if not _heads(hit)])
-        if waiting:
-            self._take_in_head([hit for hit in waiting if _place(hit) is Place.HEAD])
-            self._take_in_tail([hit for hit in waiting if _place(hit) is Place.TAIL])
-        self._take_with_links([hit for hit in lines if _heads(hit)])
+        for hit in self._line_hits(Lines.ALL, Lines.LINKED):
+            self._take(hit)
+        self._take_in_head([hit for hit in waiting if _place(hit) is Place.HEAD])
+        self._take_in_tail([hit for hit in waiting if _place(hit) is Place.TAIL])
+        self._take_with_links()
         self._take_leftovers()
         if published is not None:
             self._take_datelines(published)
@@ -144,16 +145,24 @@ class _Decision:
         taken = sum(len(leaf.text.strip()) for leaves in generic for leaf in leaves if leaf.shows)
         return taken > max(ALWAYS_TAKEN, MOST_TAKEN * self._outline.text_length)
 
-    def _line_hits(self, find: Callable[[str], list[Rule]], admits: Callable[[Rule], bool]) -> list[Hit]:
-        hits = []
-        for line in self._outline.lines:
-            if line.shows and (rules := find(matching_form(line.text))):
-                hits += [
-                    _line_hit(rule, line)
-                    for rule in rules
-                    if admits(rule) and (rule.link_density is None or line.link_density >= rule.link_density)
-                ]
-        return hits
+    def _line_hits(self, *kinds: Lines) -> list[Hit]:
+        asked = [lines for lines in kinds if lines in self._matcher.about]
+        return [hit for line in self._outline.lines for hit in self._hits(line, asked)] if asked else []
+
+    def _hits(self, line: Line, kinds: list[Lines]) -> list[Hit]:
+        """Give what rules about text say of what is left of a line."""
+        if not line.shows:
+            return []
+        text = matching_form(line.text)
+        rules = [
+            rule
+            for lines in kinds
+            if lines is not Lines.LINKED or any(leaf.linked for leaf in line.leaves)
+            for rule in self._matcher.text(text, lines)
+            if self._admits(rule) and (rule.link_density is None or line.link_density >= rule.link_density)
+        ]
+        rules.sort(key=self._matcher.rank)
+        return [_line_hit(rule, line) for rule in rules]
 
     def _take_all(self, hits: list[Hit]) -> list[Hit]:
         """Take what may be taken anywhere; give back the rest."""
@@ -188,11 +197,15 @@ class _Decision:
 
     def _take_in_head(self, hits: list[Hit]) -> None:
         """Take what begins before or in the first lines that stay; what goes makes room for the next line."""
+        if not hits and Lines.HEAD not in self._matcher.about:
+            return
         hits = sorted(hits, key=lambda hit: -hit.start)
         staying = 0
         for line in self._outline.lines:
             while hits and hits[-1].start <= line.leaves[-1].position:
                 self._take(hits.pop())
+            for hit in self._hits(line, [Lines.HEAD]):
+                self._take(hit)
             staying += line.shows
             if staying == EDGE_LINES:
                 return
@@ -201,36 +214,37 @@ class _Decision:
 
     def _take_in_tail(self, hits: list[Hit]) -> None:
         """Take what ends in or after the last lines that stay."""
+        if not hits and Lines.TAIL not in self._matcher.about:
+            return
         hits = sorted(hits, key=lambda hit: hit.end)
         staying = 0
         for line in reversed(self._outline.lines):
             while hits and hits[-1].end > line.leaves[0].position:
                 self._take(hits.pop())
+            for hit in self._hits(line, [Lines.TAIL]):
+                self._take(hit)
             staying += line.shows
             if staying == EDGE_LINES:
                 return
         for hit in reversed(hits):
             self._take(hit)
 
-    def _take_with_links(self, hits: list[Hit]) -> None:
+    def _take_with_links(self) -> None:
         """Take headings with the lines of links below them; one that heads anything else stays."""
-        if not hits:
+        if Lines.HEADING not in self._matcher.about:
             return
-        headings: dict[int, Hit] = {}
-        for hit in hits:
-            headings.setdefault(id(hit.what), hit)
         below: list[Line] = []  # the lines of links directly below
         only_links = True  # down to the end
         for line in reversed(self._outline.lines):
             if not line.shows:
                 continue
-            heading = headings.get(id(line))
-            if heading is not None and (below or only_links):
-                self._take(heading)
+            hits = self._hits(line, [Lines.HEADING]) if below or only_links else []
+            if hits:
+                self._take(hits[0])
                 for each in reversed(below):
-                    self._take_line(heading.rule, each)
+                    self._take_line(hits[0].rule, each)
                 below.clear()
-            elif heading is None and line.link_density >= _MOSTLY_LINKS:
+            elif line.link_density >= _MOSTLY_LINKS:
                 below.append(line)
             else:
                 below.clear()
@@ -288,10 +302,6 @@ class _Decision:
         for leaf in outer:
             if isinstance(leaf.node, Tag):
                 self._take(Hit(LOOSE_LINE, leaf.position, leaf.position + 1, leaf.node))
-
-
-def _heads(hit: Hit) -> bool:
-    return not isinstance(hit.rule, Cause) and hit.rule.then is Follow.LINKS
 
 
 def _place(hit: Hit) -> Place | None:
