@@ -37,7 +37,7 @@ PUBLISHED = datetime(2024, 4, 3, 12, 0, tzinfo=UTC)
         ("谁来为BBC买单 - BBC记者观察", "BBC", "https://www.bbc.com/a", "谁来为BBC买单 - BBC记者观察"),
         ("法广观察 - 法国广场上的人", "法广", None, "法广观察 - 法国广场上的人"),
         ("Reuters", "Reuters", None, "Reuters"),
-        (" - Reuters", "Reuters", None, " - Reuters"),
+        ("- Reuters", "Reuters", None, "- Reuters"),
         ("Spider-Man", "Man", None, "Spider-Man"),
         ("The art of a non-example", "Example", None, "The art of a non-example"),
         ("World news", "BBC", "https://news.example/a", "World news"),
