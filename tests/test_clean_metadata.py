@@ -38,8 +38,9 @@ PUBLISHED = datetime(2024, 4, 3, 12, 0, tzinfo=UTC)
         ("王毅访欧 - 一次艰难的旅行", "法广", "https://www.rfi.fr/a", "王毅访欧 - 一次艰难的旅行"),
         ("谁来为BBC买单 - BBC记者观察", "BBC", "https://www.bbc.com/a", "谁来为BBC买单 - BBC记者观察"),
         ("法广观察 - 法国广场上的人", "法广", None, "法广观察 - 法国广场上的人"),
+        ("一场专访 - 法新社", "法广", None, "一场专访 - 法新社"),
         ("Reuters", "Reuters", None, "Reuters"),
-        (" - Reuters", "Reuters", None, " - Reuters"),
+        ("- Reuters", "Reuters", None, "- Reuters"),
         ("Spider-Man", "Man", None, "Spider-Man"),
         ("The art of a non-example", "Example", None, "The art of a non-example"),
         ("World news", "BBC", "https://news.example/a", "World news"),
@@ -55,6 +56,11 @@ def test_title_without_its_site(title: str, source: str | None, link: str | None
 
 def test_author_behind_a_title() -> None:
     assert pick_title("A talk | Jane Doe", source=None, author="Jane Doe", link=None, known=()) == "A talk"
+
+
+def test_known_suffix_before_the_sites_name() -> None:
+    title = "A talk - 晚间版 | Reuters"
+    assert pick_title(title, source="Reuters", author=None, link=None, known={" - 晚间版"}) == "A talk"
 
 
 @pytest.mark.parametrize(
@@ -83,6 +89,7 @@ def test_suffixes(title: str, suffixes: tuple[str, ...]) -> None:
         ("A - 晚间版", {" - 晚间版"}, "A"),
         ("A - 晚间版 - 晚间版", {" - 晚间版"}, "A"),
         ("A – B - C", {" – B - C"}, "A"),
+        ("A – B - C", {" – B - C", " - C"}, "A"),
         ("A – B - C", {" - C"}, "A – B"),
         ("A – B - C", {" - C", " – B"}, "A"),
         ("A - C", {" – C"}, "A - C"),

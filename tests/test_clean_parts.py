@@ -150,6 +150,7 @@ def test_any_text_is_a_dateline_or_none(line: str) -> None:
         ('<time datetime="2024-04-01">then</time>', False),
         ('<time datetime="now">then</time>', False),
         ("<time>then</time>", False),
+        ('<ins datetime="2024-04-03">then</ins>', False),
         ('<time datetime="2024-04-03">then</time> or now', False),
         (f'<time datetime="2024-04-03">{"x" * 101}</time>', False),
         ('<time datetime="2024-04-03"><a href="/">then</a></time>', False),

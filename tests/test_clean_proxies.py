@@ -58,6 +58,9 @@ def test_unwrapped(address: str, picture: str) -> None:
         "https://wsrv.nl/?w=300",
         "https://wsrv.nl/?url=",
         "https://wsrv.nl/?url=img.example",  # no picture, a host
+        "https://wsrv.nl/?url=img.example/",
+        "https://i0.wp.com/wsrv.nl/?url=img.example/a.jpg",
+        "https://wsrv.nl/?url=img.example/%FF.jpg",
         "https://wsrv.nl/?url=/a.jpg",
         "https://wsrv.nl/?url=javascript:alert(1)",
         "https://wsrv.nl/?url=data:image/png;base64,AA",

@@ -361,11 +361,11 @@ def test_retention(store: Store, before: datetime | None, beyond: int | None, le
 
 
 def test_what_was_retired_never_comes_back(store: Store, tmp_path: Path) -> None:
-    save_dump(store, make_article(removals=REMOVALS))
+    save_dump(store, make_article(removals=REMOVALS, alternates=(Alternate("https://example.org/en", "en"),)))
     with store.writing() as writer:
         assert writer.retire(before=None, beyond=0) == 1
-    assert query(tmp_path, "SELECT content, text, summary, images, state FROM entries") == [
-        ("", "", "", "[]", "retired")
+    assert query(tmp_path, "SELECT content, text, summary, images, alternates, state FROM entries") == [
+        ("", "", "", "[]", "[]", "retired")
     ]
     assert query(tmp_path, "SELECT count(*) FROM removals") == [(0,)]
     assert query(tmp_path, "SELECT raw FROM dumps") == [(None,)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from feedsvc.clean.text import fold, scrub, without_debris
-from feedsvc.clean.titles import strip_site_name, strip_suffix
+from feedsvc.clean.titles import strip_site_name, strip_suffix, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -42,12 +42,14 @@ def pick_title(title: str, *, source: str | None, author: str | None, link: str 
     Returns:
         Never empty where the title was not; the same once more for itself.
     """
-    names = [name for name in (source, author, site_label(link)) if name]
     title = fold(without_debris(title)) or title
-    before = None
-    while before != title:
-        before, title = title, strip_site_name(strip_suffix(title, known), names)
-    return title
+    if not suffix_of(title):
+        return title
+    names = [name for name in (source, author, site_label(link)) if name]
+    stripped = strip_site_name(strip_suffix(title, known), names)
+    while known and stripped != title:
+        title, stripped = stripped, strip_site_name(strip_suffix(stripped, known), names)
+    return stripped
 
 
 def site_label(link: str | None) -> str | None:

@@ -88,6 +88,8 @@ def _wrapped(address: str) -> str | None:
             inner = unquote(inner.partition("?")[0])
     else:
         return None
+    if "\ufffd" in inner:
+        return None  # encoded otherwise than in UTF-8, and not to be had from here
     inner = inner.removeprefix("ssl:").removeprefix("//")
     if _BARE.match(inner):
         inner = f"{scheme}://{inner}"

@@ -24,6 +24,7 @@ _SEPARATOR: Final = re.compile(
     r"|\s*[|｜_＿]{1,2}\s*"
     rf"|(?<=[{_CJK}」』）】》”])\s*[-–—―]{{1,2}}\s*|\s*[-–—―]{{1,2}}\s*(?=[{_CJK}])"
 )
+_WORD: Final = re.compile(r"[^\W_]")
 _MOST_PARTS: Final = 3
 _LONGEST: Final = 60  # characters of a suffix
 
@@ -53,7 +54,7 @@ def suffix_of(title: str) -> tuple[str, ...]:
     return tuple(
         title[start:]
         for start in reversed(starts)
-        if len(title) - start <= _LONGEST and _squeezed(title[:start]) and _squeezed(title[start:])
+        if len(title) - start <= _LONGEST and _WORD.search(title, 0, start) and _WORD.search(title, start)
     )
 
 
