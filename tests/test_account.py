@@ -455,9 +455,23 @@ def test_explain_shows_the_article_with_what_went(home: Home) -> None:
 def test_explain_as_a_page(home: Home) -> None:
     shown = home.run("clean", "--explain", "--html", home.put("a")).stdout
     assert shown.startswith("<!doctype html>")
-    assert '<del title="ads: advertisements"><b>[ads]</b> buy this</del>' in shown
+    assert '<del class="went" title="ads: advertisements"><b>[ads]</b> buy this</del>' in shown
     assert not (home.folder / "feedsvc.db").exists()
 
 
 def test_html_goes_with_explain(home: Home) -> None:
     assert "--html goes with --explain" in home.run("clean", "--html", home.put("a"), code=MISUSED).stderr
+
+
+def test_dump_that_fails_with_what_was_restored_is_quarantined(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.take("a")
+    home.run("restore", home.entry("a").key, "1")
+    before = home.entry("a")
+    with monkeypatch.context() as patch:
+        patch.setattr("feedsvc.clean.cleaner.strip_but", lambda *_: 1 / 0)
+        home.take("a", "b", body=BODY + "<p>More.</p>")
+    assert home.entry("a") == before
+    assert home.entry("b").text.endswith("More.")
+    assert [problem["message"] for problem in home.problems()] == [
+        "cleaning failed: ZeroDivisionError: division by zero"
+    ]
