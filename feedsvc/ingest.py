@@ -321,6 +321,8 @@ class Ingest:
         try:
             with writer.attempt():
                 return self._save(writer, file, dump.cleaned, dump.seconds)
+        except CleaningError as error:  # with what was restored
+            return self._save(writer, file, Cleaned((), error), dump.seconds)
         except StoreError as error:
             del self._added[added:]
             return self._save(writer, file, Cleaned((), CleaningError(file.path, str(error))), dump.seconds)
@@ -374,7 +376,7 @@ class Ingest:
             if source is not None:
                 known = replace(known, entry=self.refresh(writer, source))
         if known is not None and (restored := writer.account.restored_of(known.entry.id)):
-            article = self._cleaner.clean(parsed, article.published, restored)
+            article = _clean(replace(parsed, published=article.published), 0, self._cleaner, restored)
         decision = decide_entry(article, known, place, cleaner=self._cleaner.digest, now=now)
         removed = article.removals if decision.owns else None
         writer.save_entry(decision.entry, names, place, article.published, removed, stood_back=article.stood_back)

@@ -102,7 +102,7 @@ def _rule_names(settings: Config) -> set[str]:
 
 def _show_counts(counts: list[RuleCount], *, as_json: bool) -> None:
     if not as_json:
-        out.print(show_counts(counts))
+        out.print(show_counts(counts), width=None if out.is_terminal else 160)  # a pipe takes long lines
         return
     _write_json([
         {
