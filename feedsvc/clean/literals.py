@@ -81,11 +81,10 @@ class _Reader:
             character = self._form(atom) if isinstance(atom, str) and atom != "anything" else None
             if character == "":
                 continue
-            if character is not None and least and exactly:
+            if character is not None:
                 run += character * least
-                continue
-            if character is not None and least:
-                run += character
+                if exactly:
+                    continue
             end_run()
             if not isinstance(atom, str) and least:
                 clauses += atom
