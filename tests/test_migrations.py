@@ -88,8 +88,8 @@ LATER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -104,9 +104,9 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The migrations of a later version, which has one more."""
     folder = tmp_path / "100 % later"
     shutil.copytree(str(MIGRATIONS), folder)
-    (folder / "versions" / "0002_later.py").write_text(LATER)
+    (folder / "versions" / "9999_later.py").write_text(LATER)
     monkeypatch.setattr("feedsvc.store.MIGRATIONS", folder)
-    return folder / "versions" / "0002_later.py"
+    return folder / "versions" / "9999_later.py"
 
 
 @pytest.mark.usefixtures("later")
@@ -115,7 +115,7 @@ def test_later_migration_keeps_what_is_there(tmp_path: Path) -> None:
     with closing(Store(url_of(tmp_path))) as store:
         store.verify()
         assert store.count_entries() == 2
-    assert version_of(tmp_path) == "0002"
+    assert version_of(tmp_path) == "9999"
     with closing(sqlite3.connect(tmp_path / "feedsvc.db")) as connection:
         found = connection.execute("SELECT headline, mood FROM entries ORDER BY number").fetchall()
         assert found == [(article.title, "fine") for article in reversed(ARTICLES)]
@@ -141,6 +141,6 @@ def test_store_of_a_newer_version_is_refused_and_left_alone(
     assert later.exists()
     before = (tmp_path / "feedsvc.db").read_bytes()
     monkeypatch.setattr("feedsvc.store.MIGRATIONS", MIGRATIONS)
-    with pytest.raises(StoreError, match=r"feedsvc\.db: .*0002.*; was it written by a newer feedsvc\?"):
+    with pytest.raises(StoreError, match=r"feedsvc\.db: .*9999.*; was it written by a newer feedsvc\?"):
         Store(url_of(tmp_path))
     assert (tmp_path / "feedsvc.db").read_bytes() == before
