@@ -176,4 +176,4 @@ def test_reach(limits: dict[str, list[str]], link: str | None, source: str | Non
 
 def test_limits_are_those_of_all_rules() -> None:
     affects = Affects([rule(css=["p"], hosts=["a.example"]), rule(css=["p"], sources=["S"])])
-    assert (affects.hosts, affects.sources, affects.everywhere) == ({"a.example"}, {"S"}, False)
+    assert (set(affects.hosts), set(affects.sources), affects.everywhere) == ({"a.example"}, {"S"}, False)

@@ -49,6 +49,13 @@ def test_the_last_rules_that_were_saved_are_live(store: Store) -> None:
     assert store.load_live_rules() == saved("a" * 64)
 
 
+def test_a_clock_that_went_back_does_not_matter(store: Store) -> None:
+    save_dump(store, make_article())
+    store.save_live_rules(saved(CLEANER), NOW)
+    store.save_live_rules(saved("b" * 64, "b"), NOW - DAY)
+    assert store.load_live_rules() == saved("b" * 64, "b")
+
+
 def test_rules_that_no_entry_was_cleaned_with_are_forgotten(store: Store) -> None:
     save_dump(store, make_article())
     for day, digest in enumerate(("a" * 64, CLEANER, "b" * 64, "d" * 64)):
