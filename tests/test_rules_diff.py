@@ -39,6 +39,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.store = Store(f"sqlite:///{folder / 'feedsvc.db'}")
+        self.live = self.ingest()
         self.take(0, '<p>正文零</p><p>分享到</p><div class="box">盒子零</div><p>相关阅读</p>', "a.example")
         self.take(1, '<p>正文一</p><div class="box">盒子一</div><p>广告</p>', "www.a.example")
         self.take(2, '<p>正文二</p><div class="box">盒子二</div><p>广告</p>', "b.example")
@@ -53,7 +54,7 @@ class Place:
         path = self.folder / f"{number}.txt"
         head = f"<!--17121807{number:02d}000-->\n[t{number}](https://{host}/{number})\n------\n"
         path.write_text(head + html, "utf-8")
-        (report,) = self.ingest().take([Change(str(path), gone=False)])
+        (report,) = self.live.take([Change(str(path), gone=False)])
         assert report.outcome == "published"
 
     def diff(self, *rules: Rule, **more: Any) -> Diff:  # noqa: ANN401 - any argument of diff_rules
