@@ -226,7 +226,7 @@ def _estimate(changed: Mapping[int, bool], number: int) -> int:
     """
     first = next(index for index in range(number + 1) if index not in changed)
     known = sum(changed[index] for index in range(first))
-    sample = [value for index, value in changed.items() if index >= first]
+    sample = [value for index, value in changed.items() if index >= first] or list(changed.values())
     return known + round((number - first) * sum(sample) / max(1, len(sample)))
 
 

@@ -16,7 +16,7 @@ __all__ = ["Clauses", "literals"]
 
 Clauses: TypeAlias = tuple[frozenset[str], ...]
 
-_Atom: TypeAlias = str | Clauses  # a character, "anything" or "nothing"; or a group
+_Atom: TypeAlias = str | Clauses  # a character, "white" for any space, "anything", "nothing"; or a group
 
 _COUNT = re.compile(r"\{(\d*)(,?)(\d*)\}")
 _CODE = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|0([0-7]{0,2})")
@@ -78,14 +78,13 @@ class _Reader:
             least, exactly = self._count()
             if atom == "nothing":
                 continue
-            character = self._form(atom) if isinstance(atom, str) and atom != "anything" else None
-            if character == "":
+            character = self._form(atom) if isinstance(atom, str) and len(atom) == 1 else None
+            if character == "" or (atom == "white" and self._form(" ") == ""):
                 continue
-            if character is not None and least and exactly:
+            if character is not None:
                 run += character * least
-                continue
-            if character is not None and least:
-                run += character
+                if exactly:
+                    continue
             end_run()
             if not isinstance(atom, str) and least:
                 clauses += atom
@@ -114,7 +113,7 @@ class _Reader:
         if character in "AZbB":
             return "nothing"
         if character == "s":
-            return " "
+            return "white"
         if character in _CONTROLS:
             return _CONTROLS[character]
         if character == "N" or character.isdigit():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -57,6 +58,9 @@ def save_live_rules(connection: sa.Connection, saved: SavedRules, now: datetime)
     connection.execute(
         rulesets.delete().where(sa.or_(rulesets.c.digest == saved.digest, rulesets.c.digest.not_in(used)))
     )
+    # Whatever the clock says, the last rules that were saved are the live ones.
+    last = connection.execute(sa.select(sa.func.max(rulesets.c.live, type_=rulesets.c.live.type))).scalar()
+    now = now if last is None else max(now, last + timedelta(seconds=1))
     connection.execute(
         rulesets.insert().values(
             digest=saved.digest, version=saved.version, rules=json.dumps(saved.rules, ensure_ascii=False), live=now
