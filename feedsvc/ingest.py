@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from feedsvc.clean.learn import census_source
+from feedsvc.clean.learned import census_source
 from feedsvc.decide import Place, Verdict, decide_entry, identities, mint_entry
 from feedsvc.dumps import ignored_name, parse_dump
 from feedsvc.errors import BrokenDump, CleaningError, NotADump, StoreError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from feedsvc.clean import Cleaner
-    from feedsvc.clean.learn import Learned
+    from feedsvc.clean.learned import Learned
     from feedsvc.model import CleanEntry, Dump, Entry, Sighting
     from feedsvc.store import Article, Store, Writer
     from feedsvc.watch import Listing

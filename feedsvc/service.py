@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from feedsvc.clean.learn import Learned
+    from feedsvc.clean.learned import Learned
     from feedsvc.config import Config
 
 __all__ = ["RENDERERS", "Problems", "Service", "feed_settings", "make_cleaner", "make_ingest", "read_clock"]

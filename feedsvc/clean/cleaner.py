@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bs4 import BeautifulSoup, ParserRejectedMarkup, Tag
 
-from feedsvc.clean.learn import census_source
+from feedsvc.clean.learned import census_source
 from feedsvc.clean.matcher import Matcher, Matchers
 from feedsvc.clean.outline import make_outline
 from feedsvc.clean.repair import Addresses
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from feedsvc.clean.learn import Learned, LearnedBlock
+    from feedsvc.clean.learned import Learned, LearnedBlock
     from feedsvc.clean.rules import RuleSet
     from feedsvc.model import Dump, Removal, Sighting
 

@@ -28,16 +28,11 @@ changes is learned anew, all counts are halved every thousand dumps once there a
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from dataclasses import dataclass, field
-from enum import StrEnum
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from feedsvc.clean.forms import belongs_to_article, is_notice, read_form
-from feedsvc.clean.rules import Action, Rule
+from feedsvc.clean.learned import Learned, LearnedBlock, Sign, census_source
 from feedsvc.clean.text import fold
 
 if TYPE_CHECKING:
@@ -46,18 +41,7 @@ if TYPE_CHECKING:
     from feedsvc.clean.forms import Form
     from feedsvc.model import CleanEntry, Sighting
 
-__all__ = [
-    "BUCKET",
-    "OLD",
-    "Block",
-    "Census",
-    "Learned",
-    "LearnedBlock",
-    "Shape",
-    "Sign",
-    "SourceCensus",
-    "census_source",
-]
+__all__ = ["BUCKET", "OLD", "Block", "Census", "Shape", "SourceCensus"]
 
 BUCKET: Final = 100  # dumps after which what is rare is forgotten
 OLD: Final = 2000  # dumps after which all counts are halved
@@ -73,23 +57,6 @@ _RARE: Final = 0.05  # of all lines in it
 _FEW_LINKS: Final = 2  # the same for lines that are all link
 _SOME: Final = 0.3
 _MOST: Final = 0.75  # is enough to stay learned
-
-
-class Sign(StrEnum):
-    """What shows that a block is no article."""
-
-    LINKS = "links"
-    SHAPE = "shape"
-    NOTICE = "notice"
-    PINNED = "pinned"
-
-
-_REASONS: Final = {
-    Sign.LINKS: "recurs in many dumps of this source with the same links",
-    Sign.SHAPE: "recurs in many dumps of this source in a place of its own",
-    Sign.NOTICE: "a copyright notice that recurs in many dumps of this source",
-    Sign.PINNED: "recurs, and was pinned by hand",
-}
 
 
 @dataclass(slots=True)
@@ -130,65 +97,6 @@ class Shape:
     seen: int = 0
     fresh: int = 0
     missed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedBlock:
-    """A block that goes.
-
-    Attributes:
-        links: Where its links must lead, as a fingerprint; None for anywhere.
-        text: A sample.
-        rule: What the ledger says.
-    """
-
-    block: str
-    sign: Sign
-    links: str | None
-    text: str
-    rule: Rule = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Make the rule."""
-        action = Action.RIGHTS if self.sign is Sign.NOTICE else Action.REMOVE
-        rule = Rule(
-            name=f"learned-{self.block[:8]}",
-            reason=_REASONS[self.sign],
-            text=(re.escape(self.text) or "-",),
-            action=action,
-        )
-        object.__setattr__(self, "rule", rule)
-
-
-_NOTHING: Final[Mapping[str, LearnedBlock]] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What is learned at one moment.
-
-    Attributes:
-        sources: Source to block to what is known of it.
-        version: Grows with every change.
-    """
-
-    sources: Mapping[str, Mapping[str, LearnedBlock]] = field(default_factory=dict)
-    version: int = 0
-
-    def of(self, source: str) -> Mapping[str, LearnedBlock]:
-        """Give what is learned from one source."""
-        return self.sources.get(source, _NOTHING)
-
-    def spread(self) -> Counter[str]:
-        """Count for each block in how many sources it is learned."""
-        return Counter(
-            block for known in self.sources.values() for block, each in known.items() if each.sign is not Sign.PINNED
-        )
-
-
-def census_source(source: str | None, link: str | None) -> str:
-    """Give the name under which an article is counted: its source, else the host of its link."""
-    return source or (urlsplit(link).hostname if link else None) or ""
 
 
 class SourceCensus:
@@ -337,7 +245,10 @@ def _is_label(each: Block, form: Form, shape: Shape, *, slack: int) -> bool:
     """Tell whether a line stands in a shape in which nearly all is repeats, and which is none of the article's."""
     if form.writing or shape.fresh > slack * (_FEW_LABELS + _RARE * shape.seen):
         return False
-    return (form.named and not form.heading) or each.closes >= _NEARLY_ALL * each.count
+    if form.named and not form.heading:
+        return True
+    # A sentence with a link that is always another one says something of the article.
+    return each.closes >= _NEARLY_ALL * each.count and (form.named or form.kind != "part")
 
 
 class Census:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bs4 import Tag
 
-    from feedsvc.clean.learn import LearnedBlock
+    from feedsvc.clean.learned import LearnedBlock
     from feedsvc.clean.outline import Line
     from feedsvc.clean.repair import Addresses
     from feedsvc.clean.rules import Rule
@@ -104,13 +104,16 @@ class Sight:
             lines: Those that show something after all rules took what they take.
 
         Returns:
-            The lines of head and tail, and short ones between; those without letters are left out.
+            The lines of head and tail, and short ones between; those without letters are left out. Nothing where
+            no line is prose: labels and headings are then all there is to the article.
         """
         count = len(lines)
         texts = [line.text for line in lines]
         prose = [self._is_prose(text, line) for text, line in zip(texts, lines, strict=True)]
-        first = prose.index(True) if True in prose else count
-        last = count - 1 - prose[::-1].index(True) if True in prose else -1
+        if True not in prose:
+            return ()
+        first = prose.index(True)
+        last = count - 1 - prose[::-1].index(True)
         found = []
         between = 0
         for at, (line, text) in enumerate(zip(lines, texts, strict=True)):

@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from feedsvc.clean.learn import BUCKET, Block, Learned, LearnedBlock, Shape, Sign, SourceCensus
+from feedsvc.clean.learn import BUCKET, Block, Shape, SourceCensus
+from feedsvc.clean.learned import Learned, LearnedBlock, Sign
 from feedsvc.errors import StoreError
 from feedsvc.store.schema import entries, learned_blocks, learned_sources, sighted_blocks, sighted_shapes
 
