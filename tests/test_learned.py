@@ -41,7 +41,7 @@ def dump(number: int, below: str = PROMOTION, link: int | None = None) -> str:
     prose = "".join(random.Random(number).choices(CHARACTERS, k=40))  # noqa: S311
     link = number if link is None else link
     marker = f"<!--{1712180702000 + number * 1000}-->"
-    front = "---\nfrom: 例报\n---\n"
+    front = "---\ntags: [ 例报 ]\n---\n"
     return f"{front}{marker}\n[题 {link}](https://example.org/{link})\n------\n<p>{prose}。</p>{below}\n"
 
 
@@ -198,7 +198,7 @@ def test_dumps_without_source_are_cleaned_again(box: Box) -> None:
     changes = box.put(range(21))
     for change in changes:
         with open(change.path, encoding="utf-8") as file:  # noqa: PTH123
-            text = file.read().replace("from: 例报\n", "title: t\n")
+            text = file.read().replace("tags: [ 例报 ]\n", "title: t\n")
         with open(change.path, "w", encoding="utf-8") as file:  # noqa: PTH123
             file.write(text)
     box.ingest.take(changes)
@@ -281,19 +281,17 @@ def test_rows_are_forgotten_as_in_memory(box: Box) -> None:
     with box.store.writing() as writer:
         for start in range(0, len(dumps), 130):
             writer.learned.count("例报", dumps[start : start + 130], Learned())
-        blocks = {
-            (row.block, row.shape): (row.count, row.missed, row.edge, row.closes, row.same)
-            for row in writer.connection.execute(sa.select(sighted_blocks))
-        }
+        columns = [sighted_blocks.c[name] for name in ("block", "shape", "count", "missed", "edge", "closes", "same")]
+        rows = {(row[0], row[1]): tuple(row[2:]) for row in writer.connection.execute(sa.select(*columns))}
         shapes = {
             row.shape: (row.seen, row.fresh, row.missed) for row in writer.connection.execute(sa.select(sighted_shapes))
         }
     assert box.counted() == census.dumps < OLD
-    assert blocks == {
+    assert rows == {
         key: (each.count, each.missed, each.edge, each.closes, each.same) for key, each in census.blocks.items()
     }
     assert shapes == {key: (each.seen, each.fresh, each.missed) for key, each in census.shapes.items()}
-    assert len(blocks) < 4 * BUCKET
+    assert len(rows) < 4 * BUCKET
 
 
 # Reading without a store
