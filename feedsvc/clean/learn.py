@@ -124,6 +124,11 @@ class SourceCensus:
         self.dumps += 1
         seen = set()
         for each in sightings:
+            if not each.block:
+                shape = self.shapes.setdefault(each.shape, Shape(missed=missed))
+                shape.seen += 1
+                shape.fresh += 1
+                continue
             key = each.block, each.shape
             if key in seen:
                 continue
@@ -133,9 +138,7 @@ class SourceCensus:
                 if not each.edge:
                     continue  # it only counts against what was at an edge elsewhere
                 block = self.blocks[key] = Block(missed=missed, text=fold(each.text))
-            shape = self.shapes.get(each.shape)
-            if shape is None:
-                shape = self.shapes[each.shape] = Shape(missed=missed)
+            shape = self.shapes.setdefault(each.shape, Shape(missed=missed))
             shape.seen += 1
             shape.fresh += block.count == 0
             block.count += 1

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from feedsvc.clean.elements import BLOCKS
 from feedsvc.clean.markup import plain_attributes
-from feedsvc.clean.text import fold
 from feedsvc.model import Sighting
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ HEAD_LINES: Final = 5
 TAIL_LINES: Final = 8
 """How many are its tail. A newsletter form or a list of links is longer than what stands above an article."""
 
-_LONGEST: Final = 200  # characters; of what is longer, only white space is forgiven
+_LONGEST: Final = 240  # bytes of UTF-8: what is longer and has no link is prose, and no block to know again
 _LONGEST_SHAPE: Final = 120
 _LONGEST_SAMPLE: Final = 120
 _SHORT: Final = 60  # characters of a line in the middle that is looked at: labels and headings
@@ -67,6 +66,10 @@ def fingerprint(text: str) -> str:
 def digest(text: str) -> str:
     """Give 16 hexadecimal digits that stand for a text."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 @lru_cache(maxsize=4096)
@@ -135,21 +138,24 @@ class Sight:
         leaves = [leaf for leaf in line.leaves if leaf.stays and leaf.shows and leaf.text]
         if not leaves:
             return None
-        letters = fingerprint(text) if len(text) <= _LONGEST else fold(text)
-        if len(letters) < 2:  # noqa: PLR2004 - a number, a letter of an initial: too little to know it by
-            return None
         parents = [leaf.node.parent for leaf in leaves]
         found = [self._look_up(parent) for parent in parents]
         targets = {link for _, link in found if link is not None}
         kind = "all" if all(link is not None for _, link in found) else "part" if targets else ""
         shape = found[0][0]
         if any(parent is not parents[0] for parent in parents):
-            block = parents[0]
-            while block is not None and block.name not in BLOCKS:
-                block = block.parent
-            shape = self._look_up(block)[0]
+            holder = parents[0]
+            while holder is not None and holder.name not in BLOCKS:
+                holder = holder.parent
+            shape = self._look_up(holder)[0]
+        block = ""
+        if targets or _size(text) <= _LONGEST:
+            letters = fingerprint(text)
+            if len(letters) < 2:  # noqa: PLR2004 - a number, an initial: too little to know it by
+                return None
+            block = digest(f"{kind}\0{letters}")
         return Sighting(
-            block=digest(f"{kind}\0{letters}"),
+            block=block,
             shape=f"{shape}@{kind}" if kind else shape,
             links=digest("\0".join(sorted(targets))) if targets else "",
             text=text[:_LONGEST_SAMPLE],
@@ -161,7 +167,7 @@ class Sight:
     def _is_prose(self, text: str, line: Line) -> bool:
         if len(text) < _PROSE // 3:
             return False
-        if len(text) < _LONGEST and len(fold(text).encode("utf-8", "surrogatepass")) < _PROSE:
+        if _size(text.strip()) < _PROSE:
             return False
         return any(
             self._look_up(leaf.node.parent)[1] is None
@@ -171,6 +177,9 @@ class Sight:
 
     def _look_up(self, tag: Tag | None) -> tuple[str, str | None]:
         """Give an element's path from the root, and host and path of the link that it is in."""
+        found = self._above.get(id(tag))
+        if found is not None:
+            return found
         chain: list[Tag] = []
         while tag is not None and tag.name != "body" and id(tag) not in self._above:
             chain.append(tag)
