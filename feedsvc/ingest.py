@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from feedsvc.clean import CAUSES
-from feedsvc.clean.learn import census_source
+from feedsvc.clean.learned import census_source
 from feedsvc.decide import Place, Verdict, decide_entry, identities, mint_entry
 from feedsvc.drift import observe_article
 from feedsvc.dumps import ignored_name, parse_dump
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from feedsvc.clean import Cleaner
-    from feedsvc.clean.learn import Learned
+    from feedsvc.clean.learned import Learned
     from feedsvc.model import CleanEntry, Dump, Entry, Sighting
     from feedsvc.store import Article, Store, Writer
     from feedsvc.watch import Listing

@@ -106,7 +106,8 @@ class Sighting:
     """A line of an article as learning sees it (see `feedsvc.clean.learn`).
 
     Attributes:
-        block: Fingerprint of its text, and of whether it is a link; 16 hexadecimal digits.
+        block: Fingerprint of its text, and of whether it is a link, as 16 hexadecimal digits; "" for
+            long prose, of which only the shape counts.
         shape: The elements it stands in, outermost first, and whether it is a link.
         links: Fingerprint of where its links lead; "" without links.
         text: Its first characters.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from feedsvc.clean import RuleSet
-    from feedsvc.clean.learn import Learned
+    from feedsvc.clean.learned import Learned
     from feedsvc.config import Config
 
 __all__ = [

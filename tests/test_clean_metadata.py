@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedsvc.clean import Cleaner, RuleSet, load_rules
-from feedsvc.clean.learn import Census, Learned, LearnedBlock, Sign
+from feedsvc.clean.learn import Census
+from feedsvc.clean.learned import Learned, LearnedBlock, Sign
 from feedsvc.clean.metadata import pick_author, pick_title, site_label, tidy_categories, tidy_phrase
 from feedsvc.clean.sightings import title_block
 from feedsvc.clean.titles import strip_site_name, strip_suffix, suffix_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bs4 import ParserRejectedMarkup, Tag
 
 from feedsvc.clean.explain import Explanation, mark_removals
-from feedsvc.clean.learn import census_source
+from feedsvc.clean.learned import census_source
 from feedsvc.clean.matcher import Matcher, Matchers
 from feedsvc.clean.metadata import pick_author, pick_title, tidy_categories, tidy_phrase
 from feedsvc.clean.outline import make_outline
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup
 
     from feedsvc.clean.explain import Marked
-    from feedsvc.clean.learn import Learned, LearnedBlock
+    from feedsvc.clean.learned import Learned, LearnedBlock
     from feedsvc.clean.ledger import Stripped
     from feedsvc.clean.rules import RuleSet
     from feedsvc.model import Dump, Removal, Sighting

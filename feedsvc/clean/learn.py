@@ -29,16 +29,11 @@ changes is learned anew, all counts are halved every thousand dumps once there a
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from dataclasses import dataclass, field
-from enum import StrEnum
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from feedsvc.clean.forms import belongs_to_article, is_notice, read_form
-from feedsvc.clean.rules import Action, Rule
+from feedsvc.clean.learned import Learned, LearnedBlock, Sign, census_source
 from feedsvc.clean.text import fold
 from feedsvc.clean.titles import TITLE_SHAPE
 
@@ -48,18 +43,7 @@ if TYPE_CHECKING:
     from feedsvc.clean.forms import Form
     from feedsvc.model import CleanEntry, Sighting
 
-__all__ = [
-    "BUCKET",
-    "OLD",
-    "Block",
-    "Census",
-    "Learned",
-    "LearnedBlock",
-    "Shape",
-    "Sign",
-    "SourceCensus",
-    "census_source",
-]
+__all__ = ["BUCKET", "OLD", "Block", "Census", "Shape", "SourceCensus"]
 
 BUCKET: Final = 100  # dumps after which what is rare is forgotten
 OLD: Final = 2000  # dumps after which all counts are halved
@@ -76,25 +60,6 @@ _FEW_LINKS: Final = 2  # the same for lines that are all link
 _SOME: Final = 0.3
 _HALF: Final = 0.5  # of all titles
 _MOST: Final = 0.75  # is enough to stay learned
-
-
-class Sign(StrEnum):
-    """What shows that a block is no article."""
-
-    LINKS = "links"
-    SHAPE = "shape"
-    NOTICE = "notice"
-    TITLE = "title"
-    PINNED = "pinned"
-
-
-_REASONS: Final = {
-    Sign.LINKS: "recurs in many dumps of this source with the same links",
-    Sign.SHAPE: "recurs in many dumps of this source in a place of its own",
-    Sign.NOTICE: "a copyright notice that recurs in many dumps of this source",
-    Sign.TITLE: "ends most titles of this source",
-    Sign.PINNED: "recurs, and was pinned by hand",
-}
 
 
 @dataclass(slots=True)
@@ -137,65 +102,6 @@ class Shape:
     missed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LearnedBlock:
-    """A block that goes.
-
-    Attributes:
-        links: Where its links must lead, as a fingerprint; None for anywhere.
-        text: A sample.
-        rule: What the ledger says.
-    """
-
-    block: str
-    sign: Sign
-    links: str | None
-    text: str
-    rule: Rule = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Make the rule."""
-        action = Action.RIGHTS if self.sign is Sign.NOTICE else Action.REMOVE
-        rule = Rule(
-            name=f"learned-{self.block[:8]}",
-            reason=_REASONS[self.sign],
-            text=(re.escape(self.text) or "-",),
-            action=action,
-        )
-        object.__setattr__(self, "rule", rule)
-
-
-_NOTHING: Final[Mapping[str, LearnedBlock]] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What is learned at one moment.
-
-    Attributes:
-        sources: Source to block to what is known of it.
-        version: Grows with every change.
-    """
-
-    sources: Mapping[str, Mapping[str, LearnedBlock]] = field(default_factory=dict)
-    version: int = 0
-
-    def of(self, source: str) -> Mapping[str, LearnedBlock]:
-        """Give what is learned from one source."""
-        return self.sources.get(source, _NOTHING)
-
-    def spread(self) -> Counter[str]:
-        """Count for each block in how many sources it is learned."""
-        return Counter(
-            block for known in self.sources.values() for block, each in known.items() if each.sign is not Sign.PINNED
-        )
-
-
-def census_source(source: str | None, link: str | None) -> str:
-    """Give the name under which an article is counted: its source, else the host of its link."""
-    return source or (urlsplit(link).hostname if link else None) or ""
-
-
 class SourceCensus:
     """Counts what recurs in the dumps of one source.
 
@@ -221,6 +127,11 @@ class SourceCensus:
         self.dumps += 1
         seen = set()
         for each in sightings:
+            if not each.block:
+                shape = self.shapes.setdefault(each.shape, Shape(missed=missed))
+                shape.seen += 1
+                shape.fresh += 1
+                continue
             key = each.block, each.shape
             if key in seen:
                 continue
@@ -230,9 +141,7 @@ class SourceCensus:
                 if not each.edge:
                     continue  # it only counts against what was at an edge elsewhere
                 block = self.blocks[key] = Block(missed=missed, text=fold(each.text))
-            shape = self.shapes.get(each.shape)
-            if shape is None:
-                shape = self.shapes[each.shape] = Shape(missed=missed)
+            shape = self.shapes.setdefault(each.shape, Shape(missed=missed))
             shape.seen += 1
             shape.fresh += block.count == 0
             block.count += 1
@@ -350,7 +259,10 @@ def _is_label(each: Block, form: Form, shape: Shape, *, slack: int) -> bool:
     """Tell whether a line stands in a shape in which nearly all is repeats, and which is none of the article's."""
     if form.writing or shape.fresh > slack * (_FEW_LABELS + _RARE * shape.seen):
         return False
-    return (form.named and not form.heading) or each.closes >= _NEARLY_ALL * each.count
+    if form.named and not form.heading:
+        return True
+    # A sentence with a link that is always another one says something of the article.
+    return each.closes >= _NEARLY_ALL * each.count and (form.named or form.kind != "part")
 
 
 class Census:

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from feedsvc.clean.elements import BLOCKS
 from feedsvc.clean.markup import plain_attributes
-from feedsvc.clean.text import fold
 from feedsvc.clean.titles import TITLE_SHAPE, suffix_of
 from feedsvc.model import Sighting
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from bs4 import Tag
 
-    from feedsvc.clean.learn import LearnedBlock
+    from feedsvc.clean.learned import LearnedBlock
     from feedsvc.clean.outline import Line
     from feedsvc.clean.repair import Addresses
     from feedsvc.clean.rules import Rule
@@ -38,7 +37,7 @@ HEAD_LINES: Final = 5
 TAIL_LINES: Final = 8
 """How many are its tail. A newsletter form or a list of links is longer than what stands above an article."""
 
-_LONGEST: Final = 200  # characters; of what is longer, only white space is forgiven
+_LONGEST: Final = 240  # bytes of UTF-8: what is longer and has no link is prose, and no block to know again
 _LONGEST_SHAPE: Final = 120
 _LONGEST_SAMPLE: Final = 120
 _SHORT: Final = 60  # characters of a line in the middle that is looked at: labels and headings
@@ -91,6 +90,10 @@ def sight_title(title: str) -> tuple[Sighting, ...]:
     )
 
 
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 @lru_cache(maxsize=4096)
 def _step(name: str, classes: str) -> str:
     return ".".join((name, *(_CHANGING.sub("*", each) for each in classes.split()[:_MOST_CLASSES])))
@@ -126,13 +129,16 @@ class Sight:
             lines: Those that show something after all rules took what they take.
 
         Returns:
-            The lines of head and tail, and short ones between; those without letters are left out.
+            The lines of head and tail, and short ones between; those without letters are left out. Nothing where
+            no line is prose: labels and headings are then all there is to the article.
         """
         count = len(lines)
         texts = [line.text for line in lines]
         prose = [self._is_prose(text, line) for text, line in zip(texts, lines, strict=True)]
-        first = prose.index(True) if True in prose else count
-        last = count - 1 - prose[::-1].index(True) if True in prose else -1
+        if True not in prose:
+            return ()
+        first = prose.index(True)
+        last = count - 1 - prose[::-1].index(True)
         found = []
         between = 0
         for at, (line, text) in enumerate(zip(lines, texts, strict=True)):
@@ -154,21 +160,24 @@ class Sight:
         leaves = [leaf for leaf in line.leaves if leaf.stays and leaf.shows and leaf.text]
         if not leaves:
             return None
-        letters = fingerprint(text) if len(text) <= _LONGEST else fold(text)
-        if len(letters) < 2:  # noqa: PLR2004 - a number, a letter of an initial: too little to know it by
-            return None
         parents = [leaf.node.parent for leaf in leaves]
         found = [self._look_up(parent) for parent in parents]
         targets = {link for _, link in found if link is not None}
         kind = "all" if all(link is not None for _, link in found) else "part" if targets else ""
         shape = found[0][0]
         if any(parent is not parents[0] for parent in parents):
-            block = parents[0]
-            while block is not None and block.name not in BLOCKS:
-                block = block.parent
-            shape = self._look_up(block)[0]
+            holder = parents[0]
+            while holder is not None and holder.name not in BLOCKS:
+                holder = holder.parent
+            shape = self._look_up(holder)[0]
+        block = ""
+        if targets or _size(text) <= _LONGEST:
+            letters = fingerprint(text)
+            if len(letters) < 2:  # noqa: PLR2004 - a number, an initial: too little to know it by
+                return None
+            block = digest(f"{kind}\0{letters}")
         return Sighting(
-            block=digest(f"{kind}\0{letters}"),
+            block=block,
             shape=f"{shape}@{kind}" if kind else shape,
             links=digest("\0".join(sorted(targets))) if targets else "",
             text=text[:_LONGEST_SAMPLE],
@@ -180,7 +189,7 @@ class Sight:
     def _is_prose(self, text: str, line: Line) -> bool:
         if len(text) < _PROSE // 3:
             return False
-        if len(text) < _LONGEST and len(fold(text).encode("utf-8", "surrogatepass")) < _PROSE:
+        if _size(text.strip()) < _PROSE:
             return False
         return any(
             self._look_up(leaf.node.parent)[1] is None
@@ -190,6 +199,9 @@ class Sight:
 
     def _look_up(self, tag: Tag | None) -> tuple[str, str | None]:
         """Give an element's path from the root, and host and path of the link that it is in."""
+        found = self._above.get(id(tag))
+        if found is not None:
+            return found
         chain: list[Tag] = []
         while tag is not None and tag.name != "body" and id(tag) not in self._above:
             chain.append(tag)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedsvc.clean import Cleaner, RuleSet
-from feedsvc.clean.learn import Census, Learned
+from feedsvc.clean.learn import Census
+from feedsvc.clean.learned import Learned
 from feedsvc.cli.common import WRONG, ConfigOption, Paths, complain, find_files, load, out
 from feedsvc.decide import mint_entry
 from feedsvc.errors import BrokenDump, NotADump, StoreError

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-    from feedsvc.clean.learn import Learned
+    from feedsvc.clean.learned import Learned
 
 __all__ = ["Article", "DumpFile", "FeedRecord", "Problem", "RawDump", "SavedRules", "Store", "Writer"]
 

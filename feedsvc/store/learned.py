@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from feedsvc.clean.learn import BUCKET, Block, Learned, LearnedBlock, Shape, Sign, SourceCensus
+from feedsvc.clean.learn import BUCKET, Block, Shape, SourceCensus
+from feedsvc.clean.learned import Learned, LearnedBlock, Sign
 from feedsvc.errors import StoreError
 from feedsvc.store.schema import entries, learned_blocks, learned_sources, sighted_blocks, sighted_shapes
 
@@ -89,7 +90,7 @@ class LearnedTables:
         if row is None:
             self._connection.execute(learned_sources.insert().values(source=source, dumps=0, changes=0))
         census = SourceCensus(0 if row is None else row.dumps)
-        blocks = {each.block for article in articles for each in article}
+        blocks = {each.block for article in articles for each in article if each.block}
         self._hand_over(census, source, blocks, {each.shape for article in articles for each in article})
         stored = _Stored(set(census.blocks), set(census.shapes))
         touched: set[tuple[str, str]] = set()
@@ -123,7 +124,7 @@ class LearnedTables:
         self, census: SourceCensus, source: str, touched: Collection[tuple[str, str]], stored: _Stored
     ) -> None:
         blocks = {key: census.blocks[key] for key in touched if key in census.blocks}
-        shapes = {shape: census.shapes[shape] for _, shape in blocks}
+        shapes = {shape: census.shapes[shape] for _, shape in touched if shape in census.shapes}
         self._upsert(
             sighted_blocks,
             {(source, *key): asdict(counts) for key, counts in blocks.items()},
