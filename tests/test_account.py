@@ -35,14 +35,14 @@ RULES = """
 [[rule]]
 name = "ads"
 reason = "advertisements"
-css = [".ad"]
+css = [".wug"]
 [[rule]]
 name = "promo"
 reason = "promotion"
 text = ['promo.*']
 hosts = ["example.org"]
 """
-BODY = '<p>The article.</p><div class="ad">buy <b>this</b></div><p>promo now</p><p>Its end.</p>'
+BODY = '<p>The article.</p><div class="wug">buy <b>this</b></div><p>promo now</p><p>Its end.</p>'
 
 
 class Home:
@@ -93,9 +93,10 @@ class Home:
         return found
 
     def entry(self, name: str) -> Entry:
+        """The entry of this title, whatever cleaned it."""
         with closing(Store(self.url)) as store:
             (found,) = (entry for entry in store.live_entries() if entry.title == name)
-        return found
+        return replace(found, cleaner="")
 
     def alarms(self) -> dict[tuple[str, str], Alarm | None]:
         with closing(Store(self.url)) as store, store.accounting() as account:
@@ -128,7 +129,7 @@ def test_lists_the_newest_entries_first(home: Home) -> None:
     ]
     first = rows[0]
     assert (first["entry"], first["id"], first["source"]) == (home.entry("b").key, home.entry("b").id, "Example News")
-    assert first["html"] == '<div class="ad">buy <b>this</b></div>'
+    assert first["html"] == '<div class="wug">buy <b>this</b></div>'
     assert (first["reason"], first["restored"]) == ("advertisements", False)
     shown = home.run("removed").stdout
     assert f"{home.entry('b').key} b (Example News)\n  1 ads: buy this\n  2 promo: promo now\n" in shown
@@ -242,7 +243,7 @@ def test_survives_recleaning_updates_and_reimport(home: Home) -> None:
     home.rule(RULES + '[[rule]]\nname = "boxes"\nreason = "boxes"\ncss = ["div"]\n')
     with closing(Store(home.url)) as store:
         assert home.ingest(store).reclean(10) == [key]
-    assert replace(home.entry("a"), cleaner="") == replace(before, cleaner="")
+    assert home.entry("a") == before
     home.take("a", body=BODY.replace("Its end.", "Its new end."))
     updated = home.entry("a")
     assert updated.text == "The article.\nbuy this\nIts new end."
@@ -414,9 +415,9 @@ def test_a_rule_that_is_gone_has_no_alarm(home: Home) -> None:
 
 
 def test_a_new_rule_has_no_before(home: Home) -> None:
-    home.take(*names("a", 60), body="<p>The article.</p><p>Read our magazine, read our magazine!</p>")
-    home.rule(RULES + "[[rule]]\nname = 'magazine'\nreason = 'x'\ntext = ['Read our magazine.*']\n")
-    home.take(*names("b", 20), body="<p>The article.</p><p>Read our magazine, read our magazine!</p>")
+    home.take(*names("a", 60), body="<p>The article.</p><p>Look at our wugs, look at our wugs!</p>")
+    home.rule(RULES + "[[rule]]\nname = 'wugs'\nreason = 'x'\ntext = ['Look at our wugs.*']\n")
+    home.take(*names("b", 20), body="<p>The article.</p><p>Look at our wugs, look at our wugs!</p>")
     assert home.alarms() == {}
 
 
@@ -424,19 +425,19 @@ def test_a_new_rule_has_no_before(home: Home) -> None:
 
 
 def test_entries_that_rules_stood_back_from_are_problems(home: Home) -> None:
-    home.take("a", body='<div class="ad">all there is</div>')
+    home.take("a", body='<div class="wug">all there is</div>')
     home.take("b")
     key = home.entry("a").key
     (problem,) = home.problems()
     assert problem["about"] == f"entry {key}"
     assert f"feedsvc removed --entry {key}" in problem["message"]
     assert "keep rule" in problem["message"]
-    home.take("a", body='<p>More.</p><div class="ad">all there is</div>')
+    home.take("a", body='<p>More.</p><div class="wug">all there is</div>')
     assert home.problems() == []
 
 
 def test_many_of_them_are_not_all_named(home: Home) -> None:
-    home.take(*names("a", 22), body='<div class="ad">all there is</div>')
+    home.take(*names("a", 22), body='<div class="wug">all there is</div>')
     problems = home.problems()
     assert len(problems) == 21
     assert problems[-1] == {"about": "entries", "message": "rules stood back from 22 entries; these are the newest 20"}

@@ -41,7 +41,7 @@ def cleaner(tmp_path_factory: pytest.TempPathFactory) -> Cleaner:
         [[rule]]
         name = "ads"
         reason = "advertisements <of> the site"
-        css = [".ad"]
+        css = [".wug"]
         [[rule]]
         name = "promo"
         reason = "lines of promotion"
@@ -49,7 +49,7 @@ def cleaner(tmp_path_factory: pytest.TempPathFactory) -> Cleaner:
         [[rule]]
         name = "tail-box"
         reason = "a box at the end"
-        css = [".box"]
+        css = [".blick"]
         where = "tail"
         """,
         "utf-8",
@@ -75,25 +75,25 @@ def joined(pieces: Iterable[str | int], entry: CleanEntry) -> str:
     [
         pytest.param("<p>a</p><p>b</p>", "a\nb", "<p>a</p><p>b</p>", id="nothing went"),
         pytest.param(
-            '<p>a</p><div class="ad">buy</div><p>b</p>',
+            '<p>a</p><div class="wug">buy</div><p>b</p>',
             "a\n{ads}\nb",
             "<p>a</p><div>{ads}</div><p>b</p>",
             id="a block",
         ),
         pytest.param(
-            '<p>a <b class="ad">buy</b> b</p>', "a {ads} b", "<p>a {ads} b</p>", id="within a line"
+            '<p>a <b class="wug">buy</b> b</p>', "a {ads} b", "<p>a {ads} b</p>", id="within a line"
         ),
         pytest.param(
             "<p>a<br>promo 1<br>b</p>", "a\n{promo}\nb", "<p>a<br>{promo}<br>b</p>", id="a line between two others"
         ),
         pytest.param(
-            '<ul><li>a</li><li class="ad">buy</li></ul>',
+            '<ul><li>a</li><li class="wug">buy</li></ul>',
             "a\n{ads}",
             "<ul><li>a</li><li>{ads}</li></ul>",
             id="an item of a list",
         ),
         pytest.param(
-            '<table><tbody><tr><td>a</td></tr><tr class="ad"><td>buy</td></tr></tbody></table>',
+            '<table><tbody><tr><td>a</td></tr><tr class="wug"><td>buy</td></tr></tbody></table>',
             "a\n{ads}",
             "<table><tbody><tr><td>a</td></tr><tr><td>{ads}</td></tr></tbody></table>",
             id="a row of a table",
@@ -105,7 +105,7 @@ def joined(pieces: Iterable[str | int], entry: CleanEntry) -> str:
             id="what has no text",
         ),
         pytest.param(
-            '<p>a</p><div class="box"><p>c</p><p>promo 1</p></div>',
+            '<p>a</p><div class="blick"><p>c</p><p>promo 1</p></div>',
             "a\n{tail-box}\n{promo}",
             "<p>a</p><div>{tail-box}</div><div>{promo}</div>",
             id="one that went before what holds it",
@@ -130,16 +130,18 @@ def test_what_broken_markup_gives_later_is_told_apart(cleaner: Cleaner) -> None:
 
 def test_marks_cannot_be_forged(cleaner: Cleaner) -> None:
     every = "".join(chr(code) for code in range(0xE000, 0xF900))
-    found = explain(cleaner, '<p>\ue0000\ue000 &#xe001;0&#xe001;</p><p class="ad">buy</p><q cite="\ue0020\ue002">c</q>')
+    found = explain(
+        cleaner, '<p>\ue0000\ue000 &#xe001;0&#xe001;</p><p class="wug">buy</p><q cite="\ue0020\ue002">c</q>'
+    )
     assert [piece for piece in found.html if isinstance(piece, int)] == [0]
     # Where no character is free, nothing has a place, and nothing is lost.
-    full = explain(cleaner, f'<p>{every}</p><p class="ad">buy</p>')
+    full = explain(cleaner, f'<p>{every}</p><p class="wug">buy</p>')
     assert full.elsewhere == (0,)
     assert "buy" in render_explanations([full]).decode()
 
 
 PIECES = (
-    *("<p>a", "</p>", '<b class="ad">x', "</b>", "<td>", "<table>", "promo 1", "<br>", "<li>", '<div class="box">'),
+    *("<p>a", "</p>", '<b class="wug">x', "</b>", "<td>", "<table>", "promo 1", "<br>", "<li>", '<div class="blick">'),
     *("</div>", "<img>", "text ", "</table>", "<ul>", "<script>", "</script>"),
 )
 
@@ -154,7 +156,7 @@ def test_nothing_is_lost_from_the_explanation(cleaner: Cleaner, pieces: list[str
 # What was restored
 
 
-HTML = f'<p>a</p><div class="ad">buy</div><p>promo 1</p><p>share: {SHARE}</p><div class="ad">sell</div><p>b</p>'
+HTML = f'<p>a</p><div class="wug">buy</div><p>promo 1</p><p>share: {SHARE}</p><div class="wug">sell</div><p>b</p>'
 
 
 def test_each_removal_can_be_restored_alone(cleaner: Cleaner) -> None:
@@ -183,7 +185,7 @@ def test_all_restored_is_all_there(cleaner: Cleaner) -> None:
 
 
 def test_another_rule_does_not_take_it(cleaner: Cleaner) -> None:
-    html = '<p>a</p><div class="x"><p class="ad">promo 1</p></div>'
+    html = '<p>a</p><div class="x"><p class="wug">promo 1</p></div>'
     (removal,) = cleaner.clean(dump_of(html), WHEN).removals
     assert removal.rule == "ads"
     kept = cleaner.clean(dump_of(html), WHEN, {removal.digest})
@@ -224,7 +226,7 @@ def test_on_a_terminal_it_is_red_and_struck_and_named(cleaner: Cleaner) -> None:
 
 
 def test_terminals_get_no_commands(cleaner: Cleaner) -> None:
-    html = "<p>a\x9b31mb\x85</p><p class='ad'>c\x9b2Jd [bold]e[/bold]</p>"
+    html = "<p>a\x9b31mb\x85</p><p class='wug'>c\x9b2Jd [bold]e[/bold]</p>"
     text = shown(explain(cleaner, html), coloured=False)
     assert not re.search("[\x80-\x9f\x1b]", text)
     assert "[bold]e[/bold]" in text
@@ -247,7 +249,7 @@ def page_of(*explanations: Explanation) -> lxml_html.HtmlElement:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_dumps_are_inert_on_the_page(cleaner: Cleaner, hostile: str) -> None:
-    html = f'<p>a{hostile}</p><div class="ad" title="{hostile}">{hostile}<i onclick="x()">buy</i></div><p>b</p>'
+    html = f'<p>a{hostile}</p><div class="wug" title="{hostile}">{hostile}<i onclick="x()">buy</i></div><p>b</p>'
     dump = replace(dump_of(html), title=hostile, author=hostile)
     page = page_of(cleaner.explain(dump, WHEN))
     assert (
