@@ -143,8 +143,8 @@ SHARE = '<a href="https://wa.me/?text=x">x</a>'
         pytest.param("css = ['p.x']\nmax_text = 3", '<p class="x">abcd</p>', "a\nabcd", id="too long"),
         pytest.param(
             "text = ['more']\nthen = 'links'",
-            f"<p>more</p><ul><li>{LINK}</li><li>{LINK}<img src='/i.png'></li></ul><p>end {LINK}</p><p>last</p>",
-            "a\nend one link\nlast",
+            f"<p>more</p><ul><li>{LINK}</li><li>{LINK}<img src='/i.png'></li></ul><p>prose with {LINK}</p><p>last</p>",
+            "a\nprose with one link\nlast",
             id="a heading with its links, up to prose",
         ),
         pytest.param("text = ['more']\nthen = 'links'", "<h2>more</h2><p>b</p>", "a\nmore\nb", id="heading of prose"),
