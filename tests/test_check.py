@@ -81,6 +81,60 @@ def test_wrong_rules(folder: Path, text: str, expected: str) -> None:
     assert expected in message
 
 
+SAMPLE = """
+[[rule]]
+name = "mine"
+reason = "x"
+text = ["Buy this"]
+
+[[test]]
+html = "<p>News.</p><p>Buy this</p>"
+gone = ["Buy this"]
+left = ["News."]
+"""
+
+
+def test_samples_of_own_rules(folder: Path) -> None:
+    (folder / "rules").mkdir()
+    pack = folder / "rules" / "mine.toml"
+    config = load(folder, rest='[clean]\nrules = ["rules"]')
+    pack.write_text(SAMPLE)
+    assert wrong(config) == []
+    pack.write_text(
+        SAMPLE.replace('gone = ["Buy this"]', 'gone = ["News."]').replace('left = ["News."]', 'left = ["Buy"]')
+    )
+    ((level, about, message),) = wrong(config)
+    assert (level, about) == (Level.ERROR, "rules")
+    assert message == f'{pack}: test 1: "News." should be gone, but is left; "Buy" should be left, but is gone'
+
+
+def test_sample_dump_beside_own_rules(folder: Path) -> None:
+    (folder / "rules").mkdir()
+    pack = folder / "rules" / "mine.toml"
+    config = load(folder, rest='[clean]\nrules = ["rules"]')
+    pack.write_text(SAMPLE.replace('html = "<p>News.</p><p>Buy this</p>"', 'dump = "a.md"'))
+    assert "dump a.md cannot be read" in wrong(config)[0][2]
+    (folder / "rules" / "a.md").write_text("no dump")
+    assert "mine.toml: dump a.md" in wrong(config)[0][2]
+    html = "<p>News.</p><p>Buy this</p>"
+    (folder / "rules" / "a.md").write_text(f"<!--1712180702000-->\n[t](https://h.example/)\n---\n{html}\n")
+    assert wrong(config) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('html = "<p>News.</p><p>Buy this</p>"', ""), "test 1: give exactly one of html, dump"),
+        (('gone = ["Buy this"]\nleft = ["News."]', ""), "test 1: say what is gone, left or in rights"),
+        (("gone", "gonne"), 'test 1: unknown key "gonne"; did you mean "gone"?'),
+    ],
+)
+def test_wrong_sample(folder: Path, change: tuple[str, str], says: str) -> None:
+    (folder / "rules").mkdir()
+    (folder / "rules" / "mine.toml").write_text(SAMPLE.replace(*change))
+    assert says in wrong(load(folder, rest='[clean]\nrules = ["rules"]'))[0][2]
+
+
 def test_folder_of_rules_that_is_missing(folder: Path) -> None:
     ((level, about, message),) = wrong(load(folder, rest='[clean]\nrules = ["none"]'))
     assert (level, about) == (Level.ERROR, "rules")

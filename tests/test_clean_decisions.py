@@ -193,3 +193,23 @@ def test_ledger_has_the_html_of_a_line(tmp_path: Path) -> None:
         '<b class="z"><i>Ad</i></b> &amp; co<br>',
         "<p>Ad &amp; <u>co</u></p>",
     ]
+
+
+def test_rules_for_every_dump_take_no_more_than_their_share(tmp_path: Path) -> None:
+    line = "<p>A line of the article that is of some length, and more of it.</p>"
+    ad = '<p class="x">An advertisement that is of some length, and more of it.</p>'
+    rule = "css = ['.x']"
+    for ads, stands_back in ((8, False), (16, True)):
+        entry = clean(tmp_path, line * 8 + ad * ads, rule)
+        assert entry.stood_back is stands_back
+        assert len(entry.removals) == (0 if stands_back else ads)
+        again = clean(tmp_path, entry.content, rule)
+        assert again.content == entry.content
+    entry = clean(tmp_path, line * 8 + ad * 16, f"{rule}\nhosts = ['h.example']")
+    assert (len(entry.removals), entry.stood_back) == (16, False)
+
+
+def test_short_news_loses_the_list_below_it(tmp_path: Path) -> None:
+    links = "".join(f'<li><a href="https://h.example/{n}">Another headline {n}</a></li>' for n in range(8))
+    entry = clean(tmp_path, f"<p>Shares fell on Monday.</p><h3>Related articles</h3><ul>{links}</ul>")
+    assert (entry.text, entry.stood_back) == ("Shares fell on Monday.", False)

@@ -13,7 +13,8 @@ A pack is a TOML file, built in or the user's own, and holds rules, and samples 
     hosts = ["rfi.fr"]              # only for dumps from this host and its subdomains ...
     sources = ["法广"]              # ... or with this source
 
-What the words of a page or its classes do not tell, its structure may. These keys narrow a rule:
+What the words of a page or its classes do not tell, its structure may. These keys narrow a rule; with the first four,
+an element that holds the whole article is never meant:
 
     link_density = 0.8              # css, classes, text: at least this share of the text is in links
     share_density = 0.6             # css, classes: at least this share of the links is taken by rules with link

@@ -112,6 +112,9 @@ class _Decision:
             leaf.stays = True
 
         hits = [hit for hit in outline.hits if isinstance(hit.rule, Cause) or admits(hit.rule)]
+        shown = [leaf.position for leaf in outline.leaves if leaf.shows]
+        if shown:  # what holds the whole article is not what a rule looks for inside
+            hits = [hit for hit in hits if hit.before is None or shown[0] < hit.start or shown[-1] >= hit.end]
         hits.sort(key=lambda hit: (hit.start, -hit.end, matcher.rank(hit.rule)))
         keeping = [hit for hit in hits if action_of(hit.rule) is Action.KEEP]
         keeping += self._line_hits(Lines.KEPT)
