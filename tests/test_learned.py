@@ -20,7 +20,8 @@ from feedsvc.errors import StoreError
 from feedsvc.ingest import Ingest, clean_dump
 from feedsvc.model import Sighting
 from feedsvc.store import Store
-from feedsvc.store.learned import LearnedRow, read_learned
+from feedsvc.store.learned import LearnedRow
+from feedsvc.store.peek import read_learned
 from feedsvc.store.schema import learned_sources, sighted_blocks, sighted_shapes
 from feedsvc.watch import Change
 
