@@ -267,3 +267,12 @@ def test_real_files_to_a_real_store(tmp_path: Path, calls: Calls) -> None:
         intake.stop()
         assert store.count_entries() == BATCH + 1
     assert (calls.changes, calls.reports) == (2, [])
+
+
+def test_what_is_outdated_elsewhere_is_cleaned_again(pipeline: Pipeline, intake: Intake) -> None:
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    before = pipeline.recleaned
+    intake.look_again()
+    with pipeline.changed:
+        assert pipeline.changed.wait_for(lambda: pipeline.recleaned > before, PATIENCE)

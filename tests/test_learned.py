@@ -20,7 +20,7 @@ from feedsvc.errors import StoreError
 from feedsvc.ingest import Ingest, clean_dump
 from feedsvc.model import Sighting
 from feedsvc.store import Store
-from feedsvc.store.learned import LearnedRow, read_learned
+from feedsvc.store.peek import read_learned
 from feedsvc.store.schema import learned_sources, sighted_blocks, sighted_shapes
 from feedsvc.watch import Change
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Entry
     from feedsvc.store import Writer
+    from feedsvc.store.learned import LearnedRow
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 PROMOTION = '<div class="promo-box">下载应用</div>'

@@ -43,6 +43,7 @@ _LONGEST_SAMPLE: Final = 120
 _SHORT: Final = 60  # characters of a line in the middle that is looked at: labels and headings
 _MOST_IN_MIDDLE: Final = 40
 _MOST_CLASSES: Final = 3
+_ENOUGH: Final = 3  # paragraphs of an article show in which shape its prose is
 _PROSE: Final = 60  # bytes of UTF-8, which are 20 Chinese characters or 60 Latin ones
 
 _DIGITS = re.compile(r"\d+")
@@ -94,6 +95,12 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
+def _is_paragraph(text: str, line: Line) -> bool:
+    """Tell at little cost whether a line is long prose without a link."""
+    parent = line.leaves[0].node.parent
+    return len(line.leaves) == 1 and _size(text) > _LONGEST and parent is not None and parent.name in BLOCKS
+
+
 @lru_cache(maxsize=4096)
 def _step(name: str, classes: str) -> str:
     return ".".join((name, *(_CHANGING.sub("*", each) for each in classes.split()[:_MOST_CLASSES])))
@@ -140,13 +147,17 @@ class Sight:
         first = prose.index(True)
         last = count - 1 - prose[::-1].index(True)
         found = []
-        between = 0
+        between = paragraphs = 0
         for at, (line, text) in enumerate(zip(lines, texts, strict=True)):
             edge = at < HEAD_LINES or at >= count - TAIL_LINES
             if not edge:
                 if between == _MOST_IN_MIDDLE or len(text) > _SHORT:
                     continue
                 between += 1
+            elif _is_paragraph(text, line):
+                paragraphs += 1
+                if paragraphs > _ENOUGH:
+                    continue
             leads = at + 1 < count and prose[at + 1]
             sighting = self._sighting(line, text, edge=edge, closes=first < at and last < at, leads=leads)
             self._seen[id(line)] = sighting
@@ -191,6 +202,8 @@ class Sight:
             return False
         if _size(text.strip()) < _PROSE:
             return False
+        if _is_paragraph(text, line):
+            return True
         return any(
             self._look_up(leaf.node.parent)[1] is None
             for leaf in line.leaves

@@ -18,7 +18,7 @@ from feedsvc.http.pages import render_explanations
 from feedsvc.ingest import Cleaned, clean_dump, read_dump
 from feedsvc.service import make_cleaner
 from feedsvc.show import printable, show_explanation
-from feedsvc.store.learned import read_learned
+from feedsvc.store.peek import read_learned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,15 +7,12 @@ back. Rules for forgetting are the census's, said once more in SQL for the rows 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from feedsvc.clean.learn import BUCKET, Block, Shape, SourceCensus
 from feedsvc.clean.learned import Learned, LearnedBlock, Sign
-from feedsvc.errors import StoreError
 from feedsvc.store.schema import entries, learned_blocks, learned_sources, sighted_blocks, sighted_shapes
 
 if TYPE_CHECKING:
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Sighting
 
-__all__ = ["LEARNED", "PINNED", "VETOED", "LearnedRow", "LearnedTables", "read_learned"]
+__all__ = ["LEARNED", "PINNED", "VETOED", "LearnedRow", "LearnedTables"]
 
 LEARNED, PINNED, VETOED, CANDIDATE = "learned", "pinned", "vetoed", "candidate"
 
@@ -258,35 +255,6 @@ class LearnedTables:
             block = LearnedBlock(row.block, sign, None, row.text)
             self._connection.execute(learned_blocks.insert().values(_row(row.source, block, state)))
         self.mark_changed(row.source)
-
-
-def read_learned(url: str) -> Learned:
-    """Load what a store has learned, without making the store or changing anything in it.
-
-    Args:
-        url: An SQLAlchemy URL.
-
-    Returns:
-        The learned blocks; none where there is no store, or only one of a version that learned nothing.
-
-    Raises:
-        StoreError: There is a store, and it cannot be read.
-    """
-    try:
-        address = sa.make_url(url)
-        if address.get_backend_name() == "sqlite":
-            if not address.database or not Path(address.database).exists():
-                return Learned()
-            address = sa.make_url(f"sqlite:///file:{quote(address.database)}?mode=ro&uri=true")
-        engine = sa.create_engine(address)
-        try:
-            with engine.connect() as connection:
-                known = sa.inspect(connection).has_table(learned_blocks.name)
-                return LearnedTables(connection).load() if known else Learned()
-        finally:
-            engine.dispose()
-    except sa.exc.SQLAlchemyError as error:
-        raise StoreError(f"{url}: the store cannot be read: {getattr(error, 'orig', None) or error}") from error
 
 
 class _Stored:

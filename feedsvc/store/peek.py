@@ -1,0 +1,44 @@
+"""A look into a store that is another's to make and change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from feedsvc.clean.learned import Learned
+from feedsvc.errors import StoreError
+from feedsvc.store.learned import LearnedTables
+from feedsvc.store.schema import learned_blocks
+
+__all__ = ["read_learned"]
+
+
+def read_learned(url: str) -> Learned:
+    """Load what a store has learned, without making the store or changing anything in it.
+
+    Args:
+        url: An SQLAlchemy URL.
+
+    Returns:
+        The learned blocks; none where there is no store, or only one of a version that learned nothing.
+
+    Raises:
+        StoreError: There is a store, and it cannot be read.
+    """
+    try:
+        address = sa.make_url(url)
+        if address.get_backend_name() == "sqlite":
+            if not address.database or not Path(address.database).exists():
+                return Learned()
+            address = sa.make_url(f"sqlite:///file:{quote(address.database)}?mode=ro&uri=true")
+        engine = sa.create_engine(address)
+        try:
+            with engine.connect() as connection:
+                known = sa.inspect(connection).has_table(learned_blocks.name)
+                return LearnedTables(connection).load() if known else Learned()
+        finally:
+            engine.dispose()
+    except sa.exc.SQLAlchemyError as error:
+        raise StoreError(f"{url}: the store cannot be read: {getattr(error, 'orig', None) or error}") from error
