@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import yaml
@@ -66,6 +67,12 @@ class FrontMatter:
 
 class _RefusedError(yaml.MarkedYAMLError):
     """Valid YAML that no dump needs."""
+
+
+# What libyaml reads otherwise than PyYAML does (tags, block scalars, ? in lists), and the anchors that are refused.
+_SPECIAL = re.compile(r"[&*!|>]|[\[{].*\?", re.DOTALL)
+# libyaml's, ten times as fast, where PyYAML was built with it.
+_FastLoader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
 class _Loader(yaml.SafeLoader):
@@ -140,6 +147,14 @@ def _compose(text: str, start: int, path: str) -> tuple[yaml.Node | None, str]:
 
 
 def _nodes(text: str) -> yaml.Node | None:
+    if not _SPECIAL.search(text):
+        try:
+            node = _compose_fast(text)
+        except (yaml.YAMLError, ValueError):
+            pass  # what is wrong, and where, is for the one loader to say that is there everywhere
+        else:
+            if _is_shallow(node, _DEEPEST):
+                return node
     loader = _Loader(text)
     try:
         return loader.get_single_node()
@@ -148,6 +163,21 @@ def _nodes(text: str) -> yaml.Node | None:
         raise yaml.MarkedYAMLError(problem=str(error), problem_mark=loader.get_mark()) from error
     finally:
         loader.dispose()
+
+
+def _compose_fast(text: str) -> yaml.Node | None:
+    loader = _FastLoader(text)
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
+
+
+def _is_shallow(node: yaml.Node | None, levels: int) -> bool:
+    if not isinstance(node, yaml.CollectionNode):
+        return levels > 0
+    inside = chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
+    return levels > 1 and all(_is_shallow(each, levels - 1) for each in inside)
 
 
 def _lines_before(text: str, error: yaml.MarkedYAMLError) -> int:
@@ -239,7 +269,7 @@ def _words(node: yaml.Node) -> Iterator[str]:
 
 
 def _is_null(node: yaml.ScalarNode) -> bool:
-    return node.style is None and node.value in _NULL
+    return not node.style and node.value in _NULL  # to libyaml, a plain scalar's style is empty, not None
 
 
 def _unique(words: Sequence[str]) -> tuple[str, ...]:
