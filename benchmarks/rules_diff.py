@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from feedsvc.model import CleanEntry, Dump
 
-SEEDS = Path(__file__).parents[1] / "seeds"
+CORPUS = Path(__file__).parents[1] / "tests" / "quality" / "corpus"
 BATCH = 1000
 NOW = datetime(2024, 4, 3, tzinfo=UTC)
 GENERIC = """
@@ -144,19 +144,20 @@ def site_rule(name: str, host: str, css: str) -> str:
 
 def changes(originals: Sequence[Original]) -> dict[str, str]:
     """Write the three changes of rules that suit a folder of dumps."""
-    hosts = Counter(
-        (urlsplit(original.article.link or "").hostname or "").removeprefix("www.") for original in originals
-    )
-    host, number = hosts.most_common(1)[0]
-    there = [original.text for original in originals if host in (original.article.link or "")]
-    classes = Counter(name for text in there for name in set(CLASS.findall(text)))
-    if not classes:
-        sys.exit(f"no dump from {host} has a class that a rule could mean")
+    hosts = Counter((urlsplit(each.article.link or "").hostname or "").removeprefix("www.") for each in originals)
+    for host, _ in hosts.most_common():
+        there = [each.text for each in originals if host in (each.article.link or "")]
+        classes = Counter(name for text in there for name in set(CLASS.findall(text)))
+        if classes:
+            break
+    else:
+        sys.exit("no dump has a class that a rule could mean")
+    number = len(there)
     few = min(classes, key=lambda name: (abs(classes[name] - number / 10), name))
     most = max(classes, key=lambda name: (classes[name], name))
     return {
-        f"site rule: .{few} in {classes[few]} of {number}": site_rule("few", host, few),
-        f"site rule: .{most} in {classes[most]} of {number}": site_rule("most", host, most),
+        f"few: .{few} in {classes[few]} of {number}": site_rule("few", host, few),
+        f"most: .{most} in {classes[most]} of {number}": site_rule("most", host, most),
         "generic text rule": GENERIC,
     }
 
@@ -175,7 +176,9 @@ def measure(home: Path, *arguments: str) -> tuple[float, dict[str, object]]:
 def main() -> None:
     """Make the store, and print a line a change."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", default=SEEDS, help="dumps to copy (default: the seeds)")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=CORPUS, help="dumps to copy (default: those of the tests)"
+    )
     parser.add_argument("--dumps", type=int, default=60_000, help="how many the store is to hold (default: 60000)")
     wanted = parser.parse_args()
     rules = load_rules(site_rules=True)

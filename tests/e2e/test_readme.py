@@ -100,7 +100,8 @@ def test_every_command_is_documented_and_no_other() -> None:
 def test_every_option_is_documented_and_no_other() -> None:
     there = {
         option
-        for command in COMMANDS.values()
+        for group in COMMANDS.values()
+        for command in (group, *vars(group).get("commands", {}).values())
         for parameter in command.params
         for option in parameter.opts
         if option.startswith("--")
