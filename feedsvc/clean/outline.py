@@ -79,6 +79,8 @@ class Line:
     @property
     def link_density(self) -> float:
         """The share of what is left of its text that is in links; without text, of what else it shows."""
+        if not any(leaf.linked for leaf in self.leaves):
+            return 0.0
         left = [leaf for leaf in self.leaves if leaf.stays and leaf.shows]
         sizes = [(len(leaf.text.strip()), leaf.linked) for leaf in left if leaf.text] or [
             (1, leaf.linked) for leaf in left
