@@ -147,14 +147,15 @@ def diff_rules(
         planned: The rules as they would be.
         make_cleaner: Makes the cleaner that uses a set of rules.
         source: Look at the entries of this source only; None for all.
-        seconds: How long to clean at most; None for as long as it takes. The newest are cleaned first, and among the
-            others as many, evenly chosen.
+        seconds: How long to take for all, as long as a third of it is left to clean; None for as long as it takes.
+            The newest are cleaned first, and among the others as many, evenly chosen.
         workers: How many processes clean; with 1, none but this one.
         progress: Told what is being done, how much of it is done, and of how much (None where that is not known).
 
     Raises:
         StoreError: The store cannot be read, or does not know which rules are live.
     """
+    started = time.monotonic()
     saved = store.load_live_rules()
     if saved is None:
         raise StoreError(f"{store.url}: it is not known which rules are live; they are after the next start of feedsvc")
@@ -176,7 +177,7 @@ def diff_rules(
         found.affected = len(candidates)
         numbers = [number for _, number in sorted(candidates, reverse=True)]
         place = {number: index for index, number in enumerate(numbers)}
-        until = None if seconds is None else time.monotonic() + seconds
+        until = None if seconds is None else max(started + seconds, time.monotonic() + seconds / 3)
         done: dict[int, bool] = {}
         batches = (store.load_cleaned(some) for some in _in_batches(_mixed(numbers), _CLEANED_AT_ONCE))
         for outcomes in pool.map(_compare, batches, until):
