@@ -26,11 +26,13 @@ import nh3
 from bs4 import BeautifulSoup
 
 from feedsvc.clean import Cleaner, load_rules
+from feedsvc.clean.learn import Census
+from feedsvc.clean.learned import Learned
 from feedsvc.dumps import parse_dump
 from feedsvc.errors import BrokenDump, NotADump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from feedsvc.model import Dump
 
@@ -39,9 +41,13 @@ FEWEST = 50  # dumps; fewer are repeated
 NOW = datetime.now(UTC)
 
 
-def feedsvc() -> Callable[[Dump], object]:
-    """Everything on, as the daemon cleans."""
-    cleaner = Cleaner(load_rules(site_rules=True))
+def feedsvc(dumps: Iterable[Dump]) -> Callable[[Dump], object]:
+    """Everything on, as the daemon cleans: every rule, learned blocks, and what there is to learn from each dump."""
+    cleaner = Cleaner(load_rules(site_rules=True), learned=Learned())
+    census = Census()
+    for dump in dumps:
+        census.add(cleaner.clean(dump, dump.published or NOW))
+    cleaner.learned = census.learned()
     return lambda dump: cleaner.clean(dump, dump.published or NOW)
 
 
@@ -74,8 +80,7 @@ def sanitiser() -> Callable[[Dump], object]:
     return lambda dump: nh3.clean(dump.html)
 
 
-CLEANERS: dict[str, Callable[[], Callable[[Dump], object]]] = {
-    "feedsvc": feedsvc,
+OTHERS: dict[str, Callable[[], Callable[[Dump], object]]] = {
     "trafilatura": lambda: trafilatura(fast=False),
     "trafilatura, fast": lambda: trafilatura(fast=True),
     "readability-lxml": readability,
@@ -109,8 +114,8 @@ def seconds(clean: Callable[[Dump], object], dump: Dump) -> float:
 
 
 def installed() -> Iterator[tuple[str, Callable[[Dump], object]]]:
-    """Make the cleaners; say which are missing."""
-    for name, make in CLEANERS.items():
+    """Make the others; say which are missing."""
+    for name, make in OTHERS.items():
         try:
             yield name, make()
         except ImportError as error:
@@ -138,7 +143,7 @@ def main() -> None:
         sys.exit(f"no dumps in {options.folder}")
     measured *= -(-FEWEST // len(measured))
     core = pin()
-    cleaners = dict(installed())
+    cleaners = {"feedsvc": feedsvc(measured), **dict(installed())}
     best = {name: [float("inf")] * len(measured) for name in cleaners}
     for _ in range(options.rounds):
         for number, dump in enumerate(measured):

@@ -27,7 +27,7 @@ _TOKEN = re.compile(r"[^\W\u2e80-\uffff]+|[^\s]")
 _MOST_TOKENS: Final = 1000  # beyond, an exact comparison takes long
 
 LARGEST_LOSS: Final = 0.5
-"""The share of an entry's text whose loss is an alarm: generic rules never take more."""
+"""The share of an entry's text whose loss is an alarm."""
 
 Removed = tuple[str, str]
 """The rule and the text of a removal."""
@@ -83,7 +83,7 @@ def clean_again(source: Article, cleaner: Cleaner) -> CleanEntry | None:
         if dump.position == source.place.position:
             published = dump.published or datetime.fromtimestamp(source.mtime_ns // 10**9, UTC)
             try:
-                return cleaner.clean(dump, published)
+                return cleaner.clean(dump, published, source.restored)
             except CleaningError:
                 return None
     return None
@@ -117,7 +117,7 @@ def compare(stored: Entry, removed: Sequence[Removed], article: CleanEntry) -> C
         gone=gone,
         back=back,
         emptied=bool(stored.content) and not fresh.content,
-        stood_back=bool(getattr(article, "stood_back", False)),
+        stood_back=article.stood_back,
         visible=fresh != stored,
     )
 

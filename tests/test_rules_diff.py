@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feedsvc.account import restore
 from feedsvc.clean import Cleaner, Rule, RuleSet
 from feedsvc.errors import StoreError
 from feedsvc.ingest import Ingest
@@ -176,6 +177,18 @@ def test_entry_not_yet_cleaned_by_the_live_rules_is_compared_as_it_will_be(place
         "t0": (("more", "相关阅读"),),
         "t2": (("more", "正文二"),),
     }
+
+
+def test_what_was_restored_stays_under_other_rules_too(place: Place) -> None:
+    rules = RuleSet((*LIVE.rules, AD))
+    ingest = place.ingest(rules)
+    while ingest.reclean(2):
+        pass
+    key = next(entry.key for entry in place.store.live_entries() if entry.title == "t2")
+    restore(place.store, ingest, key, 1, undo=False)
+    (change,) = place.diff(*LIVE.rules, AD, rule("more", text=["正文二"])).changes
+    assert (change.title, change.lost, change.gone) == ("t2", 3, (("more", "正文二"),))
+    assert not change.stood_back  # for what was restored is still there
 
 
 def test_after_cleaning_again_nothing_would_change(place: Place) -> None:

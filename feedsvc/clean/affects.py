@@ -169,8 +169,7 @@ def _applies(rule: Rule, host: str, source: str | None) -> bool:
 def _signs_of(rule: Rule) -> list[_MarkupSign | _TextSign]:
     signs: list[_MarkupSign | _TextSign] = []
     signs += [_sign_of(selector) for css in rule.css for selector in _selectors(css)]
-    classes: tuple[str, ...] = getattr(rule, "classes", ())
-    signs += [_MarkupSign((), _telling(literals(pattern, _in_attribute))) for pattern in classes]
+    signs += [_MarkupSign((), _telling(literals(pattern, _in_attribute))) for pattern in rule.classes]
     signs += [_MarkupSign((), _telling(literals(pattern, _in_address))) for pattern in rule.link]
     signs += [_TextSign(literals(pattern, _in_text)) for pattern in rule.text]
     return signs or [_TextSign(())]  # a rule that names nothing may match anything

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedsvc.clean import Cleaner, RuleSet
+from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learn import Census
 from feedsvc.clean.learned import Learned
 from feedsvc.cli.common import WRONG, ConfigOption, Paths, complain, find_files, load, out
@@ -50,7 +50,8 @@ def clean(
         settings = settings.model_copy(update={"clean": settings.clean.model_copy(update={"site_rules": False})})
     learns = settings.clean.learn and not no_learn
     start = Learned() if learns else None
-    cleaner = Cleaner(RuleSet(()), learned=start) if no_rules else make_cleaner(settings, start)
+    no_rule = load_rules(site_rules=False, generic=False)
+    cleaner = Cleaner(no_rule, learned=start) if no_rules else make_cleaner(settings, start)
     most = settings.watch.max_bytes
     folders = [path for path in paths if path.is_dir()]
     from_folders = _learn(folders, most, cleaner) if learns else None

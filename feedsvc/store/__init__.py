@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,13 +80,18 @@ class DumpFile:
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """An entry and where its content came from: the dump's path and bytes, and the place in it."""
+    """An entry and where its content came from: the dump's path and bytes, and the place in it.
+
+    Attributes:
+        restored: The digests of the removals that were brought back for good.
+    """
 
     entry: Entry
     path: str
     raw: bytes
     mtime_ns: int
     place: Place
+    restored: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +327,11 @@ class Store:
         """Live entries by their numbers, each with its dump, and rule and text of what was removed."""
         with self._reading() as connection:
             removed = rulesets.load_removed(connection, numbers)
-            found = Writer(connection).load_numbered(numbers)
+            writer = Writer(connection)
+            found = [
+                (number, replace(article, restored=writer.account.restored_of(article.entry.id)))
+                for number, article in writer.load_numbered(numbers)
+            ]
         return [(number, article, removed.get(number, [])) for number, article in found]
 
     def changed_elsewhere(self) -> bool:
