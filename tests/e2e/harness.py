@@ -32,7 +32,7 @@ T = TypeVar("T")
 PROJECT = Path(__file__).parents[2]
 SEEDS = PROJECT / "seeds"
 FEEDSVC = Path(sys.executable).with_name("feedsvc")
-GENEROUS = 20.0  # seconds; a bound for what has no promised time
+GENEROUS = 60.0  # seconds; a bound for what has no promised time
 PROMISED = 1.0  # seconds from the last file operation to the served feed
 
 _NOT_FOR_CHILDREN = ("FEEDSVC_", "NOTIFY_SOCKET", "XDG_")
