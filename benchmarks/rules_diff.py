@@ -69,7 +69,7 @@ class Original:
         title = f"{self.dump.title} {number}"
         text = self.text.replace(f"[{self.dump.title}](", f"[{title}](", 1)
         text = text.replace(f"({self.dump.link})", f"({link})", 1).replace(f"{self.dump.link}\n", f"{link}\n", 1)
-        return text.encode(), replace(self.article, link=tidy_link(link), title=title)
+        return text.encode(), replace(self.article, link=tidy_link(link), title=title, given_title=title)
 
 
 def read(folder: Path, cleaner: Cleaner) -> Iterator[Original]:

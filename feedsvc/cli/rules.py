@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rules"]
 
-SECONDS = 3.0  # with the start of the program, an answer within five
+SECONDS = 2.5  # with the start of the program, an answer within five
 
 rules = typer.Typer(help="Rules of cleaning: what would a change of them do?", no_args_is_help=True)
 

@@ -15,10 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import alembic.command
 import sqlalchemy as sa
-from alembic.config import Config as AlembicConfig
-from alembic.util import CommandError
 
 from feedsvc.decide import Known, Place
 from feedsvc.errors import StoreError
@@ -147,24 +144,19 @@ class Store:
                 sa.event.listen(self._engine, "connect", _prepare_sqlite)
                 sa.event.listen(self._engine, "begin", _begin_sqlite)
             self._migrate()
-        except CommandError as error:
-            advice = "was it written by a newer feedsvc? Install that version, or name another store"
-            raise StoreError(f"{self.url}: {error}; {advice}") from error
         except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
             raise StoreError(f"{self.url}: the store cannot be opened: {_cause(error)}") from error
 
     def _migrate(self) -> None:
-        config = AlembicConfig()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        with self._engine.connect() as connection:
-            if self._engine.dialect.name == "sqlite":
-                # A table that a migration rebuilds is dropped on the way, while others point to it.
-                connection.detach()
-                connection.execution_options(begin=None).exec_driver_sql("PRAGMA foreign_keys = OFF")
-                connection.commit()
-            with connection.execution_options(begin="BEGIN IMMEDIATE").begin():
-                config.attributes["connection"] = connection
-                alembic.command.upgrade(config, "head")
+        newest = max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").iterdir())
+        with self._engine.connect().execution_options(begin="BEGIN") as connection:
+            known = sa.inspect(connection).has_table("alembic_version")
+            if known and connection.scalars(sa.text("SELECT version_num FROM alembic_version")).all() == [newest]:
+                return
+        # A quarter of a second to import, for what is to be done once a version.
+        from feedsvc.store.migrate import migrate  # noqa: PLC0415
+
+        migrate(self._engine, str(MIGRATIONS), self.url)
 
     def close(self) -> None:
         """Close all connections."""
