@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from feedsvc.feeds import fit
+from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.model import FeedDocument
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from feedsvc.model import Entry
     from feedsvc.store import Store
 
-__all__ = ["EVERYTHING", "FeedSettings", "assemble_feed", "newest_entries"]
-
-EVERYTHING = "feed"  # the name of the feed of everything
+__all__ = ["FeedSettings", "assemble_feed", "newest_entries"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

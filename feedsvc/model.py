@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 __all__ = [
@@ -221,7 +222,7 @@ class Representation:
     Attributes:
         media_type: The Content-Type field's value.
         body: The bytes as they are.
-        gzip: The same bytes compressed, or None where that would be larger.
+        codings: The same bytes compressed, by content coding, the smallest first; none that would be larger.
         etag: The opaque part of the strong validator, without quotes.
         last_modified: Aware, whole seconds; None where none is known.
         max_age: Seconds for which a cache may reuse the response.
@@ -229,7 +230,7 @@ class Representation:
 
     media_type: str
     body: bytes
-    gzip: bytes | None
+    codings: Mapping[str, bytes]
     etag: str
     last_modified: datetime | None
     max_age: int

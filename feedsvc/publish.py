@@ -1,9 +1,7 @@
-"""Feed documents become Representations: rendered, hashed and compressed once, then served many times."""
+"""Feed documents become Representations: rendered once, then served many times."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,39 +9,17 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from feedsvc.model import FeedDocument, Representation
+from feedsvc.represent import represent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-__all__ = ["Publisher", "Renderer", "represent"]
+__all__ = ["Publisher", "Renderer"]
 
 Renderer = Callable[[FeedDocument, str], bytes]
 
 _SEEN_BASES = 8  # enough for localhost, a LAN name and their spellings; a bound on what a client can make us keep
-
-
-def represent(body: bytes, media_type: str, *, last_modified: datetime | None, max_age: int) -> Representation:
-    """Make everything that a response with this body needs.
-
-    Args:
-        body: The bytes as they are.
-        media_type: The Content-Type field's value.
-        last_modified: Aware; None where none is known.
-        max_age: Seconds for which a cache may reuse the response.
-
-    Returns:
-        The same Representation for the same arguments, in any process.
-    """
-    compressed = gzip.compress(body, 9, mtime=0)
-    return Representation(
-        media_type=media_type,
-        body=body,
-        gzip=compressed if len(compressed) < len(body) else None,
-        etag=hashlib.blake2b(body, digest_size=16).hexdigest(),
-        last_modified=last_modified.replace(microsecond=0) if last_modified else None,
-        max_age=max_age,
-    )
 
 
 @dataclass(frozen=True, slots=True)

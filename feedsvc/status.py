@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from feedsvc.assemble import EVERYTHING, newest_entries
+from feedsvc.assemble import newest_entries
 from feedsvc.errors import DaemonUnreachable
+from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.model import Outcome
 
 if TYPE_CHECKING:

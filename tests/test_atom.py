@@ -271,3 +271,13 @@ def test_estimate_is_near_the_rendered_size(content: str) -> None:
     assert rendered < 200_000
     if len(entries) < 50:
         assert rendered > 150_000
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "page"),
+    [("feed", "/feed.atom", "/"), ("bbc", "/feeds/bbc.atom", "/feeds/bbc")],
+)
+def test_a_feed_names_its_own_address(name: str, address: str, page: str) -> None:
+    feed = parse(render_atom(make_document(name=name), BASE))
+    links = {link.get("rel"): link.get("href") for link in feed.findall("a:link", ATOM)}
+    assert (links["self"], links["alternate"]) == (BASE + address, BASE + page)

@@ -19,7 +19,7 @@ from feedsvc.http import Server, bind
 from feedsvc.http.conditional import entity_tag, evaluate, parse_http_date
 from feedsvc.http.negotiate import choose_coding
 from feedsvc.http.respond import respond
-from feedsvc.publish import represent
+from feedsvc.represent import represent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,7 +224,7 @@ def test_over_a_socket(case: Case, method: str, port: int) -> None:
         assert body == b""
         assert not {"content-length", "content-type", "content-encoding"} & {name.lower() for name in response.headers}
         return
-    expected = FEED.body if case.coding == "identity" else FEED.gzip
+    expected = FEED.body if case.coding == "identity" else FEED.codings["gzip"]
     assert expected is not None
     assert response.headers["Content-Type"] == FEED.media_type
     assert response.headers["Content-Length"] == str(len(expected))

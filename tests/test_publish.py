@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ import pytest
 from feed_documents import make_document
 
 from feedsvc.errors import RenderError
-from feedsvc.publish import Publisher, represent
+from feedsvc.publish import Publisher
 
 if TYPE_CHECKING:
     from feedsvc.model import FeedDocument
@@ -39,32 +38,6 @@ def make_publisher(base_url: str | None = BASE, known_bases: tuple[str, ...] = (
 def body(publisher: Publisher, base_url: str = BASE, address: str = "/plain") -> bytes | None:
     found = publisher.representation(address, base_url)
     return found.body if found else None
-
-
-def test_represent() -> None:
-    large = b"<p>text</p>" * 100
-    made = represent(large, "text/html", last_modified=NOW.replace(microsecond=7), max_age=60)
-    assert made.gzip is not None
-    assert gzip.decompress(made.gzip) == made.body == large
-    assert len(made.gzip) < len(large)
-    assert made.gzip[4:8] == bytes(4)  # no time of making
-    assert made.last_modified == NOW
-    assert (made.media_type, made.max_age) == ("text/html", 60)
-    assert made == represent(large, "text/html", last_modified=NOW, max_age=60)
-
-
-def test_represent_leaves_out_a_gzip_that_is_larger() -> None:
-    assert represent(b"x", "text/plain", last_modified=None, max_age=0).gzip is None
-
-
-def test_etag_follows_the_bytes() -> None:
-    one, same, other = (
-        represent(data, media_type, last_modified=moment, max_age=age).etag
-        for data, media_type, moment, age in ((b"a", "x", NOW, 1), (b"a", "y", None, 2), (b"b", "x", NOW, 1))
-    )
-    assert one == same != other
-    assert len(one) >= 32
-    assert one.isalnum()
 
 
 def test_nothing_before_the_first_publication() -> None:

@@ -19,7 +19,7 @@ from feedsvc.errors import FeedsvcError
 from feedsvc.http.base import base_of
 from feedsvc.http.pages import MEDIA_TYPE, render_entry, render_error
 from feedsvc.http.respond import respond, respond_uncached
-from feedsvc.publish import represent
+from feedsvc.represent import represent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

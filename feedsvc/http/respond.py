@@ -58,7 +58,7 @@ def respond(request: Request, representation: Representation) -> Response:
         HTTPException: 412, a precondition failed.
     """
     asked = request_fields(request)
-    coding = choose_coding(asked.get("accept-encoding"), ("gzip",) if representation.gzip else ())
+    coding = choose_coding(asked.get("accept-encoding"), tuple(representation.codings))
     status = evaluate(request.method, representation, asked)
     if status is HTTPStatus.PRECONDITION_FAILED:
         raise HTTPException(status)
@@ -73,9 +73,9 @@ def respond(request: Request, representation: Representation) -> Response:
         fields["ETag"] = _validated(asked.get("if-none-match", ""), representation, fields["ETag"])
         return Response(status_code=status, headers=fields | _ALWAYS)
     body = representation.body
-    if coding != IDENTITY and representation.gzip:
+    if coding != IDENTITY:
         fields["Content-Encoding"] = coding
-        body = representation.gzip
+        body = representation.codings[coding]
     return _response(request, status, representation.media_type, body, fields)
 
 
