@@ -413,7 +413,7 @@ def test_files_that_are_there_at_start_are_listed_when_start_returns(place: Plac
 
 def test_a_file_that_may_be_being_written_at_start_comes_later_and_once(place: Place) -> None:
     write(place.a / "x.txt")
-    with place.watch():
+    with place.watch(settle=2.0):  # longer than a slow machine takes to start it
         assert place.consumer.listings[0].unsettled == {str(place.a / "x.txt")}
         place.until(read="a/x.txt")
         place.fence(place.a)

@@ -25,7 +25,7 @@ def test_restored_and_undone_while_the_daemon_runs(daemons: Daemons) -> None:
 
     done = feedsvc("restore", key, "1", "--config", daemon.config, cwd=daemon.home)
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: "tell your friends" in content(), within=5)
+    wait_for(lambda: "tell your friends" in content())
     (after,) = daemon.feed().entries
     assert (after.id, after.updated) == (before.id, before.updated)
     assert b"restored" in daemon.get(f"/entries/{key}").body
@@ -38,4 +38,4 @@ def test_restored_and_undone_while_the_daemon_runs(daemons: Daemons) -> None:
     assert "tell your friends" in content()
     done = feedsvc("restore", "--undo", key, "1", "--config", daemon.config, cwd=daemon.home)
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: "friends" not in content(), within=5)
+    wait_for(lambda: "friends" not in content())

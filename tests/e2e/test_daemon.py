@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.harness import FEEDSVC, SEEDS, Client, environment, feedsvc, free_port, make_dump, wait_for
+from e2e.harness import FEEDSVC, GENEROUS, SEEDS, Client, environment, feedsvc, free_port, make_dump, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,7 +202,7 @@ def answers(port: int) -> bool:
 
 def test_systemd_is_told_how_it_goes(daemons: Daemons, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.settimeout(10)
+        systemd.settimeout(GENEROUS)
         systemd.bind(str(tmp_path / "notify"))
 
         def told() -> str:
