@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +42,9 @@ __all__ = [
 CONFIG_PLACES = (Path("config.toml"), Path("/etc/feedsvc/config.toml"))
 WRONG, MISUSED, IMPOSSIBLE = 1, 2, 3  # exit codes, see feedsvc.cli
 
-out = Console(highlight=False)
+# What is read by a program keeps its lines whole; COLUMNS asks for another width.
+_UNBROKEN = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000
+out = Console(highlight=False, width=_UNBROKEN)
 err = Console(stderr=True, highlight=False)
 
 ConfigOption = Annotated[

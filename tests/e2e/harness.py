@@ -45,7 +45,7 @@ def environment(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(_NOT_FOR_CHILDREN) and not name.lower().endswith("_proxy")
     }
-    return kept | {"NO_PROXY": "*", "COLUMNS": "400", "LC_ALL": "C.UTF-8"} | more
+    return kept | {"NO_PROXY": "*", "LC_ALL": "C.UTF-8"} | more
 
 
 def feedsvc(*arguments: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
