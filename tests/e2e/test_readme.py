@@ -176,7 +176,7 @@ def test_the_example_of_a_dump_becomes_the_example_of_an_entry(checkout: Seeds) 
 
 
 def test_the_example_of_a_rule_is_one(tmp_path: Path) -> None:
-    rule = re.search(r"```toml\n(.*?)```", section("Rules"), re.DOTALL)
+    rule = re.search(r"```toml\n(.*?)```", section("Cleaning"), re.DOTALL)
     assert rule
     (tmp_path / "mine.toml").write_text(rule[1], "utf-8")
     shutil.copytree(PROJECT / "seeds", tmp_path / "seeds")
