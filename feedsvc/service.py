@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from feedsvc.assemble import FeedSettings, assemble_feed, newest_entries
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
-from feedsvc.feeds.atom import render_atom
+from feedsvc.feeds.addresses import EVERYTHING
+from feedsvc.feeds.formats import FORMATS
 from feedsvc.http import Server, make_app
-from feedsvc.http.pages import render_front
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
 from feedsvc.publish import Publisher
 from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
+from feedsvc.site import make_resources
 from feedsvc.store import Store
 from feedsvc.watch import Watcher
 
@@ -45,10 +46,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 MAX_AGE = 60  # seconds for which a cache may reuse a feed
-RENDERERS = {
-    "/feed.atom": ("application/atom+xml; charset=utf-8", render_atom),
-    "/": ("text/html; charset=utf-8", render_front),
-}
+RESOURCES = make_resources({EVERYTHING: tuple(FORMATS)})
+RENDERERS = {address: (resource.media_type, resource.render) for address, resource in RESOURCES.items()}
 # A store without entries gets this long to fill before the first feed is published, so that nobody
 # who is quick sees an empty one.
 FIRST_FILL_SECONDS = 5.0
@@ -178,7 +177,12 @@ class Service:
         self.report = report = self._problems.report
         host, port = listener.getsockname()[:2]
         self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self._publisher = Publisher(RENDERERS, max_age=MAX_AGE, base_url=config.base_url, known_bases=[self._address])
+        self._publisher = Publisher(
+            lambda _name: assemble_feed(self._store, self._settings, read_clock()),
+            max_age=MAX_AGE,
+            base_url=config.base_url,
+            known_bases=[self._address],
+        )
         self._schedule = Schedule(report, read_clock)
         self._regenerator = Regenerator(self._schedule, "regenerate", config.schedule.regenerate, self._regenerate)
         self._intake = Intake(self._ingest, changed=self._regenerator.request, report=report)
@@ -237,9 +241,9 @@ class Service:
         self._store.close()
 
     def _regenerate(self) -> None:
-        document, last_modified = assemble_feed(self._store, self._settings, read_clock())
+        document, _ = assemble_feed(self._store, self._settings, read_clock())
         if document != self._publisher.document:
-            self._publisher.publish(document, last_modified)
+            self._publisher.publish({EVERYTHING: document}, RESOURCES, [EVERYTHING])
             logger.info("published", extra={"feed": document.name, "entries": len(document.entries)})
 
     def _rescan(self) -> None:
