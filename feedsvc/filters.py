@@ -79,7 +79,7 @@ class Filter:
         include: All must hold.
         exclude: None may hold.
         age: How long after its publication an entry stays; None for ever.
-        source: Whether an entry with this source may match; its other properties are not looked at.
+        source: Whether an entry may belong, as far as its source goes; None where any source will do.
         columns: The properties of an entry that it looks at.
     """
 
@@ -93,9 +93,9 @@ class Filter:
         """Whether the entry belongs, whatever its age."""
         return all(holds(entry) for holds in self.include) and not any(holds(entry) for holds in self.exclude)
 
-    def accepts(self, source: str | None) -> bool:
-        """Whether any entry with this source may belong."""
-        return self.source is None or self.source(Candidate(source=source))
+    def accepts(self, source: Candidate) -> bool:
+        """Whether any entry with this one's source may belong."""
+        return self.source is None or self.source(source)
 
 
 def make_filter(

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import NamedTuple
 
 __all__ = ["Effect", "Spot", "Window"]
 
@@ -51,22 +48,14 @@ class Window:
         self._spots: list[Spot] = []
         self._at: dict[int, Spot] = {}
 
-    def __len__(self) -> int:
-        """How many it holds."""
-        return len(self._spots)
-
-    def __iter__(self) -> Iterator[Spot]:
-        """Newest first."""
-        return iter(self._spots)
-
     def __contains__(self, number: object) -> bool:
         """Whether it holds the entry of this number."""
         return number in self._at
 
     @property
-    def numbers(self) -> tuple[int, ...]:
-        """The numbers of the entries, newest first."""
-        return tuple(spot.number for spot in self._spots)
+    def spots(self) -> tuple[Spot, ...]:
+        """What it holds, newest first."""
+        return tuple(self._spots)
 
     def append(self, spot: Spot) -> bool:
         """Fill an empty window, newest first; tells whether there is room for more."""
