@@ -192,12 +192,12 @@ def test_failed_render_leaves_the_site_as_it_was(site: Path, store: Store) -> No
     before = content(site)
     save_dump(store, make_article(0), make_article(1), make_article(2))
 
-    def fail() -> Iterator[tuple[str, Representation]]:
-        raise RenderError("feed: cannot be rendered")
-        yield
+    class Broken:
+        def __iter__(self) -> Iterator[tuple[str, Representation]]:
+            raise RenderError("feed: cannot be rendered")
 
     with pytest.raises(RenderError):
-        build_site(site, store, "News", fail(), BASE)
+        build_site(site, store, "News", Broken(), BASE)
     after = content(site)
     assert after.pop(page_of(2))  # nothing names it yet
     assert after == before

@@ -77,7 +77,14 @@ def test_exclude(exclude: dict[str, list[str]], taken: bool) -> None:
 
 @pytest.mark.parametrize("key", ["source", "category", "author", "title", "text", "language"])
 def test_entry_without_it(key: str) -> None:
-    nothing = {"source": None, "author": None, "categories": (), "title": "", "text": "", "language": None}
+    nothing: dict[str, Any] = {
+        "source": None,
+        "author": None,
+        "categories": (),
+        "title": "",
+        "text": "",
+        "language": None,
+    }
     assert not takes({key: ["a"]}, **nothing)
     assert takes({}, {key: ["a"]}, **nothing)
 
@@ -85,7 +92,8 @@ def test_entry_without_it(key: str) -> None:
 def test_only_what_is_named_is_looked_at() -> None:
     assert make_filter({}, {}, None).columns == frozenset()
     found = make_filter({"category": ["a"], "source": ["b"]}, {"text": ["c"]}, timedelta(days=1))
-    assert (found.columns, found.age) == ({"categories", "source", "text"}, timedelta(days=1))
+    assert found.columns == {"categories", "source", "text"}
+    assert found.age == timedelta(days=1)
 
 
 def test_sources_that_may_belong() -> None:
