@@ -1,72 +1,154 @@
-"""From the store to the document of a feed."""
+"""From the store to the documents of feeds."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from itertools import islice
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, overload
 
+from feedsvc.catalogue import Catalogue
 from feedsvc.feeds import fit
 from feedsvc.feeds.addresses import EVERYTHING
-from feedsvc.model import FeedDocument
+from feedsvc.model import Entry, FeedDocument
+from feedsvc.plan import FeedSettings, Plan
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Iterator, Mapping
 
-    from feedsvc.model import Entry
-    from feedsvc.store import Store
+    from feedsvc.store import FeedRecord, Store
 
-__all__ = ["FeedSettings", "assemble_feed", "newest_entries"]
+__all__ = ["Assembler", "FeedSettings", "Plan", "StoredEntries", "assemble_feed"]
+
+_STEP = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedSettings:
-    """What the user says of a feed.
+class StoredEntries(Sequence[Entry]):
+    """The entries of a feed, read from the store as they are needed, newest first.
 
-    Attributes:
-        entries: How many of the newest entries it holds at most.
-        max_bytes: How large its entries may be together; None for no such limit.
+    One that left the feeds since is left out; each is as it is when it is read.
     """
 
-    title: str
-    subtitle: str | None
-    author: str
-    language: str | None
-    entries: int
-    max_bytes: int | None
+    def __init__(self, store: Store, numbers: tuple[int, ...], *, max_bytes: int | None = None) -> None:
+        """Stand for the entries of these numbers, as far as they have room in `max_bytes`."""
+        self._store = store
+        self._numbers = numbers
+        self._max_bytes = max_bytes
+
+    def __len__(self) -> int:
+        """How many there are; they need not be read for it where their size is not limited."""
+        return len(self._numbers) if self._max_bytes is None else len(self.load())
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Entry, ...]: ...
+    def __getitem__(self, index: int | slice) -> Entry | tuple[Entry, ...]:
+        """One, or some; of a slice, no more than that is read."""
+        if isinstance(index, slice) and self._max_bytes is None:
+            return StoredEntries(self._store, self._numbers[index]).load()
+        return self.load()[index]
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Read all at once."""
+        return iter(self.load())
+
+    def load(self) -> tuple[Entry, ...]:
+        """Read all at once.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        return fit(self._store.load_entries(self._numbers), count=len(self._numbers), max_bytes=self._max_bytes)
 
 
-def newest_entries(store: Store, settings: FeedSettings) -> tuple[Entry, ...]:
-    """The entries that the feed of everything holds now.
+class Assembler:
+    """Makes the documents of all feeds of a plan. Threads may read while another refreshes."""
 
-    Raises:
-        StoreError: The store cannot be read.
-    """
-    newest = islice(store.live_entries(), settings.entries)
-    return fit(newest, count=settings.entries, max_bytes=settings.max_bytes)
+    def __init__(self, store: Store, plan: Plan) -> None:
+        """Know no feeds yet; `refresh` is to be called first."""
+        self._store = store
+        self._catalogue = Catalogue(store, plan)
+        self._records: dict[str, FeedRecord] = {}
+        self._documents: dict[str, FeedDocument] = {}
+        self._changed: frozenset[str] = frozenset()  # and not yet told
+
+    @property
+    def documents(self) -> Mapping[str, FeedDocument]:
+        """All feeds as they are now, in the order they are listed; their entries are read when they are asked for."""
+        return self._documents
+
+    @property
+    def formats(self) -> Mapping[str, tuple[str, ...]]:
+        """The extensions of the formats that each feed is served in."""
+        return {name: feed.formats for name, feed in self._catalogue.feeds.items()}
+
+    def is_stale(self) -> bool:
+        """Whether an entry changed since the last refresh.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        return self._catalogue.is_stale()
+
+    def refresh(self, now: datetime) -> frozenset[str]:
+        """Take over what changed in the store.
+
+        Args:
+            now: Aware.
+
+        Returns:
+            The names of the feeds that changed.
+
+        Raises:
+            StoreError: The store cannot be read or written.
+        """
+        self._changed |= self._catalogue.refresh(now)
+        feeds = self._catalogue.feeds
+        if not feeds.keys() <= self._records.keys():
+            self._records = self._store.load_feeds(feeds.keys(), now)
+        fresh = {name: self._describe(name) for name in self._changed}
+        self._documents = {name: fresh.get(name) or self._documents[name] for name in feeds}
+        changed, self._changed = self._changed, frozenset()
+        return changed
+
+    def load(self, name: str, now: datetime) -> tuple[FeedDocument, datetime]:
+        """A feed with its entries, and since when it has held just that (its Last-Modified).
+
+        Raises:
+            StoreError: The store cannot be read or written.
+        """
+        document = self._documents[name]
+        entries = tuple(document.entries)
+        updated = max((entry.updated for entry in entries), default=self._records[name].born)
+        document = replace(document, updated=updated, entries=entries)
+        # No feed shows which rules cleaned an entry: others that lead to the same are no change.
+        shown = replace(document, entries=tuple(replace(entry, cleaner="") for entry in entries))
+        digest = hashlib.sha256(repr(shown).encode("utf-8", "surrogatepass")).hexdigest()
+        return document, self._store.save_feed_digest(name, digest, now, step=_STEP)
+
+    def _describe(self, name: str) -> FeedDocument:
+        feed, record, spots = self._catalogue.feeds[name], self._records[name], self._catalogue.spots(name)
+        latest = max((spot.updated for spot in spots), default=None)
+        return FeedDocument(
+            id=record.id,
+            name=name,
+            title=feed.title,
+            subtitle=feed.subtitle,
+            author=feed.author,
+            language=feed.language,
+            updated=record.born if latest is None else datetime.fromtimestamp(latest, UTC),
+            entries=StoredEntries(self._store, tuple(spot.number for spot in spots), max_bytes=feed.max_bytes),
+        )
 
 
 def assemble_feed(store: Store, settings: FeedSettings, now: datetime) -> tuple[FeedDocument, datetime]:
-    """The feed of everything, and since when it has held just that (its Last-Modified).
+    """The feed of everything alone, and since when it has held just that.
 
     Raises:
         StoreError: The store cannot be read or written.
     """
-    record = store.load_feed(EVERYTHING, now)
-    entries = newest_entries(store, settings)
-    document = FeedDocument(
-        id=record.id,
-        name=EVERYTHING,
-        title=settings.title,
-        subtitle=settings.subtitle,
-        author=settings.author,
-        language=settings.language,
-        updated=max((entry.updated for entry in entries), default=record.born),
-        entries=entries,
-    )
-    # No feed shows which rules cleaned an entry: others that lead to the same are no change.
-    shown = replace(document, entries=tuple(replace(entry, cleaner="") for entry in entries))
-    digest = hashlib.sha256(repr(shown).encode("utf-8", "surrogatepass")).hexdigest()
-    return document, store.save_feed_digest(EVERYTHING, digest, now, step=timedelta(seconds=1))
+    assembler = Assembler(store, Plan(settings, sources=False))
+    assembler.refresh(now)
+    return assembler.load(EVERYTHING, now)

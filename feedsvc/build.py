@@ -16,10 +16,9 @@ from feedsvc.http import static_files
 from feedsvc.http.pages import render_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-    from feedsvc.model import FeedDocument
-    from feedsvc.publish import Renderer
+    from feedsvc.model import Representation
     from feedsvc.store import Store
 
 __all__ = ["BuildError", "build_site"]
@@ -36,11 +35,18 @@ class BuildError(FeedsvcError):
 def build_site(
     folder: Path,
     store: Store,
-    document: FeedDocument,
-    renderers: Mapping[str, tuple[str, Renderer]],
+    title: str,
+    site: Iterable[tuple[str, Representation]],
     base_url: str,
 ) -> int:
     """Write everything that the daemon would serve below `folder`; answers how many files there are.
+
+    Args:
+        folder: Where the files are to be.
+        store: Where the entries are.
+        title: Of the feed of everything.
+        site: What is at each address, rendered as it is asked for.
+        base_url: What subscribers see, without a slash at its end.
 
     Each file is replaced atomically, entries before the pages and feeds that name them. Files of an
     earlier build that are no longer part of it are deleted, others are left alone.
@@ -53,7 +59,7 @@ def build_site(
         folder.mkdir(parents=True, exist_ok=True)
         before = _load_manifest(folder)
         written = []
-        for name, body in _files(store, document, renderers, base_url):
+        for name, body in _files(store, title, site, base_url):
             _write(folder / name, body)
             written.append(name)
         # Last: until now, whatever was named is still there.
@@ -69,7 +75,7 @@ def build_site(
 
 
 def _files(
-    store: Store, document: FeedDocument, renderers: Mapping[str, tuple[str, Renderer]], base_url: str
+    store: Store, title: str, site: Iterable[tuple[str, Representation]], base_url: str
 ) -> Iterator[tuple[str, bytes]]:
     for address, representation in static_files().items():
         yield address.lstrip("/"), representation.body
@@ -77,9 +83,10 @@ def _files(
         found = store.load_entry(entry.key)
         if found is not None:
             # A folder with an index answers at /entries/KEY on any server.
-            yield f"entries/{entry.key}/index.html", render_entry(*found, base_url, document.title)
-    for address, (_, render) in renderers.items():
-        yield address.lstrip("/") or "index.html", render(document, base_url)
+            yield f"entries/{entry.key}/index.html", render_entry(*found, base_url, title)
+    for address, representation in site:
+        is_page = representation.media_type.startswith("text/html")
+        yield (f"{address}/index.html" if is_page else address).lstrip("/"), representation.body
 
 
 def _write(path: Path, body: bytes) -> None:

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from feedsvc.errors import ConfigError
+from feedsvc.feeds.addresses import EVERYTHING
+from feedsvc.filters import KEYS, fold
 from feedsvc.links import tidy_link
+from feedsvc.names import FEED_NAME
 from feedsvc.schedule import parse_trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -113,6 +116,37 @@ class ServerSection(Section):
     listen: str = "127.0.0.1:8080"
 
 
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _check_text(value: str) -> str:
+    if not fold(value):
+        raise ValueError("give at least one character that can be seen")
+    return value
+
+
+def _check_name(value: str) -> str:
+    if not FEED_NAME.fullmatch(value):
+        raise ValueError('a name is 1 to 64 letters (a to z), digits, "-" and "_", for it stands in addresses')
+    if value.casefold() == EVERYTHING:
+        raise ValueError("is the name of the feed of everything, which [feed] describes; give another one")
+    return value
+
+
+def _check_age(value: object) -> timedelta:
+    age = parse_duration(value)
+    if not age:
+        raise ValueError("is shorter than any entry's age")
+    return age
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+Texts = Annotated[list[Text], BeforeValidator(_listed), Field(min_length=1)]
+FeedName = Annotated[str, AfterValidator(_check_name)]
+Age = Annotated[timedelta, BeforeValidator(_check_age)]
+
+
 class FeedSection(Section):
     """[feed]."""
 
@@ -122,6 +156,54 @@ class FeedSection(Section):
     language: str | None = None
     entries: int = Field(default=100, gt=0)
     max_bytes: int | None = Field(default=None, gt=0)
+    sources: bool = True
+
+
+class ExcludeSection(Section):
+    """What a feed leaves out."""
+
+    source: Texts | None = None
+    category: Texts | None = None
+    author: Texts | None = None
+    title: Texts | None = None
+    text: Texts | None = None
+    language: Texts | None = None
+
+    @property
+    def values(self) -> dict[str, list[str]]:
+        """What is said, by key."""
+        return {key: value for key in KEYS if (value := getattr(self, key))}
+
+
+class FilterSection(ExcludeSection):
+    """What a feed holds."""
+
+    age: Age | None = None
+
+
+class FeedsSection(Section):
+    """One of [[feeds]]; what is not said is as in [feed]."""
+
+    name: FeedName
+    title: Text
+    subtitle: str | None = None
+    author: str | None = Field(default=None, min_length=1)
+    language: str | None = None
+    entries: int | None = Field(default=None, gt=0)
+    max_bytes: int | None = Field(default=None, gt=0)
+    formats: list[Literal["atom", "rss", "json"]] = Field(default=["atom", "rss", "json"], min_length=1)
+    filter: FilterSection = FilterSection()
+    exclude: ExcludeSection = ExcludeSection()
+
+
+def _check_names(feeds: list[FeedsSection]) -> list[FeedsSection]:
+    seen: set[str] = set()
+    for feed in feeds:
+        # Files of a static site may live where case does not count.
+        if feed.name.casefold() in seen:
+            raise ValueError(f"two feeds have the name {feed.name!r} (case does not count); give each its own")
+        seen.add(feed.name.casefold())
+    return feeds
 
 
 class CleanSection(Section):
@@ -149,6 +231,7 @@ class Config(Section):
     store: StoreSection = StoreSection()
     server: ServerSection = ServerSection()
     feed: FeedSection = FeedSection()
+    feeds: Annotated[list[FeedsSection], AfterValidator(_check_names)] = []
     clean: CleanSection = CleanSection()
     schedule: ScheduleSection = ScheduleSection()
 
@@ -190,7 +273,7 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(path, detail, overridden) for detail in error.errors()]
+        lines = [_explain(path, detail, overridden, data) for detail in error.errors()]
         raise ConfigError("\n".join(lines)) from error
     return config.resolve((path.parent if path else Path()).absolute())
 
@@ -246,17 +329,43 @@ def _parse_value(text: str) -> object:
         return text
 
 
-def _explain(path: Path | None, detail: ErrorDetails, overridden: Mapping[tuple[str, ...], str]) -> str:
+def _explain(
+    path: Path | None, detail: ErrorDetails, overridden: Mapping[tuple[str, ...], str], data: Mapping[str, Any]
+) -> str:
     place = tuple(str(part) for part in detail["loc"])
     variable = overridden.get(place[:2]) or overridden.get(place[:1])
-    origin = f"environment: {variable}" if variable else f"{path}: {'.'.join(place)}"
+    origin = f"environment: {variable}" if variable else f"{path}: {_say_place(detail['loc'], data)}"
     if detail["type"] == "extra_forbidden":
-        section = _keys(Config).get(place[0]) if len(place) > 1 else Config
-        return f"{origin}: no such key{_nearest(place[-1], _keys(section or Config))}"
+        return f"{origin}: no such key{_nearest(place[-1], _keys(_section_at(place[:-1])))}"
+    if place == ("feeds",) and detail["type"] == "list_type":
+        return f"{origin}: write each feed below a [[feeds]] of its own"
     if detail["type"] == "model_type":
         return f"{origin}: is a section; write its keys below [{place[-1]}]"
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{origin}: {message[0].lower()}{message[1:]} (it is {detail['input']!r})"
+    if detail["type"] == "missing":
+        return f"{origin}: is missing"
+    given = "" if place == ("feeds",) else f" (it is {detail['input']!r})"
+    return f"{origin}: {message[0].lower()}{message[1:]}{given}"
+
+
+def _say_place(place: Sequence[str | int], data: Mapping[str, Any]) -> str:
+    """A key as the file has it; one of [[feeds]] is told by its name, or else by its number."""
+    if len(place) == 1 or place[0] != "feeds" or not isinstance(place[1], int):
+        return ".".join(map(str, place))
+    feed = data["feeds"][place[1]]
+    name = feed.get("name") if isinstance(feed, dict) else None
+    which = f'"{name}"' if isinstance(name, str) and place[2:] != ("name",) else f"number {place[1] + 1}"
+    return ": ".join(filter(None, (f"[[feeds]] {which}", ".".join(map(str, place[2:])))))
+
+
+def _section_at(place: Sequence[str]) -> type[BaseModel]:
+    section: type[BaseModel] = Config
+    for part in place:
+        if part == "feeds":
+            section = FeedsSection
+        elif not part.isdigit():
+            section = _keys(section).get(part) or section
+    return section
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

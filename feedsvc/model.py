@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 __all__ = [
@@ -202,7 +202,7 @@ class FeedDocument:
         id: A URI that the store minted once.
         name: The feed's name in addresses: "feed" for the feed of everything.
         updated: The newest `updated` of its entries, or the store's birth where it has none.
-        entries: Newest first by `published`.
+        entries: Newest first by `published`; perhaps read from the store as they are needed.
     """
 
     id: str
@@ -212,7 +212,7 @@ class FeedDocument:
     author: str
     language: str | None
     updated: datetime
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

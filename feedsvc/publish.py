@@ -1,100 +1,174 @@
-"""Feed documents become Representations: rendered once, then served many times."""
+"""Feed documents become Representations: rendered once, then served many times.
+
+    documents, resources -> what is at each address, under each base URL -> Representation
+
+What everybody reads (the feed of everything, and what shows all feeds) is rendered in advance. Any other feed is
+rendered when it is first asked for, and kept up to date in advance from then on, for as long as it is asked for.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from feedsvc.errors import FeedsvcError, RenderError
+from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.model import FeedDocument, Representation
 from feedsvc.represent import represent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
-__all__ = ["Publisher", "Renderer"]
+__all__ = ["ListRenderer", "Loader", "Publisher", "Renderer", "Resource"]
+
+_log = logging.getLogger(__name__)
 
 Renderer = Callable[[FeedDocument, str], bytes]
+ListRenderer = Callable[[Mapping[str, FeedDocument], str], bytes]
+# A feed of a name as it is now, and since when it has been so, aware.
+Loader = Callable[[str], tuple[FeedDocument, "datetime"]]
 
 _SEEN_BASES = 8  # enough for localhost, a LAN name and their spellings; a bound on what a client can make us keep
+_MOST_BYTES = 128 * 2**20  # of representations that are kept beside those that are made in advance
+_IDLE_RENDERS = 100  # what changed so often without being asked for is made again when it is
+
+_Key = tuple[str, str]  # base URL and address
+_Shown = tuple[Any, "datetime | None"]  # what a resource shows, and since when it has been so where that is known
 
 
 @dataclass(frozen=True, slots=True)
-class _Published:
-    """One state of what is served; replaced as a whole, so that readers need no lock."""
+class Resource:
+    """What is at an address.
 
-    document: FeedDocument
-    last_modified: datetime
-    bases: Mapping[str, Mapping[str, Representation]]
+    Attributes:
+        media_type: The Content-Type field's value.
+        feed: The name of the feed that it shows; None where it shows all.
+        render: Makes its bytes of that feed's document, or of all documents by name, and of a base URL.
+    """
+
+    media_type: str
+    feed: str | None
+    render: Callable[[Any, str], bytes]
+
+    @property
+    def eager(self) -> bool:
+        """Whether it is rendered before anybody asks."""
+        return self.feed in {None, EVERYTHING}
+
+
+@dataclass(slots=True)
+class _Held:
+    """A representation, when it was last asked for (a count), and how often it was rendered since."""
+
+    representation: Representation
+    last_use: int = -1
+    unasked: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.representation.body) + sum(map(len, self.representation.codings.values()))
 
 
 class Publisher:
-    """Holds the last good feed, rendered for each base URL it is read under.
+    """Holds what is served, rendered for each base URL it is read under.
 
-    Threads may read while another publishes. Readers of a base that is known
-    never wait for a render: they see the old state until the new one is whole.
+    Threads may read while another publishes. Readers of what is rendered already never wait: they see the old
+    representation until the new one is whole.
     """
 
     def __init__(
         self,
-        renderers: Mapping[str, tuple[str, Renderer]],
+        load: Loader,
         *,
         max_age: int,
         base_url: str | None,
         known_bases: Sequence[str] = (),
+        most_bytes: int = _MOST_BYTES,
     ) -> None:
         """Start with nothing published.
 
         Args:
-            renderers: Media type and renderer of each address, such as "/feed.atom".
+            load: Gives a feed as it is now.
             max_age: Seconds for which caches may reuse what is published.
             base_url: What subscribers see, without a slash at its end; None to take it from each request.
             known_bases: Rendered in advance and never forgotten, where `base_url` is None.
+            most_bytes: How much is kept of what was asked for, beside what is rendered in advance.
         """
-        self.addresses = tuple(renderers)
-        self._renderers = dict(renderers)
+        self._load = load
         self._max_age = max_age
         self._base_url = base_url
-        # At least one, so that a document that cannot be rendered is refused before it goes live.
+        # At least one, so that a feed that cannot be rendered is noticed before it is asked for.
         self._kept = (base_url,) if base_url else tuple(known_bases) or ("http://localhost",)
-        self._published: _Published | None = None
-        self._rendering = threading.Lock()
+        self._most_bytes = most_bytes
+        self._documents: Mapping[str, FeedDocument] = {}
+        self._resources: Mapping[str, Resource] = {}
+        self._ready = False
         self._uses = count()
-        self._last_use: dict[str, int] = {}
+        self._publishing = threading.Lock()
+        self._rendering = threading.Lock()  # guards the next two against other writers
+        self._held: dict[_Key, _Held] = {}
+        self._stale: set[_Key] = set()
 
     @property
     def ready(self) -> bool:
-        """Whether something has been published."""
-        return self._published is not None
+        """Whether what is rendered in advance has been published."""
+        return self._ready
+
+    @property
+    def documents(self) -> Mapping[str, FeedDocument]:
+        """All feeds as they are now, by name, in the order they are listed; none before the first publication."""
+        return self._documents
 
     @property
     def document(self) -> FeedDocument | None:
-        """What is published now; None before the first publication."""
-        return self._published.document if self._published else None
+        """The feed of everything; None before the first publication."""
+        return self._documents.get(EVERYTHING)
 
-    def publish(self, document: FeedDocument, last_modified: datetime) -> None:
-        """Render every address for every known base, then swap them all at once.
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All addresses that are published."""
+        return tuple(self._resources)
 
-        A representation whose bytes stay keeps its `last_modified`.
+    def has(self, address: str) -> bool:
+        """Whether the address, such as "/feeds/asia.atom", is one that is published."""
+        return address in self._resources
+
+    def publish(
+        self,
+        documents: Mapping[str, FeedDocument],
+        resources: Mapping[str, Resource],
+        changed: Collection[str],
+    ) -> None:
+        """Serve these feeds from now on, and render anew what shows those that changed.
+
+        What was asked for last is rendered first. Each address is swapped as soon as its bytes are whole; one whose
+        bytes stay keeps its representation.
 
         Args:
-            document: The feed as it shall be served from now on.
-            last_modified: When it came to be, aware.
+            documents: All feeds, by name, in the order they are listed.
+            resources: What is at each address.
+            changed: The names of the feeds that may differ from those published before.
 
         Raises:
-            RenderError: Nothing was swapped; the last good feed is still served.
+            FeedsvcError: Something could not be read or rendered. It is served as it was before, and tried again at
+                the next call; what else could be rendered is published.
         """
-        with self._rendering:
-            before = self._published
-            bases = before.bases if before else {base: {} for base in self._kept}
-            self._published = _Published(
-                document,
-                last_modified,
-                {base: self._render(document, last_modified, base, old) for base, old in bases.items()},
-            )
+        with self._publishing:
+            with self._rendering:
+                self._documents, self._resources = documents, resources
+                self._held = {key: held for key, held in self._held.items() if key[1] in resources}
+                self._stale = {key for key in self._stale if key[1] in resources} | self._touched(changed)
+            failures = self._renew()
+            self._ready = self._ready or not any(resources[address].eager for _, address in failures)
+        for (_, address), error in failures.items():
+            _log.error("not rendered", extra={"path": address, "reason": str(error)})
+        if failures:
+            raise next(iter(failures.values()))
 
     def prepared(self, address: str, base_url: str) -> Representation | None:
         """Look up what is rendered already, without ever waiting.
@@ -106,15 +180,15 @@ class Publisher:
         Returns:
             None where `representation` would have to render, or has nothing either.
         """
-        base = self._base_url or base_url
-        published = self._published
-        if published is None or base not in published.bases:
+        held = self._held.get((self._base_url or base_url, address))
+        if held is None:
             return None
-        self._last_use[base] = next(self._uses)
-        return published.bases[base].get(address)
+        held.last_use = next(self._uses)
+        held.unasked = 0
+        return held.representation
 
     def representation(self, address: str, base_url: str) -> Representation | None:
-        """Look up what is served; a base that was never seen is rendered now and remembered.
+        """Look up what is served; what was not rendered yet is rendered now and kept.
 
         Args:
             address: Such as "/feed.atom".
@@ -124,38 +198,104 @@ class Publisher:
             None where there is no such address, or nothing has been published yet.
 
         Raises:
-            RenderError: The feed cannot be rendered for this base.
+            FeedsvcError: The feed cannot be read or rendered.
         """
         base = self._base_url or base_url
         found = self.prepared(address, base)
-        if found or address not in self._renderers:
+        if found is not None or address not in self._resources:
             return found
         with self._rendering:
-            if self._published is None:
-                return None
-            if base not in self._published.bases:  # else another thread was faster
-                self._published = self._remember(base, self._published)
-            return self._published.bases[base][address]
+            found = self.prepared(address, base)
+            if found is not None or address not in self._resources:  # another thread was faster
+                return found
+            self._render((base, address), self._show(self._resources[address]))
+            found = self.prepared(address, base)
+            self._make_room((base, address))
+            return found
 
-    def _remember(self, base: str, published: _Published) -> _Published:
-        """Add a new base; past the bound, the one that was not asked for the longest goes."""
-        document, last_modified = published.document, published.last_modified
-        bases = dict(published.bases)
-        seen = sorted((known for known in bases if known not in self._kept), key=self._last_use.__getitem__)
-        for oldest in seen[: max(len(seen) + 1 - _SEEN_BASES, 0)]:
-            del bases[oldest]
-        bases[base] = self._render(document, last_modified, base, {})
-        # Made anew, so that a reader that held on to a forgotten base leaves nothing behind.
-        self._last_use = {known: self._last_use.get(known, 0) for known in bases}
-        self._last_use[base] = next(self._uses)
-        return _Published(document, last_modified, bases)
+    def _touched(self, changed: Collection[str]) -> set[_Key]:
+        """What shows a feed that changed and is rendered already, or is to be rendered in advance."""
+        names = {*changed, None} if changed else set()
+        touched = {key for key in self._held if self._resources[key[1]].feed in names}
+        eager = [address for address, resource in self._resources.items() if resource.eager]
+        return touched | ({(base, address) for base in self._kept for address in eager} - self._held.keys())
 
-    def _render(
-        self, document: FeedDocument, last_modified: datetime, base: str, old: Mapping[str, Representation]
-    ) -> dict[str, Representation]:
-        rendered = {}
-        for address, (media_type, render) in self._renderers.items():
-            new = represent(render(document, base), media_type, last_modified=last_modified, max_age=self._max_age)
-            same = address in old and old[address].etag == new.etag
-            rendered[address] = old[address] if same else new
-        return rendered
+    def _renew(self) -> dict[_Key, FeedsvcError]:
+        """Render what is stale: the feeds in the order in which they were last asked for, one after the other."""
+        order: dict[str | None, list[_Key]] = {}
+        for key in sorted(self._stale, key=self._urgency):
+            order.setdefault(self._resources[key[1]].feed, []).append(key)
+        failures: dict[_Key, FeedsvcError] = {}
+        for keys in order.values():
+            shown: _Shown | None = None
+            for key in keys:
+                with self._rendering:  # between two renders, those who wait for another one have their turn
+                    if key not in self._stale or self._let_go(key):  # another thread was faster, or nobody asks
+                        continue
+                    try:
+                        shown = shown or self._show(self._resources[key[1]])
+                        self._render(key, shown)
+                    except FeedsvcError as error:
+                        failures[key] = error
+        return failures
+
+    def _urgency(self, key: _Key) -> tuple[int, int, str]:
+        """Sorts what was asked for last to the front; else the kept bases in their order."""
+        held = self._held.get(key)
+        base = self._kept.index(key[0]) if key[0] in self._kept else len(self._kept)
+        return (-held.last_use if held else 1, base, key[1])
+
+    def _show(self, resource: Resource) -> _Shown:
+        return (self._documents, None) if resource.feed is None else self._load(resource.feed)
+
+    def _render(self, key: _Key, shown: _Shown) -> None:
+        base, address = key
+        resource, held = self._resources[address], self._held.get(key)
+        try:
+            body = resource.render(shown[0], base)
+        except FeedsvcError:
+            raise
+        except Exception as error:  # whatever one feed does to its renderer, it must not stop the others
+            raise RenderError(f"{address}: rendering failed: {type(error).__name__}: {error}") from error
+        self._stale.discard(key)
+        if held is None:
+            self._held[key] = _Held(self._represent(body, resource, shown[1]))
+        elif held.representation.body != body:
+            held.representation = self._represent(body, resource, shown[1])
+
+    def _represent(self, body: bytes, resource: Resource, last_modified: datetime | None) -> Representation:
+        return represent(body, resource.media_type, last_modified=last_modified, max_age=self._max_age)
+
+    def _is_kept(self, key: _Key) -> bool:
+        return key[0] in self._kept and self._resources[key[1]].eager
+
+    def _let_go(self, key: _Key) -> bool:
+        """Forget what nobody asks for any more; tells whether that was done."""
+        held = self._held.get(key)
+        if held is None or self._is_kept(key):
+            return False
+        held.unasked += 1
+        if held.unasked > _IDLE_RENDERS:
+            self._forget([key])
+            return True
+        return False
+
+    def _make_room(self, newest: _Key) -> None:
+        """Forget what was not asked for the longest, past the bounds on base URLs and on bytes."""
+        others = sorted(
+            (key for key in self._held if key != newest and not self._is_kept(key)),
+            key=lambda key: self._held[key].last_use,
+            reverse=True,
+        )
+        bases = dict.fromkeys([newest[0], *(base for base, _ in others)])
+        seen = [base for base in bases if base not in self._kept][:_SEEN_BASES]
+        room = self._most_bytes - self._held[newest].size
+        for key in others:
+            room -= self._held[key].size
+            if room < 0 or key[0] not in {*seen, *self._kept}:
+                self._forget([key])
+
+    def _forget(self, keys: Sequence[_Key]) -> None:
+        for key in keys:
+            del self._held[key]
+            self._stale.discard(key)

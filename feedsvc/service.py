@@ -9,17 +9,18 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from feedsvc.assemble import FeedSettings, assemble_feed, newest_entries
+from feedsvc.assemble import Assembler, FeedSettings, Plan
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
-from feedsvc.feeds.atom import render_atom
+from feedsvc.feeds.addresses import EVERYTHING
+from feedsvc.filters import make_filter
 from feedsvc.http import Server, make_app
-from feedsvc.http.pages import render_front
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
 from feedsvc.publish import Publisher
 from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
+from feedsvc.site import MAX_AGE, make_resources
 from feedsvc.store import Store
 from feedsvc.watch import Watcher
 
@@ -32,10 +33,9 @@ if TYPE_CHECKING:
     from feedsvc.config import Config
 
 __all__ = [
-    "RENDERERS",
     "Problems",
     "Service",
-    "feed_settings",
+    "feed_plan",
     "load_configured",
     "make_cleaner",
     "make_ingest",
@@ -44,17 +44,13 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-MAX_AGE = 60  # seconds for which a cache may reuse a feed
-RENDERERS = {
-    "/feed.atom": ("application/atom+xml; charset=utf-8", render_atom),
-    "/": ("text/html; charset=utf-8", render_front),
-}
 # A store without entries gets this long to fill before the first feed is published, so that nobody
 # who is quick sees an empty one.
 FIRST_FILL_SECONDS = 5.0
 LOOK_SECONDS = 0.05  # between two looks whether a signal came meanwhile
 DRAIN_SECONDS = 3.0  # for what is in flight when the server stops
 NOTICE = timedelta(seconds=1)  # how often to look for what another process (an import) wrote
+AGE = timedelta(minutes=1)  # how often to look for entries that grew too old for a feed
 
 
 def read_clock() -> datetime:
@@ -62,10 +58,10 @@ def read_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def feed_settings(config: Config) -> FeedSettings:
-    """What the configuration says of the feed of everything."""
+def feed_plan(config: Config) -> Plan:
+    """What the configuration says of feeds."""
     feed = config.feed
-    return FeedSettings(
+    everything = FeedSettings(
         title=feed.title,
         subtitle=feed.subtitle,
         author=feed.author,
@@ -73,6 +69,21 @@ def feed_settings(config: Config) -> FeedSettings:
         entries=feed.entries,
         max_bytes=feed.max_bytes,
     )
+    configured = [
+        FeedSettings(
+            name=own.name,
+            title=own.title,
+            subtitle=own.subtitle,
+            author=own.author or feed.author,
+            language=own.language,
+            entries=own.entries or feed.entries,
+            max_bytes=own.max_bytes or feed.max_bytes,
+            formats=tuple(own.formats),
+            filter=make_filter(own.filter.values, own.exclude.values, own.filter.age),
+        )
+        for own in config.feeds
+    ]
+    return Plan(everything, tuple(configured), sources=feed.sources)
 
 
 def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
@@ -167,8 +178,8 @@ class Service:
             FeedsvcError: Rules, store or addresses are wrong.
         """
         self.config = config
-        self._settings = feed_settings(config)
         self._store = Store(config.store.url)
+        self._assembler = Assembler(self._store, feed_plan(config))
         try:
             self._ingest = make_ingest(config, self._store)
         except FeedsvcError:
@@ -178,7 +189,12 @@ class Service:
         self.report = report = self._problems.report
         host, port = listener.getsockname()[:2]
         self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self._publisher = Publisher(RENDERERS, max_age=MAX_AGE, base_url=config.base_url, known_bases=[self._address])
+        self._publisher = Publisher(
+            lambda name: self._assembler.load(name, read_clock()),
+            max_age=MAX_AGE,
+            base_url=config.base_url,
+            known_bases=[self._address],
+        )
         self._schedule = Schedule(report, read_clock)
         self._regenerator = Regenerator(self._schedule, "regenerate", config.schedule.regenerate, self._regenerate)
         self._intake = Intake(self._ingest, changed=self._regenerator.request, report=report)
@@ -221,6 +237,8 @@ class Service:
         self._schedule.add_regular("retention", when.retention, self._retire)
         self._schedule.add_regular("upkeep", when.upkeep, self._store.optimise)
         self._schedule.add_regular("notice", NOTICE, self._notice)
+        if any(feed.filter.age for feed in self.config.feeds):
+            self._schedule.add_regular("age", AGE, self._regenerator.request)
         self._schedule.start()
         self._server.start()
         logger.info("serving", extra={"address": self._address, "store": self._store.url})
@@ -237,10 +255,12 @@ class Service:
         self._store.close()
 
     def _regenerate(self) -> None:
-        document, last_modified = assemble_feed(self._store, self._settings, read_clock())
-        if document != self._publisher.document:
-            self._publisher.publish(document, last_modified)
-            logger.info("published", extra={"feed": document.name, "entries": len(document.entries)})
+        changed = self._assembler.refresh(read_clock())
+        documents = self._assembler.documents
+        self._publisher.publish(documents, make_resources(self._assembler.formats), changed)
+        if changed:
+            more = {"feed": min(changed, key=list(documents).index), "feeds": len(changed)}
+            logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})
 
     def _rescan(self) -> None:
         self._watcher.rescan()
@@ -260,13 +280,12 @@ class Service:
         if self._store.changed_elsewhere():
             if not self._ingest.is_current():
                 self._intake.look_again()
-            document = self._publisher.document
             # Most of it is what this process wrote itself; asking for that again would delay the next change.
-            if document is None or newest_entries(self._store, self._settings) != document.entries:
+            if self._assembler.is_stale():
                 self._regenerator.request()
 
     def _status(self) -> dict[str, object]:
         ready = self._publisher.ready and self._watcher.alive and self._intake.alive and self._schedule.alive
-        document = self._publisher.document
+        feeds = {name: len(document.entries) for name, document in self._publisher.documents.items()}
         # Paths and reasons are for `feedsvc status`: whoever can read feeds need not know them.
-        return {"ready": ready, "feeds": {document.name: len(document.entries)} if document else {}}
+        return {"ready": ready, "feeds": feeds}

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from feedsvc.assemble import newest_entries
+from feedsvc.assemble import Assembler
 from feedsvc.errors import DaemonUnreachable
-from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.model import Outcome
 
 if TYPE_CHECKING:
-    from feedsvc.assemble import FeedSettings
+    from datetime import datetime
+
+    from feedsvc.assemble import Plan
     from feedsvc.store import Store
 
 __all__ = ["ask_ready", "collect_status"]
@@ -39,12 +40,14 @@ def ask_ready(address: str) -> bool:
         raise DaemonUnreachable(f"no feedsvc answers at {address}: {error}") from error
 
 
-def collect_status(store: Store, settings: FeedSettings) -> dict[str, Any]:
+def collect_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:
     """Entries, feeds, dumps by outcome, and what is wrong; ready to be written as JSON.
 
     Raises:
-        StoreError: The store cannot be read.
+        StoreError: The store cannot be read, or a feed that it does not know yet cannot be written.
     """
+    assembler = Assembler(store, plan)
+    assembler.refresh(now)
     quarantined = [
         {"about": file.path, "line": file.line, "message": file.reason}
         for file in store.load_refused(Outcome.QUARANTINED)
@@ -66,7 +69,7 @@ def collect_status(store: Store, settings: FeedSettings) -> dict[str, Any]:
         stood_back.append({"about": "entries", "message": more})
     return {
         "entries": store.count_entries(),
-        "feeds": {EVERYTHING: len(newest_entries(store, settings))},
+        "feeds": {name: len(document.entries) for name, document in assembler.documents.items()},
         "dumps": store.count_dumps(),
         "problems": reported + drifting + stood_back + quarantined,
         "ignored": [{"about": file.path, "message": file.reason} for file in store.load_refused(Outcome.IGNORED)],

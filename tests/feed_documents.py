@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feedsvc.model import Entry, FeedDocument
+from feedsvc.publish import Publisher, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from feedsvc.publish import Renderer
 
 FIRST = datetime(2024, 1, 4, 14, 45, 2, tzinfo=UTC)
 
@@ -50,3 +56,28 @@ def make_document(*entries: Entry, **changes: Any) -> FeedDocument:  # noqa: ANN
         entries=held,
     )
     return replace(document, **changes)
+
+
+class Shelf:
+    """Feeds to publish, as they are now; a Publisher that shows them."""
+
+    def __init__(self, resources: Mapping[str, Resource], base_url: str | None = None, **options: Any) -> None:  # noqa: ANN401 - as Publisher has them
+        self.resources = dict(resources)
+        self.feeds: dict[str, tuple[FeedDocument, datetime]] = {}
+        self.loaded: list[str] = []
+        self.publisher = Publisher(self.load, **{"max_age": 60, "base_url": base_url, **options})
+
+    def load(self, name: str) -> tuple[FeedDocument, datetime]:
+        self.loaded.append(name)
+        return self.feeds[name]
+
+    def publish(self, *documents: FeedDocument, at: datetime = FIRST) -> None:
+        """Publish these in place of those of the same names."""
+        self.feeds |= {document.name: (document, at) for document in documents}
+        listed = {name: document for name, (document, _) in self.feeds.items()}
+        self.publisher.publish(listed, self.resources, [document.name for document in documents])
+
+
+def everything(renderers: Mapping[str, tuple[str, Renderer]]) -> dict[str, Resource]:
+    """The resources that show the feed of everything, of media types and renderers by address."""
+    return {address: Resource(media_type, "feed", render) for address, (media_type, render) in renderers.items()}

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from articles import make_article, save_dump
+from articles import NOW, make_article, save_dump
 from typer.testing import CliRunner, Result
 
-from feedsvc.assemble import FeedSettings
+from feedsvc.assemble import FeedSettings, Plan
 from feedsvc.cli import app
 from feedsvc.cli.common import MISUSED, load
 from feedsvc.errors import FeedsvcError, StoreError, UnknownName
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from feedsvc.drift import Alarm
     from feedsvc.model import Entry
 
-SETTINGS = FeedSettings(title="News", subtitle=None, author="x", language=None, entries=9, max_bytes=None)
+PLAN = Plan(FeedSettings(title="News", subtitle=None, author="x", language=None, entries=9, max_bytes=None))
 RULES = """
 [[rule]]
 name = "ads"
@@ -104,7 +104,7 @@ class Home:
 
     def problems(self) -> list[dict[str, str]]:
         with closing(Store(self.url)) as store:
-            found: list[dict[str, str]] = collect_status(store, SETTINGS)["problems"]
+            found: list[dict[str, str]] = collect_status(store, PLAN, NOW)["problems"]
         return found
 
 

@@ -10,26 +10,23 @@ from typing import TYPE_CHECKING
 import pytest
 from articles import NOW, make_article, save_dump
 
-from feedsvc.assemble import FeedSettings, assemble_feed
+from feedsvc.assemble import Assembler, FeedSettings, Plan
 from feedsvc.build import MANIFEST, BuildError, build_site
 from feedsvc.decide import mint_entry
 from feedsvc.errors import RenderError
-from feedsvc.feeds.atom import render_atom
-from feedsvc.http import render_front
+from feedsvc.site import render_site
 from feedsvc.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from feedsvc.model import FeedDocument
+    from feedsvc.model import Representation
 
 BASE = "https://feeds.example.org/news"
-SETTINGS = FeedSettings(title="News", subtitle=None, author="x", language=None, entries=100, max_bytes=None)
-RENDERERS = {
-    "/feed.atom": ("application/atom+xml; charset=utf-8", render_atom),
-    "/": ("text/html; charset=utf-8", render_front),
-}
+PLAN = Plan(
+    FeedSettings(title="News", subtitle=None, author="x", language=None, entries=100, max_bytes=None), sources=False
+)
 
 
 @pytest.fixture
@@ -45,8 +42,9 @@ def site(tmp_path: Path) -> Path:
 
 
 def build(site: Path, store: Store) -> int:
-    document, _ = assemble_feed(store, SETTINGS, NOW)
-    return build_site(site, store, document, RENDERERS, BASE)
+    assembler = Assembler(store, PLAN)
+    assembler.refresh(NOW)
+    return build_site(site, store, "News", render_site(assembler, BASE, NOW), BASE)
 
 
 def content(site: Path) -> dict[str, bytes]:
@@ -194,12 +192,12 @@ def test_failed_render_leaves_the_site_as_it_was(site: Path, store: Store) -> No
     before = content(site)
     save_dump(store, make_article(0), make_article(1), make_article(2))
 
-    def fail(_document: FeedDocument, _base_url: str) -> bytes:
-        raise RenderError("feed: cannot be rendered")
+    class Broken:
+        def __iter__(self) -> Iterator[tuple[str, Representation]]:
+            raise RenderError("feed: cannot be rendered")
 
-    document, _ = assemble_feed(store, SETTINGS, NOW)
     with pytest.raises(RenderError):
-        build_site(site, store, document, {"/feed.atom": ("application/atom+xml", fail)}, BASE)
+        build_site(site, store, "News", Broken(), BASE)
     after = content(site)
     assert after.pop(page_of(2))  # nothing names it yet
     assert after == before

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from articles import NOW, make_article, make_file, save_dump
 
-from feedsvc.assemble import FeedSettings
+from feedsvc.assemble import FeedSettings, Plan
 from feedsvc.errors import DaemonUnreachable
 from feedsvc.model import Outcome
 from feedsvc.status import ask_ready, collect_status
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SETTINGS = FeedSettings(title="News", subtitle=None, author="x", language=None, entries=2, max_bytes=None)
+PLAN = Plan(FeedSettings(title="News", subtitle=None, author="x", language=None, entries=2, max_bytes=None))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_empty_store(store: Store) -> None:
-    assert collect_status(store, SETTINGS) == {
+    assert collect_status(store, PLAN, NOW) == {
         "entries": 0,
         "feeds": {"feed": 0},
         "dumps": {"published": 0, "unchanged": 0, "ignored": 0, "quarantined": 0},
@@ -54,10 +54,10 @@ def test_full_store(store: Store) -> None:
             writer.save_dump(writer.open_dump(file.path, NOW), file, NOW)
         writer.save_problem("job:rescan", "rescan failed: no", NOW + timedelta(seconds=1))
         writer.save_problem("store", "disk is full", NOW)
-    found = collect_status(store, SETTINGS)
+    found = collect_status(store, PLAN, NOW)
     assert json.loads(json.dumps(found)) == {
         "entries": 3,
-        "feeds": {"feed": 2},
+        "feeds": {"feed": 2, "example-news": 2},
         "dumps": {"published": 1, "unchanged": 1, "ignored": 1, "quarantined": 2},
         "problems": [
             {"about": "store", "message": "disk is full", "since": "2024-05-01T12:00:00+00:00"},

@@ -20,7 +20,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from feedsvc import __version__
-from feedsvc.assemble import assemble_feed
+from feedsvc.assemble import Assembler
 from feedsvc.build import build_site
 from feedsvc.check import Level, check_all
 from feedsvc.cli.account import removed, restore
@@ -46,8 +46,9 @@ from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleErr
 from feedsvc.intake import BATCH
 from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
-from feedsvc.service import RENDERERS, feed_settings, read_clock
+from feedsvc.service import feed_plan, read_clock
 from feedsvc.show import printable, show_findings, show_status
+from feedsvc.site import render_site
 from feedsvc.status import ask_ready, collect_status
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing
@@ -150,8 +151,10 @@ def build(
                 _take(ingest, ingest.compare(Listing(directory, found, frozenset(), unreadable)))
         while ingest.reclean(BATCH):  # by what was learned from the last of them
             pass
-        document, _ = assemble_feed(store, feed_settings(settings), read_clock())
-        files = build_site(folder, store, document, RENDERERS, base_url)
+        assembler = Assembler(store, feed_plan(settings))
+        assembler.refresh(read_clock())
+        site = render_site(assembler, base_url, read_clock())
+        files = build_site(folder, store, settings.feed.title, site, base_url)
     out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)
     if missing:
         raise typer.Exit(WRONG)
@@ -175,7 +178,7 @@ def status(
     settings = load(config)
     store = Store(settings.store.url)
     try:
-        found = collect_status(store, feed_settings(settings))
+        found = collect_status(store, feed_plan(settings), read_clock())
     finally:
         store.close()
     try:

@@ -55,7 +55,7 @@ def make_app(
     """Make the ASGI application.
 
     Args:
-        publisher: Answers its own addresses, "/feed.atom" and "/" among them.
+        publisher: Answers whatever address it has, "/feed.atom" and "/" among them.
         load_entry: The entry of a key with its removals, or None; called in a thread.
         status: What /readyz shows as JSON; its "ready" decides between 200 and 503. Called in a thread.
         base_url: What subscribers see, without a slash at its end; None to take it from each request.
@@ -63,11 +63,11 @@ def make_app(
     site = _Site(publisher, load_entry, status, base_url)
     app = Starlette(
         routes=[
-            *(Route(address, site.published) for address in publisher.addresses),
             Route("/entries/{key}", site.entry),
             Route("/healthz", site.healthz),
             Route("/readyz", site.readyz),
             *(Route(address, partial(_static, representation)) for address, representation in static_files().items()),
+            Route("/{path:path}", site.published),  # feeds come and go
         ],
         exception_handlers={
             HTTPException: site.refuse,
@@ -118,6 +118,8 @@ class _Site:
         if found is None:
             found = await run_in_threadpool(self._publisher.representation, address, base)
         if found is None:
+            if self._publisher.ready:
+                raise HTTPException(HTTPStatus.NOT_FOUND)
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=_RETRY)
         return respond(request, found)
 

@@ -8,7 +8,6 @@ costs one flush to disk a batch.
 
 from __future__ import annotations
 
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from importlib.resources import files
@@ -22,6 +21,7 @@ from feedsvc.errors import StoreError
 from feedsvc.model import Entry, Outcome, Removal
 from feedsvc.store import rulesets
 from feedsvc.store.account import Account
+from feedsvc.store.feeds import FeedRecord, FeedTables, revise
 from feedsvc.store.learned import LearnedTables
 from feedsvc.store.rulesets import RawDump, SavedRules
 from feedsvc.store.schema import (
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from feedsvc.clean.learned import Learned
 
-__all__ = ["Article", "DumpFile", "FeedRecord", "Problem", "RawDump", "SavedRules", "Store", "Writer"]
+__all__ = ["Article", "DumpFile", "FeedRecord", "FeedTables", "Problem", "RawDump", "SavedRules", "Store", "Writer"]
 
 BUSY_SECONDS = 30  # how long a writer waits for another process' transaction
 MIGRATIONS = files("feedsvc.store") / "migrations"
@@ -92,14 +92,6 @@ class Article:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedRecord:
-    """What is remembered of a feed: its id (minted once) and when it was minted."""
-
-    id: str
-    born: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Problem:
     """Something that is wrong and since when; the key says what it is about."""
 
@@ -111,6 +103,11 @@ class Problem:
 def _entry(row: Any) -> Entry:  # noqa: ANN401 - a row has no better type
     values = {name: getattr(row, name) for name in ENTRY_FIELDS}
     return Entry(**values | {"categories": tuple(row.categories), "images": tuple(row.images)})
+
+
+def _differs(row: Any, entry: Entry) -> bool:  # noqa: ANN401 - a row has no better type
+    """Whether a feed could show it: none shows which rules cleaned an entry."""
+    return replace(_entry(row), cleaner=entry.cleaner) != entry
 
 
 def _below(folder: str) -> sa.ColumnElement[bool]:
@@ -205,6 +202,49 @@ class Store:
             return _entry(row), Account(connection).ledger(row.number)
 
     @contextmanager
+    def feeding(self) -> Iterator[FeedTables]:
+        """Read what feeds are made of, all of it as it is at one moment.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._reading() as connection:
+            yield FeedTables(connection)
+
+    def load_entries(self, numbers: Sequence[int]) -> list[Entry]:
+        """The live ones among the entries with these numbers, in no order."""
+        with self.feeding() as tables:
+            return [_entry(row) for row in tables.live_numbered(ENTRY_COLUMNS, numbers)]
+
+    def load_source_names(self) -> dict[str, str]:
+        """Source to the name of its feed: of every source that a live entry has or ever had.
+
+        Raises:
+            StoreError: The store cannot be read or written.
+        """
+        with self.feeding() as tables:
+            unnamed = tables.unnamed_sources()
+        if unnamed:
+            with self.writing() as writer:
+                writer.feeds.name_sources()
+        with self.feeding() as tables:
+            return tables.source_names()
+
+    def load_feeds(self, names: Collection[str], now: datetime) -> dict[str, FeedRecord]:
+        """What is remembered of feeds, by name; the ids of those that were never asked for are minted.
+
+        Raises:
+            StoreError: The store cannot be read or written.
+        """
+        with self.feeding() as tables:
+            known = tables.records()
+        if any(name not in known for name in names):
+            with self.writing() as writer:
+                writer.feeds.mint_records(names, now)
+                known = writer.feeds.records()
+        return {name: known[name] for name in names}
+
+    @contextmanager
     def accounting(self) -> Iterator[Account]:
         """Read the account of removals.
 
@@ -270,24 +310,21 @@ class Store:
 
     def load_feed(self, name: str, now: datetime) -> FeedRecord:
         """What is remembered of a feed; its id is minted at the first call."""
-        query = sa.select(feeds.c.id, feeds.c.born).where(feeds.c.name == name)
-        with self.writing() as writer:
-            row = writer.connection.execute(query).one_or_none()
-            if row is None:
-                writer.connection.execute(feeds.insert().values(name=name, id=uuid.uuid4().urn, born=now))
-                row = writer.connection.execute(query).one()
-            return FeedRecord(row.id, row.born)
+        return self.load_feeds([name], now)[name]
 
     def save_feed_digest(self, name: str, digest: str, now: datetime, step: timedelta) -> datetime:
         """Remember what a feed's document holds; answer since when it holds that.
 
         The answer never goes back: where the clock did, it is `step` after the one before.
         """
+        known = sa.select(feeds.c.digest, feeds.c.last_modified).where(feeds.c.name == name)
+        with self._reading() as connection:
+            row = connection.execute(known).one_or_none()
+        if row is not None and row.digest == digest:
+            return row.last_modified  # type: ignore[no-any-return]
         with self.writing() as writer:
-            row = writer.connection.execute(
-                sa.select(feeds.c.digest, feeds.c.last_modified).where(feeds.c.name == name)
-            ).one()
-            if row.digest == digest:
+            row = writer.connection.execute(known).one()
+            if row.digest == digest:  # another process was faster
                 return row.last_modified  # type: ignore[no-any-return]
             since = now.replace(microsecond=0)
             if row.last_modified is not None:
@@ -371,7 +408,15 @@ class Writer:
         """Write through `connection`, whose transaction the caller ends."""
         self.connection = connection
         self.account = Account(connection)
+        self.feeds = FeedTables(connection)
         self.learned = LearnedTables(connection)
+        self._revision: int | None = None
+
+    def _revise(self) -> int:
+        """The revision that this transaction makes of the entries it changes."""
+        if self._revision is None:
+            self._revision = revise(self.connection)
+        return self._revision
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -383,8 +428,11 @@ class Writer:
         try:
             with self.connection.begin_nested():
                 yield
-        except (sa.exc.IntegrityError, sa.exc.DataError, UnicodeError, OverflowError) as error:
-            raise StoreError(f"the store refuses it: {_cause(error)}") from error
+        except BaseException as error:
+            self._revision = None  # undone, if it began in here
+            if isinstance(error, (sa.exc.IntegrityError, sa.exc.DataError, UnicodeError, OverflowError)):
+                raise StoreError(f"the store refuses it: {_cause(error)}") from error
+            raise
 
     def open_dump(self, path: str, now: datetime) -> int:
         """The number of a dump file, given to it at the first call; `save_dump` is to follow."""
@@ -478,21 +526,26 @@ class Writer:
             stood_back: Whether rules stood back from that content.
         """
         values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
-        number = self.connection.scalar(sa.select(entries.c.number).where(entries.c.id == entry.id))
-        state = LIVE
-        if number is None:
-            number = self._insert(entries, values | {"state": LIVE})
-        elif self.connection.scalar(sa.select(entries.c.state).where(entries.c.number == number)) == RETIRED:
-            state = RETIRED
+        row = self._stored(entry.id)
+        if row is None:
+            number = self._insert(entries, values | {"state": LIVE, "revision": self._revise()})
+        else:
+            number = row.number
+            if row.state != RETIRED and (row.state != LIVE or _differs(row, entry)):
+                values |= {"state": LIVE, "revision": self._revise()}
         self._stand(place, number, said)
         if removed is not None:
             values |= {"dump": place.dump, "position": place.position, "stood_back": stood_back}
             self._save_removals(number, removed)
-        self.connection.execute(entries.update().where(entries.c.number == number).values(values | {"state": state}))
+        self.connection.execute(entries.update().where(entries.c.number == number).values(values))
         taken = set(self.connection.scalars(sa.select(aliases.c.name).where(aliases.c.name.in_(names))))
         for name in dict.fromkeys(names):
             if name not in taken:
                 self.connection.execute(aliases.insert().values(name=name, entry=number))
+
+    def _stored(self, entry_id: str) -> Any:  # noqa: ANN401 - a row has no better type
+        query = sa.select(entries.c.number, entries.c.state, *ENTRY_COLUMNS).where(entries.c.id == entry_id)
+        return self.connection.execute(query).one_or_none()
 
     def _stand(self, place: Place, number: int, said: datetime) -> None:
         here = sa.and_(articles.c.dump == place.dump, articles.c.position == place.position)
@@ -531,10 +584,12 @@ class Writer:
         values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
         if removed is not None:
             values["stood_back"] = stood_back
-        number = self.connection.execute(sa.select(entries.c.number).where(entries.c.id == entry.id)).scalar_one()
-        self.connection.execute(entries.update().where(entries.c.number == number).values(values))
+        row = self._stored(entry.id)
+        if row.state == LIVE and _differs(row, entry):
+            values["revision"] = self._revise()
+        self.connection.execute(entries.update().where(entries.c.number == row.number).values(values))
         if removed is not None:
-            self._save_removals(number, removed)
+            self._save_removals(row.number, removed)
 
     def is_known_as(self, entry_id: str, names: Sequence[str]) -> bool:
         """Whether an entry is known under any of `names`."""
@@ -598,8 +653,11 @@ class Writer:
         for start in range(0, len(numbers), CHUNK):
             some = entries.c.number.in_(numbers[start : start + CHUNK])
             orphans = sa.and_(some, entries.c.state == LIVE, ~held)
-            keys += self.connection.scalars(sa.select(entries.c.key).where(orphans))
-            self.connection.execute(entries.update().where(orphans).values(state=WITHDRAWN))
+            found = self.connection.scalars(sa.select(entries.c.key).where(orphans)).all()
+            if found:
+                values = {"state": WITHDRAWN, "revision": self._revise()}
+                self.connection.execute(entries.update().where(orphans).values(values))
+                keys += found
         return keys
 
     def _disown(self, which: sa.ColumnElement[bool]) -> None:
@@ -636,7 +694,8 @@ class Writer:
         for table in (removals, restored):
             self.connection.execute(table.delete().where(table.c.entry.in_(numbers)))
         empty = {"content": "", "text": "", "summary": "", "images": [], "alternates": (), "stood_back": False}
-        result = self.connection.execute(entries.update().where(which).values(state=RETIRED, **empty))
+        values = {"state": RETIRED, "revision": self._revise(), **empty}
+        result = self.connection.execute(entries.update().where(which).values(values))
         return int(result.rowcount)
 
     def _drop_raw(self) -> None:

@@ -47,9 +47,11 @@ __all__ = [
     "problems",
     "removals",
     "restored",
+    "revisions",
     "rulesets",
     "sighted_blocks",
     "sighted_shapes",
+    "source_feeds",
 ]
 
 
@@ -172,6 +174,7 @@ entries = Table(
     Column("dump", ForeignKey("dumps.id")),  # with position: where the content came from
     Column("position", Integer),
     Column("stood_back", Boolean, nullable=False, server_default=false(), index=True),  # rules did, for taking too much
+    Column("revision", BigInteger, nullable=False, server_default="0", index=True),  # of the last change feeds can see
     Index("entries_by_published", "state", "published"),
     Index("entries_by_source", "source"),
 )
@@ -251,6 +254,17 @@ feeds = Table(
     Column("born", Instant, nullable=False),
     Column("digest", String(64)),  # of the document last published
     Column("last_modified", Instant),  # when that document first differed from the one before
+)
+
+# One row: the last revision. Whoever changes entries holds it until the end of the transaction.
+revisions = Table("revisions", metadata, Column("number", BigInteger, nullable=False))
+
+# What the feed of a source is called, once and for all.
+source_feeds = Table(
+    "source_feeds",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
 )
 
 # What is wrong at present, by the daemon's own account.

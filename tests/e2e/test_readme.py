@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from feed_documents import Shelf
 from typer.main import get_command
 
 from e2e.harness import PROJECT, environment, wait_for
 from e2e.test_feed import Seeds
 from feedsvc import cli
 from feedsvc.config import Config, Section
+from feedsvc.feeds.addresses import EVERYTHING
+from feedsvc.feeds.formats import FORMATS
 from feedsvc.http import make_app, static_files
-from feedsvc.publish import Publisher
-from feedsvc.service import RENDERERS
+from feedsvc.site import make_resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,13 +119,10 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
 
 
 def test_every_address_is_documented_and_no_other() -> None:
-    app = make_app(
-        publisher=Publisher(RENDERERS, max_age=0, base_url=None),
-        load_entry=lambda _key: None,
-        status=dict,
-        base_url=None,
-    )
-    there = {getattr(route, "path", "") for route in app.routes} - static_files().keys()
+    resources = make_resources({name: tuple(FORMATS) for name in (EVERYTHING, "NAME")})
+    app = make_app(publisher=Shelf(resources).publisher, load_entry=lambda _key: None, status=dict, base_url=None)
+    there = {getattr(route, "path", "") for route in app.routes} - {"/{path:path}"} - static_files().keys()
+    there |= resources.keys()
     documented = {row[0].strip("`") for row in rows(section("Addresses"))}
     assert {address.replace("KEY", "{key}") for address in documented} == there
 
@@ -137,7 +136,7 @@ def test_every_address_answers(checkout: Seeds) -> None:
 def test_every_key_stands_in_the_configuration_file_with_its_default() -> None:
     text = (PROJECT / "config.toml").read_text("utf-8")
     # An optional key stands there as a comment.
-    written = tomllib.loads(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE))
+    written = tomllib.loads(re.sub(r"^# (\w+ = |\[\[)", r"\1", text, flags=re.MULTILINE))
     known = {name: set(value) if isinstance(value, dict) else None for name, value in written.items()}
     assert known == {
         name: set(field.annotation.model_fields)
