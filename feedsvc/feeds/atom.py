@@ -62,7 +62,7 @@ def render_atom(document: FeedDocument, base_url: str) -> bytes:
 
 
 class _LinkedEntry(FeedEntry):  # type: ignore[misc]  # feedgen ships no types
-    """feedgen 1.0 drops every attribute of an entry's link but href; this puts them back. Nor has it `xml:lang`."""
+    """feedgen 1.0 drops every attribute of an entry's link but href; this puts them back, and what else it lacks."""
 
     language: str | None = None
 
@@ -70,6 +70,8 @@ class _LinkedEntry(FeedEntry):  # type: ignore[misc]  # feedgen ships no types
         entry: etree._Element = super().atom_entry(extensions)
         for link, given in zip(entry.findall("link"), self.link(), strict=True):
             link.attrib.update(given)
+        for title in entry.findall("title"):
+            title.set("type", "text")  # the default, but some readers guess where nothing is said
         if self.language:
             entry.set(_LANG, self.language)
         return entry
@@ -106,9 +108,11 @@ def _add_entry(feed: FeedGenerator, entry: Entry, base_url: str, language: str |
     element.updated(instant(entry.updated))
     if name := byline(entry):
         element.author(name=name)
-    if summary := legal(entry.summary):
+    content = legal(entry.content)
+    # Advisable where there is no content (RFC 4287, section 4.1.1.1).
+    if summary := legal(entry.summary) or ("" if content else headline(entry, base_url)):
         element.summary(summary, type="text")
-    if content := legal(entry.content):
+    if content:
         element.content(content, type="html")
     for term in categories(entry):
         element.category(term=term)

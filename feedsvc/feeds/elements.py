@@ -23,7 +23,8 @@ __all__ = [
     "legal",
 ]
 
-_LANGUAGE_TAG = re.compile("[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")  # RFC 4287, appendix B
+# RFC 5646, section 2.1; the first subtag is one of ISO 639, not a made-up or private one.
+_LANGUAGE_TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 # What is not a Char of XML 1.0 (section 2.2); lone surrogates are among it.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

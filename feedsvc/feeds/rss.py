@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ __all__ = ["MEDIA_TYPE", "render_rss"]
 
 MEDIA_TYPE = "application/rss+xml; charset=utf-8"
 
-_TITLE = re.compile(rb"<title>[^<]*</title>")
 _UPDATED = "{http://www.w3.org/2005/Atom}updated"
 
 
@@ -36,8 +34,7 @@ def render_rss(document: FeedDocument, base_url: str) -> bytes:
     and dates that it has as Atom.
 
     A title is plain text, escaped once: RSS does not say whether it is, but
-    most readers take it so. Its `&` and `<` are hexadecimal references, as the
-    RSS Best Practices Profile asks for.
+    most readers take it so.
 
     Args:
         document: The feed, its entries in the order they shall stand in.
@@ -52,8 +49,7 @@ def render_rss(document: FeedDocument, base_url: str) -> bytes:
     feed = _feed(document, base_url)
     for entry in document.entries:
         _add_item(feed, entry, base_url)
-    body = written(document, feed.rss_str, lambda: [(item.id(), item.rss_entry) for item in feed.entry()])
-    return _TITLE.sub(_with_references, body)  # no content can be mistaken for a title: its markup is escaped
+    return written(document, feed.rss_str, lambda: [(item.id(), item.rss_entry) for item in feed.entry()])
 
 
 class _Item(FeedEntry):  # type: ignore[misc]  # feedgen ships no types
@@ -62,6 +58,8 @@ class _Item(FeedEntry):  # type: ignore[misc]  # feedgen ships no types
     atom_updated = ""
 
     def rss_entry(self, extensions: bool = True) -> etree._Element:  # noqa: FBT001, FBT002 - feedgen's signature
+        if not self.id():
+            raise ValueError("it has no id")
         item: etree._Element = super().rss_entry(extensions)
         etree.SubElement(item, _UPDATED).text = self.atom_updated
         return item
@@ -106,7 +104,3 @@ def _add_item(feed: FeedGenerator, entry: Entry, base_url: str) -> None:
     add_media(item, media)
     for medium in enclosures(media)[:1]:  # the specification knows one an item; its length is not known
         item.enclosure(medium.address, 0, medium.media_type)
-
-
-def _with_references(title: re.Match[bytes]) -> bytes:
-    return title[0].replace(b"&amp;", b"&#x26;").replace(b"&lt;", b"&#x3C;")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import feedgen.entry
 import feedgen.feed
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from feedsvc.model import FeedDocument
 
 __all__ = ["add_media", "register_media", "written"]
+
+# Plain text. No content can be mistaken for such an element: its markup is escaped.
+_PLAIN: Final = re.compile(
+    rb'<(?:title|subtitle|name|rights|summary type="text"|category|dc:creator|dc:rights|description)>[^<]+'
+)
 
 # feedgen 1.0 sets the locale of the whole process for each date: other threads must not see that.
 feedgen.feed.formatRFC2822 = feedgen.entry.formatRFC2822 = format_datetime
@@ -54,6 +60,10 @@ def written(
 ) -> bytes:
     """Write a feed, and see to it that it is well-formed.
 
+    In plain text, `&` and `<` are hexadecimal references, as the RSS Best
+    Practices Profile asks for: to XML it is all the same, while some readers
+    and validators take `&lt;` for a sign of markup.
+
     Args:
         document: The feed, for the error's sake.
         write: Gives the XML document.
@@ -66,7 +76,7 @@ def written(
         RenderError: It would not be well-formed; names the feed and the entry at fault.
     """
     try:
-        body = write()
+        body = _PLAIN.sub(_with_references, write())
         etree.fromstring(body)
     except (ValueError, etree.XMLSyntaxError) as error:
         raise RenderError(f"feed {document.name}: {_fault(elements())}: {error}") from error
@@ -81,3 +91,7 @@ def _fault(elements: list[tuple[str, Callable[[], etree._Element]]]) -> str:
         except (ValueError, etree.XMLSyntaxError):
             return f"entry {entry_id!r}"
     return "its own elements"
+
+
+def _with_references(text: re.Match[bytes]) -> bytes:
+    return text[0].replace(b"&amp;", b"&#x26;").replace(b"&lt;", b"&#x3C;")
