@@ -15,6 +15,7 @@ from feedsvc.feeds.elements import (
     instant,
     language_tag,
     legal,
+    line,
 )
 
 BASE = "https://feeds.example.org"
@@ -31,6 +32,21 @@ BASE = "https://feeds.example.org"
 )
 def test_legal(text: str, expected: str) -> None:
     assert legal(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a b", "a b"),
+        ("a \n\t b\r\nc", "a b c"),
+        (" \n", ""),
+        ("\x00a\x0bb", "ab"),
+        ("a  b", "a  b"),
+        ("张\u3000三", "张\u3000三"),
+    ],
+)
+def test_line(text: str, expected: str) -> None:
+    assert line(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from feedsvc.feeds.elements import (
     instant,
     language_tag,
     legal,
+    line,
 )
 from feedsvc.feeds.media import enclosures, find_media
 from feedsvc.feeds.xml import add_media, register_media, written
@@ -82,9 +83,9 @@ def _feed(document: FeedDocument, base_url: str) -> FeedGenerator:
     feed = FeedGenerator()
     register_media(feed)
     feed.id(document.id)
-    feed.title(legal(document.title))
+    feed.title(line(document.title))
     feed.subtitle(legal(document.subtitle) if document.subtitle else None)
-    feed.author(name=legal(document.author))
+    feed.author(name=line(document.author))
     feed.updated(instant(document.updated))
     feed.link(href=base_url + feed_path(document.name, "atom"), rel="self", type="application/atom+xml")
     feed.link(href=base_url + page_path(document.name), rel="alternate", type="text/html")

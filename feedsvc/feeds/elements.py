@@ -21,6 +21,7 @@ __all__ = [
     "instant",
     "language_tag",
     "legal",
+    "line",
 ]
 
 # RFC 5646, section 2.1; the first subtag is one of ISO 639, not a made-up or private one.
@@ -28,10 +29,17 @@ _LANGUAGE_TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 # What is not a Char of XML 1.0 (section 2.2); lone surrogates are among it.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_BREAK = re.compile("[ \t]*[\n\r\t][ \n\r\t]*")
+
 
 def legal(text: str) -> str:
     """Take out the characters that no XML document may hold."""
     return _FORBIDDEN.sub("", text)
+
+
+def line(text: str) -> str:
+    """Put a name or title on one line, as readers expect them; what no XML document may hold goes."""
+    return _BREAK.sub(" ", legal(text)).strip()
 
 
 def instant(moment: datetime) -> datetime:
@@ -46,17 +54,17 @@ def alternate_link(entry: Entry, base_url: str) -> str:
 
 def headline(entry: Entry, base_url: str) -> str:
     """Give an entry's title; never empty, since RFC 4287, section 4.1.2 asks for one."""
-    return legal(entry.title).strip() or alternate_link(entry, base_url)
+    return line(entry.title) or alternate_link(entry, base_url)
 
 
 def byline(entry: Entry) -> str:
     """Give who wrote an entry, or else where it comes from; "" where neither is known."""
-    return legal(entry.author or "").strip() or legal(entry.source or "").strip()
+    return line(entry.author or "") or line(entry.source or "")
 
 
 def categories(entry: Entry) -> tuple[str, ...]:
     """Give an entry's categories, none of them empty or there twice."""
-    terms = (legal(term).strip() for term in entry.categories)
+    terms = (line(term) for term in entry.categories)
     return tuple(dict.fromkeys(filter(None, terms)))
 
 

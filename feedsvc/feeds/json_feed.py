@@ -16,6 +16,7 @@ from feedsvc.feeds.elements import (
     headline,
     instant,
     legal,
+    line,
 )
 from feedsvc.feeds.media import enclosures, find_media, thumbnail
 
@@ -47,7 +48,7 @@ def render_json_feed(document: FeedDocument, base_url: str) -> bytes:
     Raises:
         RenderError: An id or the title cannot be written; names the feed and the entry at fault.
     """
-    if not (title := legal(document.title)):
+    if not (title := line(document.title)):
         raise RenderError(f"feed {document.name}: its own elements: it has no title")
     language = feed_language(document)
     feed = {
@@ -58,7 +59,7 @@ def render_json_feed(document: FeedDocument, base_url: str) -> bytes:
         "feed_url": base_url + feed_path(document.name, "json"),
         "icon": f"{base_url}/icon.png",
         "favicon": f"{base_url}/favicon.ico",
-        "authors": _authors(legal(document.author)),
+        "authors": _authors(line(document.author)),
         "language": language,
         "hubs": [{"type": "WebSub", "url": hub} for hub in getattr(document, "hubs", ())],
     }

@@ -9,7 +9,7 @@ from lxml import etree
 
 from feedsvc.errors import RenderError
 from feedsvc.feeds.addresses import feed_path, page_path
-from feedsvc.feeds.elements import feed_language, instant, legal
+from feedsvc.feeds.elements import feed_language, instant, legal, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,7 @@ def render_opml(documents: Iterable[FeedDocument], base_url: str, title: str) ->
     listed = tuple(documents)
     root = etree.Element("opml", version="2.0")
     head = etree.SubElement(root, "head")
-    etree.SubElement(head, "title").text = legal(title)
+    etree.SubElement(head, "title").text = line(title)
     if listed:
         newest = max(document.updated for document in listed)
         etree.SubElement(head, "dateModified").text = format_datetime(instant(newest))
@@ -57,7 +57,7 @@ def render_opml(documents: Iterable[FeedDocument], base_url: str, title: str) ->
 
 
 def _outline(document: FeedDocument, base_url: str) -> dict[str, str]:
-    title = legal(document.title).strip() or document.name
+    title = line(document.title) or document.name
     known = {
         "type": "rss",  # of Atom feeds too
         "text": title,

@@ -12,7 +12,7 @@ from lxml import etree
 
 from feedsvc import __version__
 from feedsvc.feeds.addresses import feed_path, page_path
-from feedsvc.feeds.elements import alternate_link, byline, categories, feed_language, headline, instant, legal
+from feedsvc.feeds.elements import alternate_link, byline, categories, feed_language, headline, instant, legal, line
 from feedsvc.feeds.media import enclosures, find_media
 from feedsvc.feeds.xml import add_media, register_media, written
 
@@ -70,7 +70,7 @@ def _feed(document: FeedDocument, base_url: str) -> FeedGenerator:
     feed = FeedGenerator()
     register_media(feed)
     feed.register_extension("dc", DcExtension, DcEntryExtension, atom=False)
-    title = legal(document.title)
+    title = line(document.title)
     feed.title(title)
     feed.description(legal(document.subtitle or "") or title)
     feed.link(href=base_url + feed_path(document.name, "rss"), rel="self", type="application/rss+xml")
