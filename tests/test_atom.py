@@ -117,14 +117,10 @@ def test_entry_lacks_something(changes: dict[str, object], name: str, expected: 
     ("alternates", "links"),
     [
         ([], []),
-        ([("https://example.org/en", "en")], [("alternate", "en", "https://example.org/en")]),
+        ([("https://example.org/en", "en")], [("related", "en", "https://example.org/en")]),
         (
-            [("https://example.org/en", "en"), ("https://example.org/b", "EN")],
-            [("alternate", "en", "https://example.org/en")],
-        ),
-        (
-            [("https://example.org/tw", "zh-Hant-TW"), ("https://example.org/en", "en")],
-            [("alternate", "zh-Hant-TW", "https://example.org/tw"), ("alternate", "en", "https://example.org/en")],
+            [("https://example.org/en", "en"), ("https://example.org/en", None), ("https://example.org/b", "EN")],
+            [("related", "en", "https://example.org/en"), ("related", "EN", "https://example.org/b")],
         ),
         (
             [("https://example.org/?", None), ("https://example.org/!", "no tag")],

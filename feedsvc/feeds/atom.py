@@ -125,14 +125,10 @@ def _add_entry(feed: FeedGenerator, entry: Entry, base_url: str, language: str |
 
 
 def _other_versions(entry: Entry, alternate: str) -> Iterator[dict[str, str]]:
-    """RFC 4287, section 4.1.2: no two alternates have the same language, or both none."""
-    languages = set()
+    """RFC 4287, section 4.2.7.2: `related`, since most readers open the last `alternate`, whatever its language."""
+    given = set()
     for version in entry.alternates:
         href, language = legal(version.href), language_tag(version.language)
-        if not href or href == alternate:
-            continue
-        if language is None:
-            yield {"href": href, "rel": "related"}
-        elif language.lower() not in languages:
-            languages.add(language.lower())
-            yield {"href": href, "rel": "alternate", "hreflang": language}
+        if href and href != alternate and href not in given:
+            given.add(href)
+            yield {"href": href, "rel": "related"} | ({"hreflang": language} if language else {})

@@ -17,6 +17,7 @@ from e2e.readers import Feedparser, JsonReader, Liferea, Newsboat, Reader, Rss2e
 from e2e.recorder import recording
 from feedsvc.feeds.formats import FORMATS
 from feedsvc.feeds.opml import render_opml
+from feedsvc.model import Alternate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -100,7 +101,14 @@ DOCUMENT = make_document(
         make_entry(number, title=title, updated=make_entry(number).published + timedelta(days=number % 2))
         for number, title in enumerate(AS_HTML)
     ),
-    make_entry(7, link=None, language="en", summary="", content="<p>x</p>"),
+    make_entry(
+        7,
+        link=None,
+        language="en",
+        summary="",
+        content='<audio src="https://example.org/a.mp3" controls></audio>',
+        alternates=(Alternate("https://example.org/en", "en"), Alternate("https://example.org/ja", "ja")),
+    ),
 )
 
 
