@@ -84,7 +84,7 @@ def _feed(document: FeedDocument, base_url: str) -> FeedGenerator:
     register_media(feed)
     feed.id(document.id)
     feed.title(line(document.title))
-    feed.subtitle(legal(document.subtitle) if document.subtitle else None)
+    feed.subtitle(line(document.subtitle or "") or None)
     feed.author(name=line(document.author))
     feed.updated(instant(document.updated))
     feed.link(href=base_url + feed_path(document.name, "atom"), rel="self", type="application/atom+xml")

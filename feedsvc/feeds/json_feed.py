@@ -54,7 +54,7 @@ def render_json_feed(document: FeedDocument, base_url: str) -> bytes:
     feed = {
         "version": _VERSION,
         "title": title,
-        "description": legal(document.subtitle or ""),
+        "description": line(document.subtitle or ""),
         "home_page_url": base_url + page_path(document.name),
         "feed_url": base_url + feed_path(document.name, "json"),
         "icon": f"{base_url}/icon.png",

@@ -9,7 +9,7 @@ from lxml import etree
 
 from feedsvc.errors import RenderError
 from feedsvc.feeds.addresses import feed_path, page_path
-from feedsvc.feeds.elements import feed_language, instant, legal, line
+from feedsvc.feeds.elements import feed_language, instant, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +62,7 @@ def _outline(document: FeedDocument, base_url: str) -> dict[str, str]:
         "type": "rss",  # of Atom feeds too
         "text": title,
         "title": title,
-        "description": legal(document.subtitle or ""),
+        "description": line(document.subtitle or ""),
         "language": feed_language(document) or "",
         "htmlUrl": base_url + page_path(document.name),
         "xmlUrl": base_url + feed_path(document.name, "atom"),

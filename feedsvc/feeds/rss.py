@@ -72,7 +72,7 @@ def _feed(document: FeedDocument, base_url: str) -> FeedGenerator:
     feed.register_extension("dc", DcExtension, DcEntryExtension, atom=False)
     title = line(document.title)
     feed.title(title)
-    feed.description(legal(document.subtitle or "") or title)
+    feed.description(line(document.subtitle or "") or title)
     feed.link(href=base_url + feed_path(document.name, "rss"), rel="self", type="application/rss+xml")
     feed.link(href=base_url + page_path(document.name), rel="alternate")
     feed.generator(f"feedsvc {__version__}")
