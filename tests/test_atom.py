@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import timedelta, timezone
-from pathlib import Path
 
 import feedparser
 import pytest
@@ -66,7 +62,7 @@ def test_entry_elements() -> None:
     assert sorted(outline(entry)) == sorted(
         [
             ("id", [], "tag:example.org,2024:0"),
-            ("title", [], "标题 0: a < b & c"),
+            ("title", [("type", "text")], "标题 0: a < b & c"),
             ("link", [("href", "https://example.org/articles/0?a=1&b=2"), ("rel", "alternate")], ""),
             ("published", [], "2024-01-04T14:45:02+00:00"),
             ("updated", [], "2024-01-04T15:45:02+00:00"),
@@ -76,6 +72,12 @@ def test_entry_elements() -> None:
             ("category", [("term", "国际")], ""),
             ("category", [("term", "R&D")], ""),
             ("rights", [], "© 2024 Example"),
+            (
+                "content",
+                [("medium", "image"), ("type", "image/jpeg"), ("url", "https://example.org/0.jpg")],
+                "",
+            ),
+            ("thumbnail", [("url", "https://example.org/0.jpg")], ""),
         ]
     )
 
@@ -89,8 +91,8 @@ def test_entry_elements() -> None:
         ({"rights": None}, "rights", []),
         ({"categories": ()}, "category", []),
         ({"categories": ("\x00", "a\x00b")}, "category", ["ab"]),
-        ({"content": ""}, "content", []),
         ({"summary": ""}, "summary", []),
+        ({"summary": "", "content": ""}, "summary", ["标题 0: a < b & c"]),
         ({"title": "\x00"}, "title", ["https://example.org/articles/0?a=1&b=2"]),
         ({"published": FIRST.replace(microsecond=999)}, "published", ["2024-01-04T14:45:02+00:00"]),
         (
@@ -115,14 +117,10 @@ def test_entry_lacks_something(changes: dict[str, object], name: str, expected: 
     ("alternates", "links"),
     [
         ([], []),
-        ([("https://example.org/en", "en")], [("alternate", "en", "https://example.org/en")]),
+        ([("https://example.org/en", "en")], [("related", "en", "https://example.org/en")]),
         (
-            [("https://example.org/en", "en"), ("https://example.org/b", "EN")],
-            [("alternate", "en", "https://example.org/en")],
-        ),
-        (
-            [("https://example.org/tw", "zh-Hant-TW"), ("https://example.org/en", "en")],
-            [("alternate", "zh-Hant-TW", "https://example.org/tw"), ("alternate", "en", "https://example.org/en")],
+            [("https://example.org/en", "en"), ("https://example.org/en", None), ("https://example.org/b", "EN")],
+            [("related", "en", "https://example.org/en"), ("related", "EN", "https://example.org/b")],
         ),
         (
             [("https://example.org/?", None), ("https://example.org/!", "no tag")],
@@ -141,8 +139,50 @@ def test_other_versions(alternates: list[tuple[str, str | None]], links: list[tu
     assert [(link.get("rel"), link.get("hreflang"), link.get("href")) for link in others] == links
 
 
+@pytest.mark.parametrize(
+    ("content", "links"),
+    [
+        ("<p>x</p>", []),
+        (
+            '<audio src="https://e.org/a.mp3"></audio><video src="https://e.org/v.mp4"></video>',
+            [("https://e.org/a.mp3", "audio/mpeg"), ("https://e.org/v.mp4", "video/mp4")],
+        ),
+        ('<video src="https://e.org/v"></video>', []),
+    ],
+)
+def test_enclosures(content: str, links: list[tuple[str, str]]) -> None:
+    entry = parse(render_atom(make_document(make_entry(0, content=content)), BASE)).find("a:entry", ATOM)
+    assert entry is not None
+    found = entry.findall("a:link[@rel='enclosure']", ATOM)
+    assert [(link.get("href"), link.get("type")) for link in found] == links
+
+
+def test_an_entry_without_content_has_none() -> None:
+    feed = parse(render_atom(make_document(make_entry(0, content="")), BASE))
+    assert feed.find("a:entry/a:content", ATOM) is None
+
+
+@pytest.mark.parametrize(
+    ("configured", "entries", "feed_lang", "entry_langs"),
+    [
+        ("zh-CN", ["zh-CN", "en", None], "zh-CN", [None, "en", None]),
+        (None, ["ja", "ja"], "ja", [None, None]),
+        (None, ["ja", "zh"], None, ["ja", "zh"]),
+    ],
+)
+def test_languages(
+    configured: str | None, entries: list[str | None], feed_lang: str | None, entry_langs: list[str | None]
+) -> None:
+    held = [make_entry(number, language=language) for number, language in enumerate(entries)]
+    feed = parse(render_atom(make_document(*held, language=configured), BASE))
+    lang = "{http://www.w3.org/XML/1998/namespace}lang"
+    assert feed.get(lang) == feed_lang
+    assert [entry.get(lang) for entry in feed.findall("a:entry", ATOM)] == entry_langs
+
+
 def test_feed_without_what_is_optional() -> None:
-    feed = parse(render_atom(make_document(subtitle=None, language=None), BASE))
+    entry = make_entry(0, language=None)
+    feed = parse(render_atom(make_document(entry, subtitle=None, language=None), BASE))
     assert feed.find("a:subtitle", ATOM) is None
     assert not feed.attrib
 
@@ -180,23 +220,6 @@ def test_feedparser_agrees() -> None:
         assert entry.rights == expected.rights
 
 
-def test_same_bytes_in_any_process() -> None:
-    script = (
-        "import sys; from feed_documents import make_document; from feedsvc.feeds.atom import render_atom; "
-        f"sys.stdout.buffer.write(render_atom(make_document(), {BASE!r}))"
-    )
-    rendered = [
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parent), "TZ": zone},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed, zone in (("1", "UTC"), ("2", "Asia/Shanghai"))
-    ]
-    assert rendered == [render_atom(make_document(), BASE)] * 2
-
-
 @given(text=ANYTHING)
 def test_hostile_text_stays_text(text: str) -> None:
     entry = make_entry(
@@ -211,7 +234,7 @@ def test_hostile_text_stays_text(text: str) -> None:
         if character in "\t\n\r" or (character >= " " and not "\ud800" <= character <= "\udfff")
     ).translate({0xFFFE: None, 0xFFFF: None})
     assert (element.findtext("a:content", None, ATOM) or "") == legal
-    assert (element.findtext("a:summary", None, ATOM) or "") == legal
+    assert (element.findtext("a:summary", None, ATOM) or "") == (legal or element.findtext("a:title", "", ATOM))
     assert (element.findtext("a:rights", None, ATOM) or "") == legal
     assert element.findtext("a:title", None, ATOM)
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fit"]
 
+_MEDIUM = 70  # bytes of an element that names a picture, without its address
 _FRAME = 700  # bytes of an Atom entry's element names, dates and id, rounded up
 
 
@@ -46,6 +47,7 @@ def _size(entry: Entry) -> int:
     texts = (entry.title, entry.summary, entry.link, entry.author, entry.source, entry.rights, *entry.categories)
     links = (version.href for version in entry.alternates)
     plain = sum(len(text.encode("utf-8", "replace")) for text in (*texts, *links) if text)
+    plain += sum(_MEDIUM + len(image) for image in (*entry.images, *entry.images[:1]))
     content = len(entry.content.encode("utf-8", "replace"))
     escapes = 3 * (entry.content.count("<") + entry.content.count(">")) + 4 * entry.content.count("&")
     return _FRAME + plain + content + escapes

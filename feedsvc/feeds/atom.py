@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from feedgen.entry import FeedEntry
 from feedgen.feed import FeedGenerator
-from lxml import etree
 
 from feedsvc import __version__
-from feedsvc.errors import RenderError
 from feedsvc.feeds.addresses import feed_path, page_path
+from feedsvc.feeds.elements import (
+    alternate_link,
+    byline,
+    categories,
+    entry_language,
+    feed_language,
+    headline,
+    instant,
+    language_tag,
+    legal,
+    line,
+)
+from feedsvc.feeds.media import enclosures, find_media
+from feedsvc.feeds.xml import add_media, register_media, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
+
+    from lxml import etree
 
     from feedsvc.model import Entry, FeedDocument
 
@@ -24,9 +35,7 @@ __all__ = ["MEDIA_TYPE", "render_atom"]
 
 MEDIA_TYPE = "application/atom+xml; charset=utf-8"
 
-_LANGUAGE_TAG = re.compile("[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")  # RFC 4287, appendix B
-# What is not a Char of XML 1.0 (section 2.2); lone surrogates are among it.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def render_atom(document: FeedDocument, base_url: str) -> bytes:
@@ -46,92 +55,80 @@ def render_atom(document: FeedDocument, base_url: str) -> bytes:
         RenderError: It would not be well-formed; names the feed and the entry at fault.
     """
     feed = _feed(document, base_url)
+    language = feed_language(document)
+    feed.language(language)
     for entry in document.entries:
-        feed.add_entry(_entry(entry, base_url), order="append")
-    try:
-        body: bytes = feed.atom_str()
-        etree.fromstring(body)
-    except (ValueError, etree.XMLSyntaxError) as error:
-        raise RenderError(f"feed {document.name}: {_fault(feed)}: {error}") from error
-    return body
+        _add_entry(feed, entry, base_url, language)
+    return written(document, feed.atom_str, lambda: [(element.id(), element.atom_entry) for element in feed.entry()])
 
 
 class _LinkedEntry(FeedEntry):  # type: ignore[misc]  # feedgen ships no types
-    """feedgen 1.0 drops every attribute of an entry's link but href; this puts them back."""
+    """feedgen 1.0 drops every attribute of an entry's link but href; this puts them back, and what else it lacks."""
+
+    language: str | None = None
 
     def atom_entry(self, extensions: bool = True) -> etree._Element:  # noqa: FBT001, FBT002 - feedgen's signature
         entry: etree._Element = super().atom_entry(extensions)
         for link, given in zip(entry.findall("link"), self.link(), strict=True):
             link.attrib.update(given)
+        for title in entry.findall("title"):
+            title.set("type", "text")  # the default, but some readers guess where nothing is said
+        if self.language:
+            entry.set(_LANG, self.language)
         return entry
 
 
 def _feed(document: FeedDocument, base_url: str) -> FeedGenerator:
     """RFC 4287, section 4.1.1."""
     feed = FeedGenerator()
+    register_media(feed)
     feed.id(document.id)
-    feed.title(_legal(document.title))
-    feed.subtitle(_legal(document.subtitle) if document.subtitle else None)
-    feed.author(name=_legal(document.author))
-    feed.updated(_instant(document.updated))
+    feed.title(line(document.title))
+    feed.subtitle(line(document.subtitle or "") or None)
+    feed.author(name=line(document.author))
+    feed.updated(instant(document.updated))
     feed.link(href=base_url + feed_path(document.name, "atom"), rel="self", type="application/atom+xml")
     feed.link(href=base_url + page_path(document.name), rel="alternate", type="text/html")
     feed.generator("feedsvc", version=__version__)
     feed.icon(f"{base_url}/icon.png")
-    feed.language(document.language)
     return feed
 
 
-def _entry(entry: Entry, base_url: str) -> _LinkedEntry:
+def _add_entry(feed: FeedGenerator, entry: Entry, base_url: str, language: str | None) -> None:
     """RFC 4287, section 4.1.2."""
-    alternate = _legal(entry.link or "") or f"{base_url}/entries/{entry.key}"
     element = _LinkedEntry()
+    feed.add_entry(element, order="append")
+    element.language = entry_language(entry, language)
+    alternate = alternate_link(entry, base_url)
     element.id(entry.id)
-    element.title(_legal(entry.title) or alternate)
+    element.title(headline(entry, base_url))
     element.link(href=alternate, rel="alternate")
     for link in _other_versions(entry, alternate):
         element.link(**link)
-    element.published(_instant(entry.published))
-    element.updated(_instant(entry.updated))
-    if name := _legal(entry.author or entry.source or ""):
+    element.published(instant(entry.published))
+    element.updated(instant(entry.updated))
+    if name := byline(entry):
         element.author(name=name)
-    if summary := _legal(entry.summary):
+    content = legal(entry.content)
+    # Advisable where there is no content (RFC 4287, section 4.1.1.1).
+    if summary := legal(entry.summary) or ("" if content else headline(entry, base_url)):
         element.summary(summary, type="text")
-    if content := _legal(entry.content):
+    if content:
         element.content(content, type="html")
-    for term in filter(None, map(_legal, entry.categories)):
+    for term in categories(entry):
         element.category(term=term)
-    element.rights(_legal(entry.rights) if entry.rights else None)
-    return element
+    element.rights(legal(entry.rights) if entry.rights else None)
+    media = find_media(entry)
+    for medium in enclosures(media):
+        element.link(href=medium.address, rel="enclosure", type=medium.media_type)
+    add_media(element, media)
 
 
 def _other_versions(entry: Entry, alternate: str) -> Iterator[dict[str, str]]:
-    """RFC 4287, section 4.1.2: no two alternates have the same language, or both none."""
-    languages = set()
+    """RFC 4287, section 4.2.7.2: `related`, since most readers open the last `alternate`, whatever its language."""
+    given = set()
     for version in entry.alternates:
-        href, language = _legal(version.href), version.language or ""
-        if not href or href == alternate:
-            continue
-        if not _LANGUAGE_TAG.fullmatch(language):
-            yield {"href": href, "rel": "related"}
-        elif language.lower() not in languages:
-            languages.add(language.lower())
-            yield {"href": href, "rel": "alternate", "hreflang": language}
-
-
-def _fault(feed: FeedGenerator) -> str:
-    """Name what cannot be rendered: the first entry that fails by itself, else the feed's own elements."""
-    for element in feed.entry():
-        try:
-            etree.fromstring(etree.tostring(element.atom_entry()))
-        except (ValueError, etree.XMLSyntaxError):
-            return f"entry {element.id()!r}"
-    return "its own elements"
-
-
-def _instant(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(microsecond=0)
-
-
-def _legal(text: str) -> str:
-    return _FORBIDDEN.sub("", text)
+        href, language = legal(version.href), language_tag(version.language)
+        if href and href != alternate and href not in given:
+            given.add(href)
+            yield {"href": href, "rel": "related"} | ({"hreflang": language} if language else {})

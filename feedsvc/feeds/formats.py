@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from feedsvc.feeds import atom
+from feedsvc.feeds import atom, json_feed, rss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +31,10 @@ class Format:
     render: Callable[[FeedDocument, str], bytes]
 
 
-_ALL: Final = (Format("atom", atom.MEDIA_TYPE, atom.render_atom),)
+_ALL: Final = (
+    Format("atom", atom.MEDIA_TYPE, atom.render_atom),
+    Format("rss", rss.MEDIA_TYPE, rss.render_rss),
+    Format("json", json_feed.MEDIA_TYPE, json_feed.render_json_feed),
+)
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType({each.extension: each for each in _ALL})
 """By extension, the preferred one first."""

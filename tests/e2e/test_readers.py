@@ -1,24 +1,26 @@
-"""Feed readers that people use subscribe to the running daemon."""
+"""Feed readers that people use subscribe to the running daemon, and to every format."""
 
 from __future__ import annotations
 
-import configparser
-import mailbox
 import shutil
-import sqlite3
-import subprocess
-from contextlib import closing
-from email.header import decode_header, make_header
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING
 
-import feedparser
 import pytest
+from feed_documents import make_document, make_entry
 
-from e2e.harness import SEEDS, environment, make_dump, need, wait_for
+from e2e.harness import SEEDS, make_dump, wait_for
+from e2e.readers import Feedparser, JsonReader, Liferea, Newsboat, Reader, Rss2email, Sfeed
 from e2e.recorder import recording
+from feedsvc.feeds.formats import FORMATS
+from feedsvc.feeds.opml import render_opml
+from feedsvc.model import Alternate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from e2e.conftest import Daemons
@@ -29,112 +31,6 @@ TITLES = [
     "北约已邀请4个印太伙伴国出席新年首次军事委员会参谋长级会议",
 ]
 LATER = "an article about something else"
-
-
-def run(*command: str | Path, home: Path) -> None:
-    done = subprocess.run(
-        command, env=environment(HOME=str(home)), cwd=home, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-class Reader(Protocol):
-    """A feed reader that is subscribed to one feed."""
-
-    first_conditional: int | None  # its first poll with a precondition, counted from 1; None where there never is one
-
-    def poll(self) -> None:
-        """Ask for the feed once."""
-
-    def take_unread(self) -> list[str]:
-        """The titles of what is unread; it is read from now on."""
-
-
-class Newsboat:
-    first_conditional: int | None = 3  # at the first it has no place to keep validators yet
-
-    def __init__(self, url: str, home: Path) -> None:
-        (home / "urls").write_text(f"{url}\n", "utf-8")
-        (home / "config").write_text("auto-reload no\n", "utf-8")
-        self._home = home
-        self._cache = home / "cache.db"
-        program = need("newsboat")
-        files = ("-C", home / "config", "-u", home / "urls", "-c", self._cache)
-        self._command: tuple[str | Path, ...] = (program, *files)
-
-    def poll(self) -> None:
-        run(*self._command, "-x", "reload", home=self._home)
-
-    def take_unread(self) -> list[str]:
-        with closing(sqlite3.connect(self._cache)) as cache, cache:
-            found = cache.execute("SELECT title FROM rss_item WHERE unread ORDER BY pubDate DESC").fetchall()
-            cache.execute("UPDATE rss_item SET unread = 0")
-        return [title for (title,) in found]
-
-
-class Sfeed:
-    first_conditional: int | None = None  # its script calls curl without any precondition
-
-    def __init__(self, url: str, home: Path) -> None:
-        self._program = need("sfeed_update")
-        self._home = home
-        self._seen: set[str] = set()
-        (home / "sfeedrc").write_text(f'sfeedpath="{home}/feeds"\nfeeds() {{\n feed "news" "{url}"\n}}\n', "utf-8")
-
-    def poll(self) -> None:
-        run(self._program, self._home / "sfeedrc", home=self._home)
-
-    def take_unread(self) -> list[str]:
-        lines = (self._home / "feeds" / "news").read_text("utf-8").splitlines()
-        new = [line for line in lines if line not in self._seen]
-        self._seen |= set(lines)
-        return [line.split("\t")[1] for line in new]
-
-
-class Rss2email:
-    first_conditional: int | None = 2
-
-    def __init__(self, url: str, home: Path) -> None:
-        self._home = home
-        self._seen: set[str] = set()
-        self._command = (need("r2e"), "-c", home / "rss2email.cfg", "-d", home / "rss2email.json")
-        run(*self._command, "new", "reader@example.org", home=home)
-        config = configparser.ConfigParser(interpolation=None)
-        config.read(home / "rss2email.cfg", "utf-8")
-        config["DEFAULT"].update({"email-protocol": "maildir", "maildir-path": str(home), "maildir-mailbox": "mail"})
-        with (home / "rss2email.cfg").open("w", encoding="utf-8") as file:
-            config.write(file)
-        run(*self._command, "add", "news", url, home=home)
-
-    def poll(self) -> None:
-        run(*self._command, "run", home=self._home)
-
-    def take_unread(self) -> list[str]:
-        with closing(mailbox.Maildir(self._home / "mail")) as mails:
-            new = {key: mails[key]["Subject"] for key in mails.keys() if key not in self._seen}  # noqa: SIM118 - iterating over a Maildir gives mails
-        self._seen |= new.keys()
-        return [str(make_header(decode_header(subject))).replace("\n", "") for subject in new.values()]
-
-
-class Feedparser:
-    first_conditional: int | None = 2
-
-    def __init__(self, url: str, _home: Path) -> None:
-        self._url = url
-        self._seen: set[str] = set()
-        self._last: Any = None
-
-    def poll(self) -> None:
-        known = {} if self._last is None else {"etag": self._last.get("etag"), "modified": self._last.get("modified")}
-        answer = feedparser.parse(self._url, **known)
-        assert not answer.bozo, answer.get("bozo_exception")
-        if answer.status == 200:
-            self._last = answer
-
-    def take_unread(self) -> list[str]:
-        new = [entry for entry in self._last.entries if entry.id not in self._seen]
-        self._seen |= {entry.id for entry in new}
-        return [entry.title for entry in new]
 
 
 READERS: tuple[Callable[[str, Path], Reader], ...] = (Newsboat, Sfeed, Rss2email, Feedparser)
@@ -178,3 +74,101 @@ def test_a_reader_lists_what_is_new_and_nothing_twice(
         reader.poll()
         assert recorder.statuses == [304 if reader.first_conditional else 200]
         assert reader.take_unread() == []
+
+
+# Titles that are not what they look like, and how readers that take an RSS title for HTML show them.
+AS_HTML: Mapping[str, Mapping[str, str]] = {
+    "I <3 you & me 😀": {},
+    "AT&T and 标题": {},
+    "a &lt;b&gt; <3 & c": {"liferea": "a <b> <3 & c"},
+    "R&amp;D": {"liferea": "R&D", "rss2email": "R&D"},
+    "if a<b then c": {"liferea": "if a"},
+    "x <b>bold</b> y": {"liferea": "x bold y", "rss2email": "x **bold** y"},
+}
+KNOWN_TO: Mapping[str, Mapping[str, Callable[[str, Path], Reader]]] = {
+    "atom": {
+        "newsboat": Newsboat,
+        "sfeed": Sfeed,
+        "rss2email": Rss2email,
+        "feedparser": Feedparser,
+        "liferea": Liferea,
+    },
+    "rss": {"newsboat": Newsboat, "sfeed": Sfeed, "rss2email": Rss2email, "feedparser": Feedparser, "liferea": Liferea},
+    "json": {"json": JsonReader},
+}
+DOCUMENT = make_document(
+    *(
+        make_entry(number, title=title, updated=make_entry(number).published + timedelta(days=number % 2))
+        for number, title in enumerate(AS_HTML)
+    ),
+    make_entry(
+        7,
+        link=None,
+        language="en",
+        summary="",
+        content='<audio src="https://example.org/a.mp3" controls></audio>',
+        alternates=(Alternate("https://example.org/en", "en"), Alternate("https://example.org/ja", "ja")),
+    ),
+)
+
+
+@contextmanager
+def serving(files: Mapping[str, tuple[str, bytes]]) -> Iterator[str]:
+    """Serve media types and bodies by path on loopback; gives the base URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            media_type, body = files.get(self.path, ("text/plain", b"not found"))
+            self.send_response(200 if self.path in files else 404)
+            self.send_header("Content-Type", media_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("extension", "name"), [(extension, name) for extension, readers in KNOWN_TO.items() for name in readers]
+)
+def test_every_reader_sees_the_same_in_every_format(extension: str, name: str, tmp_path: Path) -> None:
+    each = FORMATS[extension]
+    files: dict[str, tuple[str, bytes]] = {}
+    with serving(files) as base:
+        files[f"/feed.{extension}"] = (each.media_type, each.render(DOCUMENT, base))
+        reader = KNOWN_TO[extension][name](f"{base}/feed.{extension}", tmp_path)
+        reader.poll()
+        expected = [
+            (
+                entry.id,
+                AS_HTML.get(entry.title, {}).get(name, entry.title) if extension == "rss" else entry.title,
+                entry.link or f"{base}/entries/{entry.key}",
+                # Readers show when it was published, but one when it was updated.
+                entry.updated if name == "rss2email" else entry.published,
+            )
+            for entry in DOCUMENT.entries
+        ]
+    items = sorted(reader.items(), key=lambda item: item.id)
+    assert [(item.id, item.title, item.link, item.date) for item in items] == expected
+    assert {item.author for item in items} <= {"张三", None}
+
+
+@pytest.mark.parametrize("make_reader", [Newsboat, Sfeed, Rss2email, Liferea])
+def test_a_reader_subscribes_to_the_list_of_feeds(make_reader: Callable[[str, Path], Reader], tmp_path: Path) -> None:
+    home = tmp_path / "reader"
+    home.mkdir()
+    opml = tmp_path / "feeds.opml"
+    with serving({}) as base:
+        opml.write_bytes(render_opml([DOCUMENT, make_document(name="bbc", title="BBC <3 & 中文")], base, "feeds"))
+        subscribed = make_reader(f"{base}/other.atom", home).subscribe(opml)
+        assert subscribed - {f"{base}/other.atom"} == {f"{base}/feed.atom", f"{base}/feeds/bbc.atom"}
