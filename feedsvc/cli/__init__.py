@@ -48,6 +48,7 @@ from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
 from feedsvc.service import RENDERERS, feed_settings, read_clock
 from feedsvc.show import printable, show_findings, show_status
+from feedsvc.site import feed_pages, site_pages
 from feedsvc.status import ask_ready, collect_status
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing
@@ -150,8 +151,9 @@ def build(
                 _take(ingest, ingest.compare(Listing(directory, found, frozenset(), unreadable)))
         while ingest.reclean(BATCH):  # by what was learned from the last of them
             pass
-        document, _ = assemble_feed(store, feed_settings(settings), read_clock())
-        files = build_site(folder, store, document, RENDERERS, base_url)
+        document, last_modified = assemble_feed(store, feed_settings(settings), read_clock())
+        feeds = feed_pages([(document, last_modified)], RENDERERS, base_url)
+        files = build_site(folder, site_pages(store, document.title, base_url, feeds=feeds))
     out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)
     if missing:
         raise typer.Exit(WRONG)

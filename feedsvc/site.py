@@ -1,0 +1,72 @@
+"""What a static site consists of: the pages that the daemon would serve, in the order in which they are written."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from feedsvc.build import Page
+from feedsvc.http import render_entry, static_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from feedsvc.model import FeedDocument, Representation
+    from feedsvc.publish import Renderer
+    from feedsvc.store import Store
+
+__all__ = ["entry_pages", "feed_pages", "site_pages"]
+
+
+def site_pages(
+    store: Store, title: str, base_url: str, *, archives: Iterable[Page] = (), feeds: Iterable[Page]
+) -> Iterator[Page]:
+    """All pages, each after those that it names.
+
+    Args:
+        store: Holds the entries.
+        title: Of the feed of everything, plain text.
+        base_url: Where the site will be, without a slash at its end.
+        archives: Archive pages.
+        feeds: Feeds in all formats, their pages for people, and lists of them.
+
+    Raises:
+        FeedsvcError: Something cannot be read or rendered.
+    """
+    return chain(_fixed(static_files()), entry_pages(store, title, base_url), archives, feeds)
+
+
+def entry_pages(store: Store, title: str, base_url: str) -> Iterator[Page]:
+    """A page an entry, newest first; read and rendered as they are asked for.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    for entry in store.live_entries():
+        found = store.load_entry(entry.key)
+        if found is not None:  # it was live a moment ago
+            yield Page(f"/entries/{entry.key}", render_entry(*found, base_url, title))
+
+
+def feed_pages(
+    documents: Iterable[tuple[FeedDocument, datetime]], renderers: Mapping[str, tuple[str, Renderer]], base_url: str
+) -> Iterator[Page]:
+    """Everything that is rendered from the document of a feed.
+
+    Args:
+        documents: Each with its Last-Modified.
+        renderers: Media type and renderer of each address.
+        base_url: Where the site will be, without a slash at its end.
+
+    Raises:
+        RenderError: A feed cannot be rendered.
+    """
+    for document, last_modified in documents:
+        for address, (_, render) in renderers.items():
+            yield Page(address, render(document, base_url), last_modified)
+
+
+def _fixed(files: Mapping[str, Representation]) -> Iterator[Page]:
+    for address, representation in files.items():
+        yield Page(address, representation.body, representation.last_modified)
