@@ -74,20 +74,36 @@ def killed(folder: Path, start: list[Page] | None, at: int) -> bool:
     made(site, start or [])
     child = os.fork()
     if child == 0:
-        left = at
-
-        def count(event: str, _arguments: tuple[object, ...]) -> None:
-            nonlocal left
-            if event in EVENTS:
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
+        die_at(at)
         build_site(site, NEW)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
+
+
+def die_at(at: int) -> None:
+    """Kill this process at a call, or in the middle of one that writes."""
+    left, write = at, os.write
+
+    def step() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def write_halves(descriptor: int, body: memoryview) -> int:
+        half = len(body) // 2
+        write(descriptor, body[:half])
+        step()
+        write(descriptor, body[half:])
+        return len(body)
+
+    def count(event: str, _arguments: tuple[object, ...]) -> None:
+        if event in EVENTS:
+            step()
+
+    os.write = write_halves  # type: ignore[assignment]
+    sys.addaudithook(count)
 
 
 def look(
