@@ -48,7 +48,7 @@ from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
 from feedsvc.service import RENDERERS, feed_settings, read_clock
 from feedsvc.show import printable, show_findings, show_status
-from feedsvc.site import feed_pages, site_pages
+from feedsvc.static_site import feed_pages, site_pages
 from feedsvc.status import ask_ready, collect_status
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing
