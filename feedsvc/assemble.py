@@ -28,6 +28,7 @@ class FeedSettings:
     Attributes:
         entries: How many of the newest entries it holds at most.
         max_bytes: How large its entries may be together; None for no such limit.
+        hubs: Addresses of WebSub hubs.
     """
 
     title: str
@@ -36,6 +37,7 @@ class FeedSettings:
     language: str | None
     entries: int
     max_bytes: int | None
+    hubs: tuple[str, ...] = ()
 
 
 def newest_entries(store: Store, settings: FeedSettings) -> tuple[Entry, ...]:
@@ -65,6 +67,7 @@ def assemble_feed(store: Store, settings: FeedSettings, now: datetime) -> tuple[
         language=settings.language,
         updated=max((entry.updated for entry in entries), default=record.born),
         entries=entries,
+        hubs=settings.hubs,
     )
     # No feed shows which rules cleaned an entry: others that lead to the same are no change.
     shown = replace(document, entries=tuple(replace(entry, cleaner="") for entry in entries))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from feedsvc.assemble import FeedSettings, assemble_feed, newest_entries
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
+from feedsvc.feeds.addresses import feed_path
 from feedsvc.feeds.atom import render_atom
 from feedsvc.http import Server, make_app
 from feedsvc.http.pages import render_front
@@ -22,6 +23,7 @@ from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
 from feedsvc.store import Store
 from feedsvc.watch import Watcher
+from feedsvc.websub import Pinger
 
 if TYPE_CHECKING:
     import socket
@@ -72,6 +74,7 @@ def feed_settings(config: Config) -> FeedSettings:
         language=feed.language,
         entries=feed.entries,
         max_bytes=feed.max_bytes,
+        hubs=tuple(config.websub.hubs),
     )
 
 
@@ -194,6 +197,13 @@ class Service:
             publisher=self._publisher, load_entry=self._store.load_entry, status=self._status, base_url=config.base_url
         )
         self._server = Server(app, listener.dup())
+        self._pinger = Pinger(
+            config.websub.hubs,
+            self._store,
+            allow_private=config.websub.allow_private,
+            report=report,
+            clock=read_clock,
+        )
 
     def start(self, interrupted: Callable[[], bool]) -> None:
         """Start to watch, publish what is in the store, and serve it.
@@ -223,6 +233,7 @@ class Service:
         self._schedule.add_regular("notice", NOTICE, self._notice)
         self._schedule.start()
         self._server.start()
+        self._pinger.start()
         logger.info("serving", extra={"address": self._address, "store": self._store.url})
 
     def stop_work(self) -> None:
@@ -230,6 +241,7 @@ class Service:
         self._watcher.stop()
         self._intake.stop()
         self._schedule.stop()
+        self._pinger.stop()
 
     def stop_serving(self) -> None:
         """Answer what is in flight, then close the server and the store."""
@@ -240,6 +252,9 @@ class Service:
         document, last_modified = assemble_feed(self._store, self._settings, read_clock())
         if document != self._publisher.document:
             self._publisher.publish(document, last_modified)
+            if base_url := self.config.base_url:
+                topic = base_url + feed_path(document.name, "atom")
+                self._pinger.announce({topic: last_modified.isoformat()})
             logger.info("published", extra={"feed": document.name, "entries": len(document.entries)})
 
     def _rescan(self) -> None:

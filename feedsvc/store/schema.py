@@ -35,6 +35,7 @@ __all__ = [
     "RETIRED",
     "WITHDRAWN",
     "aliases",
+    "announced",
     "articles",
     "drift",
     "drift_sources",
@@ -251,6 +252,15 @@ feeds = Table(
     Column("born", Instant, nullable=False),
     Column("digest", String(64)),  # of the document last published
     Column("last_modified", Instant),  # when that document first differed from the one before
+)
+
+# What WebSub hubs know of; see feedsvc.websub.
+announced = Table(
+    "announced",
+    metadata,
+    Column("hub", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("version", Text, nullable=False),
 )
 
 # What is wrong at present, by the daemon's own account.
