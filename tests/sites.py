@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Answer = tuple[int, tuple[tuple[str, str], ...], bytes]
 
 
 class Site(http.server.ThreadingHTTPServer):
@@ -19,8 +21,11 @@ class Site(http.server.ThreadingHTTPServer):
 
     def __init__(self, status: int = 204, fields: tuple[tuple[str, str], ...] = (), content: bytes = b"") -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer = status, fields, content
+        self.answer: Answer = status, fields, content
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
+        self.heard: Callable[[], None] = lambda: None  # called for each request
+        self.choose: Callable[[bytes], Answer] = lambda _body: self.answer
+        self.gate: threading.Event | None = None  # what must be set before anything is answered
 
     @property
     def port(self) -> int:
@@ -34,12 +39,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
-        status, fields, content = self.server.answer
+        self.server.heard()
+        if self.server.gate:
+            self.server.gate.wait(30)
+        status, fields, content = self.server.choose(body)
         self.send_response(status)
         for name, value in (*fields, ("Content-Length", str(len(content)))):
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(ConnectionError):  # the client has given up
+            self.wfile.write(content)
 
     def do_GET(self) -> None:
         self.do_POST()
