@@ -19,8 +19,10 @@ class Site(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, status: int = 204, fields: tuple[tuple[str, str], ...] = (), content: bytes = b"") -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(
+        self, status: int = 204, fields: tuple[tuple[str, str], ...] = (), content: bytes = b"", *, port: int = 0
+    ) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.answer: Answer = status, fields, content
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
         self.heard: Callable[[], None] = lambda: None  # called for each request
