@@ -128,6 +128,11 @@ class Assembler:
         digest = hashlib.sha256(repr(shown).encode("utf-8", "surrogatepass")).hexdigest()
         return document, self._store.save_feed_digest(name, digest, now, step=_STEP)
 
+    def version(self, name: str) -> str:
+        """What differs when the feed holds other entries, or one of them has another `updated`."""
+        spots = [(spot.number, spot.updated) for spot in self._catalogue.spots(name)]
+        return hashlib.sha256(repr(spots).encode()).hexdigest()
+
     def _describe(self, name: str) -> FeedDocument:
         feed, record, spots = self._catalogue.feeds[name], self._records[name], self._catalogue.spots(name)
         latest = max((spot.updated for spot in spots), default=None)
@@ -138,6 +143,7 @@ class Assembler:
             subtitle=feed.subtitle,
             author=feed.author,
             language=feed.language,
+            hubs=feed.hubs,
             updated=record.born if latest is None else datetime.fromtimestamp(latest, UTC),
             entries=StoredEntries(self._store, tuple(spot.number for spot in spots), max_bytes=feed.max_bytes),
         )

@@ -1,120 +1,229 @@
-"""All feeds and pages as static files, for any web server."""
+"""All feeds and pages as static files, for any web server.
+
+Whatever ends a build (kill -9, a full disk), every file is whole, and the next build mends the rest:
+
+- A file is written beside the site and renamed into its place, never rewritten in it.
+- A compressed twin (feed.atom.gz) is deleted before its file changes and made anew after: a twin that is there is
+  always of the file that is there.
+- The manifest names a file before it is made, so that nothing is left behind unknown; it holds the file's digest only
+  once a whole build is done. A file that its digest does not vouch for is made again.
+"""
 
 from __future__ import annotations
 
-import json
-import logging
+import errno
+import fcntl
+import hashlib
 import os
 import re
-import tempfile
-from contextlib import suppress
-from pathlib import Path
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from feedsvc import __version__
 from feedsvc.errors import FeedsvcError
-from feedsvc.http import static_files
-from feedsvc.http.pages import render_entry
+from feedsvc.represent import represent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
+    from pathlib import Path
 
-    from feedsvc.model import Representation
-    from feedsvc.store import Store
+__all__ = ["MANIFEST", "TWINS", "BuildError", "Page", "build_site", "file_name"]
 
-__all__ = ["BuildError", "build_site"]
+MANIFEST = ".feedsvc-build"  # what builds wrote, and may delete; as `b2sum --length 128 --check` reads it
+TWINS = {"gzip": ".gz", "br": ".br", "zstd": ".zst"}  # content coding to what is appended to the name
 
-logger = logging.getLogger(__name__)
-
-MANIFEST = ".feedsvc-build.json"  # what an earlier build wrote, and this one may delete
+_SCRAP = ".feedsvc-build.new"  # the one file that is not in its place yet
+_END = f"# written by feedsvc {__version__}\n"  # after all digests
+_PENDING = "-"  # in place of a digest: the file may be there
+_LINE = re.compile(r"([0-9a-f]{32}|-)  ([\w-][\w.-]*(?:/[\w-][\w.-]*)*)\n", re.ASCII)  # leads to nothing outside
+_ADVICE = {
+    errno.ENOSPC: "; make room and build again",
+    errno.EDQUOT: "; make room and build again",
+    errno.EFBIG: "; raise the limit of file sizes (ulimit -f) and build again",
+    errno.EACCES: "; let this user write there, or name another folder",
+    errno.EPERM: "; let this user write there, or name another folder",
+    errno.EROFS: "; name another folder",
+    errno.EISDIR: ": a folder is where this file is to be; move it away",
+    errno.ENOTDIR: ": a file is where a folder is to be; move it away",
+    errno.EEXIST: ": a file is where a folder is to be; move it away",
+    errno.EXDEV: ": it is on another file system than the folder; name that as the folder",
+}
 
 
 class BuildError(FeedsvcError):
-    """The files cannot be written; the message names the folder."""
+    """The files cannot be written; the message names the file or folder."""
 
 
-def build_site(
-    folder: Path,
-    store: Store,
-    title: str,
-    site: Iterable[tuple[str, Representation]],
-    base_url: str,
-) -> int:
-    """Write everything that the daemon would serve below `folder`; answers how many files there are.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the daemon would serve at an address.
 
-    Args:
-        folder: Where the files are to be.
-        store: Where the entries are.
-        title: Of the feed of everything.
-        site: What is at each address, rendered as it is asked for.
-        base_url: What subscribers see, without a slash at its end.
+    Attributes:
+        address: Its path below the base URL, such as "/feed.atom" or "/entries/KEY".
+        body: The bytes as they are.
+        last_modified: Aware; what web servers will tell. None for the time at which the file is written.
+    """
 
-    Each file is replaced atomically, entries before the pages and feeds that name them. Files of an
-    earlier build that are no longer part of it are deleted, others are left alone.
+    address: str
+    body: bytes
+    last_modified: datetime | None = None
+
+
+def file_name(address: str) -> str:
+    """Where an address is on disk, relative to the site's folder.
+
+    An address without an extension is a folder with an index: so any server finds it.
 
     Raises:
-        BuildError: The folder cannot be written.
-        FeedsvcError: Something cannot be read or rendered; nothing that names it was written.
+        BuildError: The address would lead out of the folder.
+    """
+    name = address.strip("/")
+    if "." not in name.rpartition("/")[2]:
+        name = f"{name}/index.html".lstrip("/")
+    if not _LINE.fullmatch(f"{_PENDING}  {name}\n"):
+        raise BuildError(f"address {address!r}: no file can be named by it; use letters, digits, '.', '-' and '_'")
+    return name
+
+
+def build_site(folder: Path, pages: Iterable[Page]) -> int:
+    """Write pages and their compressed twins below a folder; answers how many files there are.
+
+    Files that earlier builds wrote and that are no longer part of the site are deleted last, all others are left
+    alone. A file whose bytes stay is not touched.
+
+    Args:
+        folder: Made where it is missing.
+        pages: What is named by others first: until the last one is written, the older ones are still there.
+
+    Raises:
+        BuildError: Something cannot be written, or another build is at work there.
+        FeedsvcError: From `pages`: what was written until then stays, and nothing is deleted.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        before = _load_manifest(folder)
-        written = []
-        for name, body in _files(store, title, site, base_url):
-            _write(folder / name, body)
-            written.append(name)
-        # Last: until now, whatever was named is still there.
-        for name in sorted(before - set(written), reverse=True):
-            if not (folder / name).is_dir():
-                (folder / name).unlink(missing_ok=True)
-            with suppress(OSError):  # holds something else
-                (folder / name).parent.rmdir()
-        _write(folder / MANIFEST, json.dumps(sorted(written), indent=0).encode())
+        with _locked(folder):
+            with closing(_Site(folder)) as site:
+                for page in pages:
+                    site.put(page)
+                site.finish()
+            return len(site.written)
     except OSError as error:
-        raise BuildError(f"{folder}: cannot be written: {error}") from error
-    return len(written)
+        place = error.filename2 or error.filename or folder
+        advice = _ADVICE.get(error.errno or 0, "")
+        raise BuildError(f"{place}: cannot be written: {error.strerror}{advice}") from error
 
 
-def _files(
-    store: Store, title: str, site: Iterable[tuple[str, Representation]], base_url: str
-) -> Iterator[tuple[str, bytes]]:
-    for address, representation in static_files().items():
-        yield address.lstrip("/"), representation.body
-    for entry in store.live_entries():
-        found = store.load_entry(entry.key)
-        if found is not None:
-            # A folder with an index answers at /entries/KEY on any server.
-            yield f"entries/{entry.key}/index.html", render_entry(*found, base_url, title)
-    for address, representation in site:
-        is_page = representation.media_type.startswith("text/html")
-        yield (f"{address}/index.html" if is_page else address).lstrip("/"), representation.body
+class _Site:
+    """A folder while it is being written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._before = _load_manifest(folder / MANIFEST)
+        self._journal = os.open(folder / MANIFEST, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self.written: dict[str, str] = {}
+
+    def close(self) -> None:
+        os.close(self._journal)
+        with suppress(OSError):
+            (self._folder / _SCRAP).unlink(missing_ok=True)
+
+    def put(self, page: Page) -> None:
+        """Have a page and its twins in their places."""
+        name = file_name(page.address)
+        digest = _digest(page.body)
+        kept = {known: self._before[known] for known in _with_twins(name) if known in self._before}
+        if kept.get(name) == digest and all(self._holds(known, has) for known, has in kept.items()):
+            self.written |= kept
+            return
+        made = represent(page.body, "", last_modified=None, max_age=0).codings
+        wanted = {name: page.body} | {name + TWINS[coding]: body for coding, body in made.items()}
+        if not self._holds(name, digest):
+            for twin in _with_twins(name)[1:]:
+                if twin in wanted or twin in self._before:
+                    (self._folder / twin).unlink(missing_ok=True)
+        for known, body in wanted.items():
+            self._write(known, body, page.last_modified)
+
+    def finish(self) -> None:
+        """Delete what is no longer part of the site, then vouch for what is."""
+        for name in sorted(self._before.keys() - self.written, reverse=True):  # twins before their files
+            path = self._folder / name
+            if not path.is_dir():
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    path.unlink()
+            for parent in list(path.relative_to(self._folder).parents)[:-1]:
+                with suppress(OSError):  # holds something else
+                    (self._folder / parent).rmdir()
+        lines = [f"{digest}  {name}\n" for name, digest in sorted(self.written.items())]
+        self._replace(MANIFEST, "".join([*lines, _END]).encode())
+
+    def _write(self, name: str, body: bytes, last_modified: datetime | None) -> None:
+        digest = self.written[name] = _digest(body)
+        if name not in self._before:
+            # The first line break ends a line that was torn.
+            _write_all(self._journal, f"\n{_PENDING}  {name}\n".encode())
+        if not self._holds(name, digest):
+            (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+            self._replace(name, body, last_modified)
+
+    def _replace(self, name: str, body: bytes, last_modified: datetime | None = None) -> None:
+        scrap = self._folder / _SCRAP
+        descriptor = os.open(scrap, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+        try:
+            _write_all(descriptor, body)
+            os.fchmod(descriptor, 0o644)
+            if last_modified:
+                os.utime(descriptor, (last_modified.timestamp(), last_modified.timestamp()))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._folder / name)) from error
+        finally:
+            os.close(descriptor)
+        scrap.replace(self._folder / name)
+
+    def _holds(self, name: str, digest: str) -> bool:
+        """Whether the file is there, with these bytes."""
+        try:
+            return digest == _digest((self._folder / name).read_bytes())
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return False
 
 
-def _write(path: Path, body: bytes) -> None:
-    if path.is_file() and path.read_bytes() == body:
-        return  # keeps its time, so that rsync and web servers see what changed
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BuildError(f"{folder}: another build is writing there; wait for it to end") from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def _load_manifest(folder: Path) -> set[str]:
+def _load_manifest(path: Path) -> dict[str, str]:
+    """Name to digest; whatever is no such line (a torn one, one by somebody else) is passed over."""
     try:
-        names = json.loads((folder / MANIFEST).read_bytes())
+        text = path.read_bytes().decode("ascii", "replace")
     except FileNotFoundError:
-        return set()
-    except ValueError:
-        logger.warning("manifest cannot be read, nothing old is deleted", extra={"path": str(folder / MANIFEST)})
-        return set()
-    return {name for name in names if _is_ours(name)} if isinstance(names, list) else set()
+        return {}
+    trusted = _END in text  # else it is torn, or of another version, which may make other twins of the same file
+    matches = filter(None, map(_LINE.fullmatch, text.splitlines(keepends=True)))
+    return {match[2]: match[1] if trusted else _PENDING for match in matches}
 
 
-def _is_ours(name: object) -> bool:
-    """Whether a build can have written a file of this name: a manifest must not lead out of the folder."""
-    return isinstance(name, str) and re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", name, re.ASCII) is not None
+def _with_twins(name: str) -> list[str]:
+    return [name, *(name + suffix for suffix in TWINS.values())]
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def _write_all(descriptor: int, body: bytes) -> None:
+    """What os.write does not take at once (2 GiB, a disk that fills up) is offered again: then it fails aloud."""
+    view = memoryview(body)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -13,6 +13,7 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -80,10 +81,22 @@ def _check_base_url(value: str) -> str:
     return address.rstrip("/")
 
 
+def _check_hub(value: str) -> str:
+    try:
+        address = urlsplit(value)
+        named = address.hostname and address.port != 0  # a port that is none is an error when it is looked at
+    except ValueError:
+        named = False
+    if not named or not re.fullmatch(r"https?://[\x21-\x7e]+", value) or "@" in address.netloc or address.fragment:
+        raise ValueError("give the address of a WebSub hub such as https://hub.example.org/, without user or fragment")
+    return value
+
+
 When = Annotated[timedelta | str, BeforeValidator(_parse_when)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Keep = Annotated[timedelta | int | None, BeforeValidator(_parse_keep)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+HubUrl = Annotated[str, AfterValidator(_check_hub)]
 
 
 class Section(BaseModel):
@@ -223,6 +236,13 @@ class ScheduleSection(Section):
     upkeep: When = timedelta(days=1)
 
 
+class WebsubSection(Section):
+    """[websub]."""
+
+    hubs: list[HubUrl] = []
+    allow_private: bool = False
+
+
 class Config(Section):
     """The whole configuration; relative paths are relative to the folder of the file it came from."""
 
@@ -234,6 +254,7 @@ class Config(Section):
     feeds: Annotated[list[FeedsSection], AfterValidator(_check_names)] = []
     clean: CleanSection = CleanSection()
     schedule: ScheduleSection = ScheduleSection()
+    websub: WebsubSection = WebsubSection()
 
     def resolve(self, folder: Path) -> Config:
         """The same with absolute paths.
@@ -275,6 +296,8 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
     except ValidationError as error:
         lines = [_explain(path, detail, overridden, data) for detail in error.errors()]
         raise ConfigError("\n".join(lines)) from error
+    if config.websub.hubs and config.base_url is None:
+        raise ConfigError(f"{path or 'environment'}: websub.hubs: set base_url too: hubs know a feed by its address")
     return config.resolve((path.parent if path else Path()).absolute())
 
 

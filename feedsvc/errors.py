@@ -16,6 +16,7 @@ __all__ = [
     "FeedsvcError",
     "NotADump",
     "RenderError",
+    "RequestError",
     "RuleError",
     "ServerError",
     "StoreError",
@@ -92,6 +93,10 @@ class RenderError(FeedsvcError):
 
 class ServerError(FeedsvcError):
     """The server cannot listen; the message names the address."""
+
+
+class RequestError(FeedsvcError):
+    """A request to another server had no answer; the message says why."""
 
 
 class DaemonUnreachable(FeedsvcError):  # noqa: N818 - reads as the state it reports

@@ -203,6 +203,7 @@ class FeedDocument:
         name: The feed's name in addresses: "feed" for the feed of everything.
         updated: The newest `updated` of its entries, or the store's birth where it has none.
         entries: Newest first by `published`; perhaps read from the store as they are needed.
+        hubs: Addresses of WebSub hubs.
     """
 
     id: str
@@ -213,6 +214,7 @@ class FeedDocument:
     language: str | None
     updated: datetime
     entries: Sequence[Entry]
+    hubs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

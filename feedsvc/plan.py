@@ -27,6 +27,7 @@ class FeedSettings:
         name: As in its addresses.
         formats: The extensions of the formats that it is served in.
         filter: Which entries it holds.
+        hubs: Addresses of WebSub hubs.
     """
 
     title: str
@@ -38,6 +39,7 @@ class FeedSettings:
     name: str = EVERYTHING
     formats: tuple[str, ...] = _ALL_FORMATS
     filter: Filter = _ALL_ENTRIES
+    hubs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

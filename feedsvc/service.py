@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from feedsvc.assemble import Assembler, FeedSettings, Plan
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
-from feedsvc.feeds.addresses import EVERYTHING
+from feedsvc.feeds.addresses import EVERYTHING, feed_path
 from feedsvc.filters import make_filter
 from feedsvc.http import Server, make_app
 from feedsvc.ingest import Ingest
@@ -23,10 +23,11 @@ from feedsvc.schedule import Regenerator, Schedule
 from feedsvc.site import MAX_AGE, make_resources
 from feedsvc.store import Store
 from feedsvc.watch import Watcher
+from feedsvc.websub import Pinger
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from feedsvc.clean import RuleSet
     from feedsvc.clean.learned import Learned
@@ -68,6 +69,7 @@ def feed_plan(config: Config) -> Plan:
         language=feed.language,
         entries=feed.entries,
         max_bytes=feed.max_bytes,
+        hubs=tuple(config.websub.hubs),
     )
     configured = [
         FeedSettings(
@@ -210,6 +212,13 @@ class Service:
             publisher=self._publisher, load_entry=self._store.load_entry, status=self._status, base_url=config.base_url
         )
         self._server = Server(app, listener.dup())
+        self._pinger = Pinger(
+            config.websub.hubs,
+            self._store,
+            allow_private=config.websub.allow_private,
+            report=report,
+            clock=read_clock,
+        )
 
     def start(self, interrupted: Callable[[], bool]) -> None:
         """Start to watch, publish what is in the store, and serve it.
@@ -241,6 +250,7 @@ class Service:
             self._schedule.add_regular("age", AGE, self._regenerator.request)
         self._schedule.start()
         self._server.start()
+        self._pinger.start()
         logger.info("serving", extra={"address": self._address, "store": self._store.url})
 
     def stop_work(self) -> None:
@@ -248,6 +258,7 @@ class Service:
         self._watcher.stop()
         self._intake.stop()
         self._schedule.stop()
+        self._pinger.stop()
 
     def stop_serving(self) -> None:
         """Answer what is in flight, then close the server and the store."""
@@ -261,6 +272,19 @@ class Service:
         if changed:
             more = {"feed": min(changed, key=list(documents).index), "feeds": len(changed)}
             logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})
+        self._announce(changed)
+
+    def _announce(self, changed: Collection[str]) -> None:
+        """Have hubs told of feeds that changed; see `feedsvc.websub`."""
+        base_url = self.config.base_url
+        if base_url and self.config.websub.hubs:
+            self._pinger.announce(
+                {
+                    base_url + feed_path(name, extension): self._assembler.version(name)
+                    for name in changed
+                    for extension in self._assembler.formats[name]
+                }
+            )
 
     def _rescan(self) -> None:
         self._watcher.rescan()

@@ -8,16 +8,11 @@ from feedsvc.feeds.addresses import EVERYTHING, feed_path, page_path
 from feedsvc.feeds.formats import FORMATS
 from feedsvc.http.pages import MEDIA_TYPE, render_front
 from feedsvc.publish import Resource
-from feedsvc.represent import represent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Collection, Mapping
 
-    from feedsvc.assemble import Assembler
-    from feedsvc.model import Representation
-
-__all__ = ["MAX_AGE", "make_resources", "render_site"]
+__all__ = ["MAX_AGE", "make_resources"]
 
 MAX_AGE = 60  # seconds for which a cache may reuse a feed
 
@@ -39,28 +34,3 @@ def make_resources(feeds: Mapping[str, Collection[str]]) -> dict[str, Resource]:
                 resources[feed_path(name, extension)] = Resource(form.media_type, name, form.render)
         resources.setdefault(page_path(name), Resource(MEDIA_TYPE, name, render_front))
     return resources
-
-
-def render_site(assembler: Assembler, base_url: str, now: datetime) -> Iterator[tuple[str, Representation]]:
-    """Render all that is served, other than what never changes and single entries, one feed after the other.
-
-    Args:
-        assembler: Refreshed.
-        base_url: What subscribers see, without a slash at its end.
-        now: Aware.
-
-    Returns:
-        Address and representation, made as they are asked for.
-
-    Raises:
-        FeedsvcError: Something cannot be read or rendered.
-    """
-    documents = assembler.documents
-    showing: dict[str | None, list[tuple[str, Resource]]] = {}
-    for address, resource in make_resources(assembler.formats).items():
-        showing.setdefault(resource.feed, []).append((address, resource))
-    for feed in sorted(showing, key=lambda feed: feed is None):  # what shows them all comes after them
-        document, last_modified = (documents, None) if feed is None else assembler.load(feed, now)
-        for address, resource in showing[feed]:
-            body = resource.render(document, base_url)
-            yield address, represent(body, resource.media_type, last_modified=last_modified, max_age=MAX_AGE)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from feedsvc.assemble import Assembler
-from feedsvc.errors import DaemonUnreachable
+from feedsvc.errors import DaemonUnreachable, RequestError
 from feedsvc.model import Outcome
+from feedsvc.outgoing import get_json
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,10 +32,8 @@ def ask_ready(address: str) -> bool:
         DaemonUnreachable: Nobody answers there, or somebody else does.
     """
     try:
-        # No proxy is asked for an address of one's own.
-        response = httpx.get(f"{address}/readyz", timeout=TIMEOUT_SECONDS, trust_env=False)
-        return bool(response.json()["ready"])
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+        return bool(get_json(f"{address}/readyz", seconds=TIMEOUT_SECONDS)["ready"])
+    except (RequestError, KeyError, TypeError) as error:
         raise DaemonUnreachable(f"no feedsvc answers at {address}: {error}") from error
 
 

@@ -212,7 +212,7 @@ def test_base_url(tmp_path: Path, url: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("bogus = 1", "FOLDER/config.toml: bogus: no such key; the nearest known one is base_url"),
+        ("bogus = 1", "FOLDER/config.toml: bogus: no such key; the nearest known one is websub"),
         ("[watch]\nsetle = 1", "FOLDER/config.toml: watch.setle: no such key; the nearest known one is settle"),
         ("[feeds]\ntitle = 'x'", "FOLDER/config.toml: feeds: no such key; the nearest known one is feed"),
         ("[watsh]\nsettle = 1", "FOLDER/config.toml: watsh: no such key; the nearest known one is watch"),
@@ -291,6 +291,33 @@ def test_no_folder_at_all(tmp_path: Path) -> None:
 def test_what_is_no_base_url(tmp_path: Path, url: str) -> None:
     message = refusal(tmp_path, f'base_url = "{url}"')
     assert message.startswith("FOLDER/config.toml: base_url: give an address such as https://feeds.example.org")
+
+
+@pytest.mark.parametrize(
+    "hub",
+    ["https://hub.example.org/", "http://hub.example.org", "https://[2001:db8::1]:8443/hub?a=b", "http://10.0.0.1"],
+)
+def test_hubs(tmp_path: Path, hub: str) -> None:
+    text = f'base_url = "https://feeds.example.org"\n[websub]\nhubs = ["{hub}"]'
+    assert load(tmp_path, text).websub.hubs == [hub]
+
+
+@pytest.mark.parametrize(
+    "hub",
+    [
+        "", "hub.example.org", "ftp://hub.example.org/", "https://", "https://:8080/", "https://user:x@hub.example.org/",
+        "https://hub.example.org/#top", "https://hub.example.org/ x", "https://hub.example.org:99999/", "https://[::1/",
+        "https://h:0/", "https://北约.example.org/",
+    ],
+)  # fmt: skip
+def test_what_is_no_hub(tmp_path: Path, hub: str) -> None:
+    text = f'base_url = "https://feeds.example.org"\n[websub]\nhubs = ["{hub}"]'
+    assert "websub.hubs.0: give the address of a WebSub hub such as https://" in refusal(tmp_path, text)
+
+
+def test_hubs_need_a_base_url(tmp_path: Path) -> None:
+    said = refusal(tmp_path, '[websub]\nhubs = ["https://hub.example.org/"]')
+    assert said == "FOLDER/config.toml: websub.hubs: set base_url too: hubs know a feed by its address"
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
 from feedsvc.service import feed_plan, read_clock
 from feedsvc.show import printable, show_findings, show_status
-from feedsvc.site import render_site
+from feedsvc.static_site import site_pages
 from feedsvc.status import ask_ready, collect_status
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing
@@ -153,8 +153,7 @@ def build(
             pass
         assembler = Assembler(store, feed_plan(settings))
         assembler.refresh(read_clock())
-        site = render_site(assembler, base_url, read_clock())
-        files = build_site(folder, store, settings.feed.title, site, base_url)
+        files = build_site(folder, site_pages(store, assembler, base_url, read_clock()))
     out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)
     if missing:
         raise typer.Exit(WRONG)

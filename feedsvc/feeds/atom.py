@@ -89,6 +89,8 @@ def _feed(document: FeedDocument, base_url: str) -> FeedGenerator:
     feed.updated(instant(document.updated))
     feed.link(href=base_url + feed_path(document.name, "atom"), rel="self", type="application/atom+xml")
     feed.link(href=base_url + page_path(document.name), rel="alternate", type="text/html")
+    for hub in document.hubs:
+        feed.link(href=hub, rel="hub")
     feed.generator("feedsvc", version=__version__)
     feed.icon(f"{base_url}/icon.png")
     return feed

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from feedsvc.decide import Known, Place
 from feedsvc.errors import StoreError
 from feedsvc.model import Entry, Outcome, Removal
-from feedsvc.store import rulesets
+from feedsvc.store import announcements, rulesets
 from feedsvc.store.account import Account
 from feedsvc.store.feeds import FeedRecord, FeedTables, revise
 from feedsvc.store.learned import LearnedTables
@@ -333,6 +333,16 @@ class Store:
                 feeds.update().where(feeds.c.name == name).values(digest=digest, last_modified=since)
             )
             return since
+
+    def load_announced(self, hub: str) -> dict[str, str]:
+        """Topic to the version that a WebSub hub knows of."""
+        with self._reading() as connection:
+            return announcements.load_announced(connection, hub)
+
+    def save_announced(self, hub: str, topic: str, version: str) -> None:
+        """A WebSub hub knows of this version of a topic."""
+        with self.writing() as writer:
+            announcements.save_announced(writer.connection, hub, topic, version)
 
     def save_live_rules(self, saved: SavedRules, now: datetime) -> None:
         """Remember the rules that entries are cleaned with from now on."""

@@ -35,6 +35,7 @@ __all__ = [
     "RETIRED",
     "WITHDRAWN",
     "aliases",
+    "announced",
     "articles",
     "drift",
     "drift_sources",
@@ -265,6 +266,15 @@ source_feeds = Table(
     metadata,
     Column("source", Text, primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
+)
+
+# What WebSub hubs know of; see feedsvc.websub.
+announced = Table(
+    "announced",
+    metadata,
+    Column("hub", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("version", Text, nullable=False),
 )
 
 # What is wrong at present, by the daemon's own account.

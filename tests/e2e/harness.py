@@ -135,19 +135,22 @@ class Client:
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self._connection = http.client.HTTPConnection(host, port, timeout=GENEROUS)
 
-    def get(self, path: str, fields: Mapping[str, str] | None = None) -> Response:
+    def get(self, path: str, fields: Mapping[str, str] | None = None, method: str = "GET") -> Response:
         kept = self._connection.sock is not None
         try:
-            answer = self._ask(path, fields or {})
+            answer = self._ask(method, path, fields or {})
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
             if not kept:
                 raise
             self._connection.close()  # the server had ended it while it was idle (RFC 9112, section 9.3.1)
-            answer = self._ask(path, fields or {})
-        return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+            answer = self._ask(method, path, fields or {})
+        read: dict[str, str] = {}
+        for name, value in answer.getheaders():
+            read[name.lower()] = f"{read[name.lower()]}, {value}" if name.lower() in read else value
+        return Response(answer.status, read, answer.read())
 
-    def _ask(self, path: str, fields: Mapping[str, str]) -> http.client.HTTPResponse:
-        self._connection.request("GET", path, headers=dict(fields))
+    def _ask(self, method: str, path: str, fields: Mapping[str, str]) -> http.client.HTTPResponse:
+        self._connection.request(method, path, headers=dict(fields))
         return self._connection.getresponse()
 
     def close(self) -> None:

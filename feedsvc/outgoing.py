@@ -1,0 +1,206 @@
+"""Requests that go out: to the running daemon, and to addresses that somebody named and that may lead anywhere.
+
+The latter reach public addresses only. A host name is resolved once, each of its addresses is judged, and the
+connection goes to one of those, so that a name that changes its address meanwhile (DNS rebinding) gains nothing; the
+Host field and the name in TLS stay. No redirect is followed, no proxy asked, no cookie kept, and one deadline bounds
+everything from the look-up of the name to the last byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from feedsvc import __version__
+from feedsvc.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Outgoing", "Reply", "Resolver", "get_json", "is_public", "resolve"]
+
+Resolver = Callable[[str, int], "Sequence[str]"]
+"""Host and port to addresses of IP, the best first; OSError where there are none."""
+
+_MOST_BYTES = 65_536  # of a response's content that are read, so that its connection can be used again
+_SHOWN = 200  # characters of it that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back.
+
+    Attributes:
+        fields: Response fields by lower-case name.
+        text: The first characters of the content.
+    """
+
+    status: int
+    fields: Mapping[str, str]
+    text: str
+
+
+def get_json(url: str, *, seconds: float) -> Any:  # noqa: ANN401 - JSON has no better type
+    """Get JSON from this machine or whatever else the user names: no address is refused.
+
+    Raises:
+        RequestError: Nobody answers, or not with JSON.
+    """
+    try:
+        # No proxy is asked for an address of one's own.
+        return httpx.get(url, timeout=seconds, trust_env=False).json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise RequestError(_reason(error)) from error
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public Internet, and no way round to one that is not.
+
+    The special-purpose registries of RFC 6890 are those of `ipaddress`; addresses that wrap one of version 4
+    (RFC 4291, section 2.5.5.2; RFC 3056; RFC 4380) are as good as that.
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        wrapped = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
+        if wrapped is not None:
+            return is_public(str(wrapped))
+        if found.is_site_local:
+            return False
+    return found.is_global and not found.is_multicast and not found.is_reserved
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Ask the system for the addresses of a host (RFC 6724 order); the real `Resolver`."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+class Outgoing:
+    """A client of one host: its connections are kept while it is open. Used within one event loop."""
+
+    def __init__(self, *, allow_private: bool, seconds: float, resolver: Resolver = resolve) -> None:
+        """Make a client; nothing is connected yet.
+
+        Args:
+            allow_private: Whether addresses that are not public may be reached.
+            seconds: The deadline of each request, as a whole.
+            resolver: Called in a thread.
+        """
+        self._seconds = seconds
+        self._client = httpx.AsyncClient(
+            transport=_Judged(allow_private=allow_private, resolver=resolver),
+            timeout=seconds,
+            follow_redirects=False,
+            trust_env=False,
+            headers={"User-Agent": f"feedsvc/{__version__}", "Accept-Encoding": "identity"},
+        )
+
+    async def __aenter__(self) -> Self:
+        """Nothing to do yet."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def post(self, url: str, form: Mapping[str, str]) -> Reply:
+        """Post a form.
+
+        Raises:
+            RequestError: There was no response: the message says why, without the address.
+        """
+        try:
+            async with asyncio.timeout(self._seconds), self._client.stream("POST", url, data=form) as response:
+                content = bytearray()
+                async for chunk in response.aiter_raw():
+                    content += chunk
+                    if len(content) > _MOST_BYTES:
+                        break
+                text = content[: 4 * _SHOWN].decode("utf-8", "replace")[:_SHOWN]
+                self._client.cookies.clear()
+                return Reply(response.status_code, dict(response.headers.items()), text)
+        except TimeoutError as error:
+            raise RequestError(f"no answer within {self._seconds:g} s") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise RequestError(_reason(error)) from error
+
+
+class _Judged(httpx.AsyncBaseTransport):
+    """Connects to addresses that were judged, under the name that they were asked for."""
+
+    def __init__(self, *, allow_private: bool, resolver: Resolver) -> None:
+        self._allow_private = allow_private
+        self._resolver = resolver
+        # Certificates are those of certifi, or of SSL_CERT_FILE.
+        self._inner = httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(), trust_env=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        port = request.url.port or {"http": 80, "https": 443}.get(request.url.scheme, 0)
+        addresses = await _in_thread(self._resolver, host, port)
+        refused = [address for address in addresses if not (self._allow_private or is_public(address))]
+        if refused:
+            raise httpx.ConnectError(f"{host} is at {refused[0]}, which is no public address; it was not contacted")
+        failure = httpx.ConnectError(f"{host} has no address")
+        for address in addresses:
+            pinned = httpx.Request(
+                request.method,
+                request.url.copy_with(host=address.partition("%")[0]),
+                headers=request.headers,  # with the Host field
+                stream=request.stream,
+                extensions={**request.extensions, "sni_hostname": host},
+            )
+            try:
+                return await self._inner.handle_async_request(pinned)
+            except httpx.ConnectError as error:
+                failure = error
+        raise failure
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+async def _in_thread(resolver: Resolver, host: str, port: int) -> Sequence[str]:
+    """Look a name up without holding anything else up.
+
+    An executor would do, but the interpreter waits for its threads when it ends; a name server that does not answer
+    would keep the daemon from stopping.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Sequence[str]] = loop.create_future()
+
+    def settle(addresses: Sequence[str], error: OSError | None) -> None:
+        if answer.done():  # nobody waits any more
+            return
+        if error is None:
+            answer.set_result(addresses)
+        else:
+            answer.set_exception(httpx.ConnectError(f"{host} cannot be resolved: {error.strerror or error}"))
+
+    def look_up() -> None:
+        addresses: Sequence[str] = ()
+        failure = None
+        try:
+            addresses = resolver(host, port)
+        except UnicodeError:  # a label that is no host name
+            failure = OSError("no host has such a name")
+        except OSError as error:
+            failure = error
+        try:
+            loop.call_soon_threadsafe(settle, addresses, failure)
+        except RuntimeError:  # the loop was closed meanwhile
+            return
+
+    threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
+    return await answer
+
+
+def _reason(error: Exception) -> str:
+    """Some of httpx's errors have no text."""
+    return str(error) or type(error).__name__

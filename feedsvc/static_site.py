@@ -1,0 +1,62 @@
+"""What a static site consists of: the pages that the daemon would serve, in the order in which they are written."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from feedsvc.build import Page
+from feedsvc.feeds.addresses import EVERYTHING
+from feedsvc.http import render_entry, static_files
+from feedsvc.site import make_resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from feedsvc.assemble import Assembler
+    from feedsvc.publish import Resource
+    from feedsvc.store import Store
+
+__all__ = ["site_pages"]
+
+
+def site_pages(store: Store, assembler: Assembler, base_url: str, now: datetime) -> Iterator[Page]:
+    """All pages, each after those that it names; read and rendered as they are asked for.
+
+    Args:
+        store: Holds the entries.
+        assembler: Makes the feeds; refreshed.
+        base_url: Where the site will be, without a slash at its end.
+        now: Aware.
+
+    Raises:
+        FeedsvcError: Something cannot be read or rendered.
+    """
+    title = assembler.documents[EVERYTHING].title
+    return chain(_fixed_pages(), _entry_pages(store, title, base_url), _feed_pages(assembler, base_url, now))
+
+
+def _fixed_pages() -> Iterator[Page]:
+    for address, representation in static_files().items():
+        yield Page(address, representation.body, representation.last_modified)
+
+
+def _entry_pages(store: Store, title: str, base_url: str) -> Iterator[Page]:
+    """A page an entry, newest first."""
+    for entry in store.live_entries():
+        found = store.load_entry(entry.key)
+        if found is not None:  # it was live a moment ago
+            yield Page(f"/entries/{entry.key}", render_entry(*found, base_url, title))
+
+
+def _feed_pages(assembler: Assembler, base_url: str, now: datetime) -> Iterator[Page]:
+    """Feeds in all formats and their pages for people, one feed after the other; then what shows all of them."""
+    documents = assembler.documents
+    showing: dict[str | None, list[tuple[str, Resource]]] = {}
+    for address, resource in make_resources(assembler.formats).items():
+        showing.setdefault(resource.feed, []).append((address, resource))
+    for feed in sorted(showing, key=lambda feed: feed is None):
+        document, last_modified = (documents, None) if feed is None else assembler.load(feed, now)
+        for address, resource in showing[feed]:
+            yield Page(address, resource.render(document, base_url), last_modified)

@@ -1,0 +1,19 @@
+"""What WebSub hubs have accepted."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Add the table."""
+    op.create_table(
+        "announced",
+        sa.Column("hub", sa.Text, primary_key=True),
+        sa.Column("topic", sa.Text, primary_key=True),
+        sa.Column("version", sa.Text, nullable=False),
+    )
