@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
+from feedsvc.deltas import Deltas
 from feedsvc.model import FeedDocument, Representation
 from feedsvc.represent import represent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
 __all__ = ["Publisher", "Renderer"]
@@ -64,6 +65,11 @@ class Publisher:
         self._rendering = threading.Lock()
         self._uses = count()
         self._last_use: dict[str, int] = {}
+        self._deltas = Deltas()
+
+    def has(self, address: str) -> bool:
+        """Whether something is published there."""
+        return address in self._renderers
 
     @property
     def ready(self) -> bool:
@@ -137,6 +143,28 @@ class Publisher:
                 self._published = self._remember(base, self._published)
             return self._published.bases[base][address]
 
+    def delta(self, address: str, base_url: str, etags: Iterable[str]) -> tuple[str, Representation] | None:
+        """Render only the entries that are new or changed since a representation that a client holds.
+
+        Args:
+            address: Such as "/feed.atom".
+            base_url: The base URL of the request; ignored where one is configured.
+            etags: The opaque parts of the validators of what the client holds.
+
+        Returns:
+            The one that was found, and the representation, which has the validator of the whole; None where the
+            whole is to be sent.
+
+        Raises:
+            RenderError: The feed cannot be rendered for this base.
+        """
+        base, published = self._base_url or base_url, self._published
+        found = published.bases.get(base, {}).get(address) if published else None
+        if published is None or found is None:
+            return None
+        _, render = self._renderers[address]
+        return self._deltas.represent(found, published.document, etags, lambda newer: render(newer, base))
+
     def _remember(self, base: str, published: _Published) -> _Published:
         """Add a new base; past the bound, the one that was not asked for the longest goes."""
         document, last_modified = published.document, published.last_modified
@@ -156,6 +184,7 @@ class Publisher:
         rendered = {}
         for address, (media_type, render) in self._renderers.items():
             new = represent(render(document, base), media_type, last_modified=last_modified, max_age=self._max_age)
+            self._deltas.remember(new.etag, document)
             same = address in old and old[address].etag == new.etag
             rendered[address] = old[address] if same else new
         return rendered

@@ -123,7 +123,7 @@ def test_every_address_is_documented_and_no_other() -> None:
         status=dict,
         base_url=None,
     )
-    there = {getattr(route, "path", "") for route in app.routes} - static_files().keys()
+    there = ({getattr(route, "path", "") for route in app.routes} | RENDERERS.keys()) - static_files().keys()
     documented = {row[0].strip("`") for row in rows(section("Addresses"))}
     assert {address.replace("KEY", "{key}") for address in documented} == there
 
