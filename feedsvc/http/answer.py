@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from starlette.types import Message, Receive, Scope, Send
 
@@ -23,7 +23,7 @@ _HTML = {
 class Answer:
     """A response; itself an ASGI application, so that an endpoint can return it."""
 
-    __slots__ = ("_end", "_start", "fields", "status")
+    __slots__ = ("_end", "_start", "_wire", "_wired", "fields", "status")
 
     def __init__(
         self, method: str, status: int, fields: Mapping[str, str], content: tuple[str, bytes] | None = None
@@ -46,6 +46,8 @@ class Answer:
                 self.fields |= _HTML
         lines = [(name.lower().encode(), value.encode("latin-1")) for name, value in self.fields.items()]
         self._start: Message = {"type": "http.response.start", "status": int(status), "headers": lines}
+        self._wired: Sequence[tuple[bytes, bytes]] | None = None
+        self._wire = b""
         self._end: Message = {"type": "http.response.body", "body": b"" if method == "HEAD" else body}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
@@ -53,12 +55,18 @@ class Answer:
         await send(self._start)
         await send(self._end)
 
-    def as_http(self, more: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+    def as_http(self, more: Sequence[tuple[bytes, bytes]]) -> bytes:
         """Write it as HTTP/1.1, for where no ASGI server does.
 
         Args:
-            more: Further field lines.
+            more: Further field lines, Date among them; while they are the same object, what was written is kept.
         """
+        if self._wired is not more:
+            self._wire = self._write(more)
+            self._wired = more
+        return self._wire
+
+    def _write(self, more: Sequence[tuple[bytes, bytes]]) -> bytes:
         lines = b"".join(b"%s: %s\r\n" % line for line in (*more, *self._start["headers"]))
         status = HTTPStatus(self.status)
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()

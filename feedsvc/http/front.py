@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
     from starlette.routing import BaseRoute
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from feedsvc.http.access import Account, Guard
     from feedsvc.http.proxies import Proxies
@@ -111,15 +112,32 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
+        await self.dispatch(scope)(scope, receive, send)
+
+    def dispatch(self, scope: Scope) -> ASGIApp:
+        """Choose what answers a request, to be called once: an Answer, where none has to be waited for."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        answer = self._limit(scope) or await self._authenticate(scope)
-        if answer is None and scope["method"] in {"GET", "HEAD"}:
+            return self._app
+        refused = self._limit(scope)
+        if refused is not None:
+            return refused
+        account = None if scope["method"] == "OPTIONS" else self._access.account(scope["path"])  # no credentials there
+        if account is None:
+            return self._choose(scope)
+        authorization = join_fields(scope["headers"]).get("authorization")
+        if authorization is None:
+            return self._refusal(scope["method"], HTTPStatus.UNAUTHORIZED, _CHALLENGE)
+        if account.knows(authorization):
+            return self._choose(scope)
+        return partial(self._authenticate, account, authorization)
+
+    def _choose(self, scope: Scope) -> ASGIApp:
+        answer = None
+        if scope["method"] in {"GET", "HEAD"}:
             answer = self._published.quick(scope)
-        elif answer is None and scope["method"] == "OPTIONS":
+        elif scope["method"] == "OPTIONS":
             answer = self._options(scope)
-        await (answer or self._app)(scope, receive, send)
+        return answer or self._app
 
     def _limit(self, scope: Scope) -> Answer | None:
         """Find out who asks; refuse who asks too often."""
@@ -143,16 +161,12 @@ class Front:
             scope["headers"] = [(b"host", client.host.encode("latin-1", "replace")), *others]
         return client.address
 
-    async def _authenticate(self, scope: Scope) -> Answer | None:
-        account = self._access.account(scope["path"])
-        if account is None or scope["method"] == "OPTIONS":  # a preflight carries no credentials
-            return None
-        authorization = join_fields(scope["headers"]).get("authorization")
-        if authorization is not None and (
-            account.knows(authorization) or await run_in_threadpool(account.admits, authorization)
-        ):
-            return None
-        return self._refusal(scope["method"], HTTPStatus.UNAUTHORIZED, _CHALLENGE)
+    async def _authenticate(
+        self, account: Account, authorization: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        admitted = await run_in_threadpool(account.admits, authorization)
+        refusal = self._refusal(scope["method"], HTTPStatus.UNAUTHORIZED, _CHALLENGE)
+        await (self._choose(scope) if admitted else refusal)(scope, receive, send)
 
     def _options(self, scope: Scope) -> Answer | None:
         path = scope["path"]

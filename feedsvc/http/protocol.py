@@ -1,6 +1,7 @@
 """One connection: uvicorn's HTTP/1.1 on httptools, with the checks and limits that it leaves to others.
 
-    bytes -> llhttp -> the head as a whole is checked here -> uvicorn runs the application
+    bytes -> llhttp -> the head as a whole is checked here -> dispatch -> an Answer is written at once
+                                                                       -> uvicorn runs any other application
 
 What is wrong with a request is answered by an application of its own, so that it waits its turn behind the answers
 to what was pipelined before it.
@@ -8,9 +9,10 @@ to what was pipelined before it.
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote, urlsplit
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -18,6 +20,9 @@ from feedsvc.http.answer import Answer
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
 
 __all__ = ["MOST_HEAD_BYTES", "Connection"]
 
@@ -58,6 +63,7 @@ class Connection(HttpToolsProtocol):
         self._writing: float | None = None  # since when something written waits to be taken
         self._head = 0  # bytes of the head that is awaited, as far as they came
         self._closing = False
+        self._answered = False  # the request that is being parsed
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -82,23 +88,42 @@ class Connection(HttpToolsProtocol):
         """Begin to wait for the rest of a head."""
         super().on_message_begin()
         self._waiting = self.loop.time()
+        self._answered = False
 
     def on_headers_complete(self) -> None:
         """Check the head, then let uvicorn run the application on it."""
-        self._waiting = None
         self._head = 0
         fault = self._check()
         if fault is not None:
             self.url = b"/"  # uvicorn parses it once more
+            chosen: ASGIApp = _REFUSALS[fault]
+        else:
+            chosen = self._dispatch()
+        if fault is None and isinstance(chosen, Answer) and self._is_plain():
+            self.transport.write(chosen.as_http(self.server_state.default_headers))
+            self.server_state.total_requests += 1
+            self._answered = True
+            self._waiting = self.loop.time()  # for the next
+            return
+        self._waiting = None
         application = self.app
+        self.app = chosen
         try:
-            if fault is not None:
-                self.app = _REFUSALS[fault]
             super().on_headers_complete()
         finally:
             self.app = application
         if self._has_content():
             self.cycle.keep_alive = False  # nothing here takes content, and nobody waits for the end of it
+
+    def on_body(self, body: bytes) -> None:
+        """Drop what comes after an answer."""
+        if not self._answered:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Nothing is left to do after an answer."""
+        if not self._answered:
+            super().on_message_complete()
 
     # Limits
 
@@ -121,12 +146,36 @@ class Connection(HttpToolsProtocol):
         elif now - self._writing > take:
             self.transport.abort()
 
+    def _dispatch(self) -> ASGIApp:
+        """What the application has this request answered by."""
+        path, _, query = self.url.partition(b"?")
+        text = path.decode("ascii")
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["path"] = unquote(text) if "%" in text else text
+        self.scope["raw_path"] = path
+        self.scope["query_string"] = query
+        dispatch: Callable[[Any], ASGIApp] | None = getattr(self.app, "dispatch", None)
+        return dispatch(self.scope) if dispatch else cast("ASGIApp", self.app)
+
+    def _is_plain(self) -> bool:
+        """Whether nothing has to be waited for, and nothing ended, when this request is answered."""
+        return (
+            not self._is_busy()
+            and not self.flow.write_paused
+            and self.parser.should_keep_alive()
+            and self.parser.get_http_version() == "1.1"
+            and not self._has_content()
+            and len(self.connections) < (self.limit_concurrency or math.inf)
+        )
+
     def _check(self) -> HTTPStatus | None:
         """Look for what RFC 9112 forbids and llhttp lets pass; rewrite the target to origin form."""
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEAD_BYTES:
             return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) > 1 or (not hosts and self.parser.get_http_version() != "1.0"):  # section 3.2
+            return HTTPStatus.BAD_REQUEST
+        if not self.url.isascii() or b"#" in self.url:
             return HTTPStatus.BAD_REQUEST
         if not self.url.startswith(b"/"):
             return self._rewrite()
