@@ -11,12 +11,14 @@ import os
 import re
 import tomllib
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from feedsvc.errors import ConfigError
+from feedsvc.http import parse_account
 from feedsvc.links import tidy_link
 from feedsvc.schedule import parse_trigger
 
@@ -77,10 +79,24 @@ def _check_base_url(value: str) -> str:
     return address.rstrip("/")
 
 
+def _check_network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError as error:
+        raise ValueError(f'give networks such as "127.0.0.1/32" or "fd00::/8": {error}') from error
+
+
+def _check_auth(value: str) -> str:
+    parse_account(value)
+    return value
+
+
 When = Annotated[timedelta | str, BeforeValidator(_parse_when)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Keep = Annotated[timedelta | int | None, BeforeValidator(_parse_keep)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+Network = Annotated[str, AfterValidator(_check_network)]
+Auth = Annotated[str, AfterValidator(_check_auth)]
 
 
 class Section(BaseModel):
@@ -111,6 +127,9 @@ class ServerSection(Section):
     """[server]."""
 
     listen: str = "127.0.0.1:8080"
+    trusted_proxies: list[Network] = []
+    rate: int = Field(default=600, ge=0)
+    auth: Auth | None = None
 
 
 class FeedSection(Section):

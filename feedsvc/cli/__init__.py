@@ -43,6 +43,7 @@ from feedsvc.cli.learned import learned
 from feedsvc.cli.rules import rules
 from feedsvc.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
+from feedsvc.http import hash_password
 from feedsvc.intake import BATCH
 from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
@@ -164,6 +165,18 @@ def check(config: ConfigOption = None) -> None:
     out.print(show_findings(findings))
     if any(finding.level is Level.ERROR for finding in findings):
         raise typer.Exit(WRONG)
+
+
+@app.command()
+def password(user: Annotated[str, typer.Argument(help="Who is to be asked for it.")]) -> None:
+    """Ask for a password, and print what [server] auth is to be."""
+    if ":" in user:
+        raise ConfigError("a user name has no colon (RFC 7617)")
+    if sys.stdin.isatty():
+        secret = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        secret = sys.stdin.readline().rstrip("\n")
+    typer.echo(f"{user}:{hash_password(secret)}")
 
 
 @app.command()
