@@ -18,6 +18,7 @@ _HTML = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src http: https:; media-src http: https:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
+_WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110, section 6.4.1
 
 
 class Answer:
@@ -44,6 +45,8 @@ class Answer:
             self.fields |= {"Content-Type": media_type, "Content-Length": str(len(body))}
             if media_type.startswith("text/html"):
                 self.fields |= _HTML
+        elif status not in _WITHOUT_CONTENT:
+            self.fields["Content-Length"] = "0"
         lines = [(name.lower().encode(), value.encode("latin-1")) for name, value in self.fields.items()]
         self._start: Message = {"type": "http.response.start", "status": int(status), "headers": lines}
         self._wired: Sequence[tuple[bytes, bytes]] | None = None

@@ -33,6 +33,7 @@ TAKE_SECONDS = 60.0  # until the client has taken what was written
 _EXPLAINED = {
     HTTPStatus.BAD_REQUEST: "The request is not valid HTTP/1.1.",
     HTTPStatus.REQUEST_TIMEOUT: "The request did not come in time.",
+    HTTPStatus.NOT_IMPLEMENTED: "The transfer coding is not known.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The fields are larger than {MOST_HEAD_BYTES} bytes.",
 }
 
@@ -175,6 +176,8 @@ class Connection(HttpToolsProtocol):
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) > 1 or (not hosts and self.parser.get_http_version() != "1.0"):  # section 3.2
             return HTTPStatus.BAD_REQUEST
+        if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
+            return HTTPStatus.NOT_IMPLEMENTED  # section 6.1
         if not self.url.isascii() or b"#" in self.url:
             return HTTPStatus.BAD_REQUEST
         if not self.url.startswith(b"/"):

@@ -44,9 +44,8 @@ class Answer:
 
 def ask(port: int, request: bytes) -> Answer:
     """Send bytes, read one response; what it must always be is asserted here."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection, connection.makefile("rb") as stream:
         connection.sendall(request)
-        stream = connection.makefile("rb")
         version, status, *_ = stream.readline().decode("ascii").split(" ")
         lines = iter(lambda: stream.readline().decode("latin-1").rstrip("\r\n"), "")
         fields: dict[str, str] = {}
