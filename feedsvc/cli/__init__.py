@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+NICENESS = 5  # of an import: a daemon beside it goes first
+
 app = typer.Typer(
     help="Watches a folder of dump files, strips share and promo boilerplate, serves a clean Atom feed.",
     no_args_is_help=True,
@@ -110,6 +112,7 @@ app.command()(learned)
 @app.command(name="import")
 def import_(paths: Paths, config: ConfigOption = None) -> None:
     """Take many dumps into the store at once."""
+    os.nice(NICENESS)
     set_up_logs(sys.stderr, level=logging.WARNING)
     settings = load(config)
     # As the watcher names them: links stay, ".." goes.
