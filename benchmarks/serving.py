@@ -140,11 +140,11 @@ def nginx(home: Path, source: int) -> Iterator[int]:
         yield port
 
 
-def load(port: int, kind: str, seconds: float) -> Load:
+def load(port: int, kind: str, seconds: int) -> Load:
     """Ask for a while as fast as answers come."""
     fields = [part for field in KINDS[kind] for part in ("-H", field)]
     address = f"http://127.0.0.1:{port}/feed.atom"
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency", *fields, address]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", *fields, address]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rate = re.search(r"Requests/sec:\s+([\d.]+)", out)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", out)
@@ -166,7 +166,7 @@ def verdict(value: float, bound: float, *, least: bool) -> str:
     return "" if (value >= bound if least else value <= bound) else "   NOT WITHIN"
 
 
-def compare_idle(port: int, other: int, seconds: float, rounds: int) -> dict[str, float]:
+def compare_idle(port: int, other: int, seconds: int, rounds: int) -> dict[str, float]:
     """The daemon beside nginx; answers the daemon's rates."""
     print(f"{'idle':22}{'nginx/s':>9}{'p99 ms':>8}{'feedsvc/s':>11}{'p99 ms':>8}{'ratio':>7}")
     rates = {}
@@ -185,7 +185,7 @@ def compare_idle(port: int, other: int, seconds: float, rounds: int) -> dict[str
 
 
 def compare_busy(
-    label: str, port: int, idle: dict[str, float], *, seconds: float, rounds: int, busy: Callable[[], bool]
+    label: str, port: int, idle: dict[str, float], *, seconds: int, rounds: int, busy: Callable[[], bool]
 ) -> None:
     """The daemon beside itself, while dumps are taken in."""
     for kind in KINDS:
@@ -204,15 +204,13 @@ def main() -> None:
     """Measure, and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dumps", type=int, default=5000, help="how many are taken in, each time (default: 5000)")
-    parser.add_argument("--seconds", type=float, default=2, help="of each measurement (default: 2)")
+    parser.add_argument("--seconds", type=int, default=2, help="of each measurement (default: 2)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is made (default: 3)")
     given = parser.parse_args()
     for program in ("nginx", "wrk"):
         if shutil.which(program) is None:
             sys.exit(f"{program} is not installed")
-    print(
-        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; whatever else runs here disturbs this"
-    )
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors: what else runs here disturbs")
     with tempfile.TemporaryDirectory(prefix="serving") as name:
         home, static, later = (Path(name) / part for part in ("daemon", "nginx", "later"))
         home.mkdir()
