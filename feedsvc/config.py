@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from feedsvc.errors import ConfigError
 from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.filters import KEYS, fold
+from feedsvc.http import parse_account
 from feedsvc.links import tidy_link
 from feedsvc.names import FEED_NAME
 from feedsvc.schedule import parse_trigger
@@ -92,11 +94,25 @@ def _check_hub(value: str) -> str:
     return value
 
 
+def _check_network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError as error:
+        raise ValueError(f'give networks such as "127.0.0.1/32" or "fd00::/8": {error}') from error
+
+
+def _check_auth(value: str) -> str:
+    parse_account(value)
+    return value
+
+
 When = Annotated[timedelta | str, BeforeValidator(_parse_when)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Keep = Annotated[timedelta | int | None, BeforeValidator(_parse_keep)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 HubUrl = Annotated[str, AfterValidator(_check_hub)]
+Network = Annotated[str, AfterValidator(_check_network)]
+Auth = Annotated[str, AfterValidator(_check_auth)]
 
 
 class Section(BaseModel):
@@ -127,6 +143,9 @@ class ServerSection(Section):
     """[server]."""
 
     listen: str = "127.0.0.1:8080"
+    trusted_proxies: list[Network] = []
+    rate: int = Field(default=600, ge=0)
+    auth: Auth | None = None
 
 
 def _listed(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import queue
 import signal
@@ -49,6 +50,9 @@ def run_daemon(load: Callable[[], Config], notify_socket: str | None) -> None:
     config = load()
     listener = bind(config.server.listen)
     service = _start(config, listener, interrupted)
+    # What is there now stays, modules above all: to look through it for garbage held up requests for 100 ms.
+    gc.collect()
+    gc.freeze()
     _tell(notify_socket, "READY=1")
     while (number := received.get()) == signal.SIGHUP:
         _tell(notify_socket, "RELOADING=1")

@@ -228,6 +228,7 @@ class Representation:
         etag: The opaque part of the strong validator, without quotes.
         last_modified: Aware, whole seconds; None where none is known.
         max_age: Seconds for which a cache may reuse the response.
+        immutable: The bytes never change (RFC 8246).
     """
 
     media_type: str
@@ -236,3 +237,4 @@ class Representation:
     etag: str
     last_modified: datetime | None
     max_age: int
+    immutable: bool = False

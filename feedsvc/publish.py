@@ -11,17 +11,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from feedsvc.deltas import Deltas
 from feedsvc.errors import FeedsvcError, RenderError
 from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.model import FeedDocument, Representation
 from feedsvc.represent import represent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
 __all__ = ["ListRenderer", "Loader", "Publisher", "Renderer", "Resource"]
@@ -113,6 +114,7 @@ class Publisher:
         self._rendering = threading.Lock()  # guards the next two against other writers
         self._held: dict[_Key, _Held] = {}
         self._stale: set[_Key] = set()
+        self._deltas = Deltas()
 
     @property
     def ready(self) -> bool:
@@ -213,6 +215,30 @@ class Publisher:
             self._make_room((base, address))
             return found
 
+    def delta(self, address: str, base_url: str, etags: Iterable[str]) -> tuple[str, Representation] | None:
+        """Render only the entries that are new or changed since a representation that a client holds.
+
+        Args:
+            address: Such as "/feed.atom".
+            base_url: The base URL of the request; ignored where one is configured.
+            etags: The opaque parts of the validators of what the client holds.
+
+        Returns:
+            The one that was found, and the representation, which has the validator of the whole; None where the
+            whole is to be sent.
+
+        Raises:
+            FeedsvcError: The feed cannot be read or rendered.
+        """
+        base = self._base_url or base_url
+        held, resource = self._held.get((base, address)), self._resources.get(address)
+        document = self._documents.get(resource.feed) if resource and resource.feed else None
+        if held is None or resource is None or document is None:
+            return None
+        render = resource.render
+        document = replace(document, entries=tuple(document.entries))
+        return self._deltas.represent(held.representation, document, etags, lambda newer: render(newer, base))
+
     def _touched(self, changed: Collection[str]) -> set[_Key]:
         """What shows a feed that changed and is rendered already, or is to be rendered in advance."""
         names = {*changed, None} if changed else set()
@@ -259,12 +285,15 @@ class Publisher:
             raise RenderError(f"{address}: rendering failed: {type(error).__name__}: {error}") from error
         self._stale.discard(key)
         if held is None:
-            self._held[key] = _Held(self._represent(body, resource, shown[1]))
+            self._held[key] = _Held(self._represent(body, resource, shown))
         elif held.representation.body != body:
-            held.representation = self._represent(body, resource, shown[1])
+            held.representation = self._represent(body, resource, shown)
 
-    def _represent(self, body: bytes, resource: Resource, last_modified: datetime | None) -> Representation:
-        return represent(body, resource.media_type, last_modified=last_modified, max_age=self._max_age)
+    def _represent(self, body: bytes, resource: Resource, shown: _Shown) -> Representation:
+        made = represent(body, resource.media_type, last_modified=shown[1], max_age=self._max_age)
+        if resource.feed is not None:
+            self._deltas.remember(made.etag, shown[0])
+        return made
 
     def _is_kept(self, key: _Key) -> bool:
         return key[0] in self._kept and self._resources[key[1]].eager

@@ -14,7 +14,7 @@ from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.addresses import EVERYTHING, feed_path
 from feedsvc.filters import make_filter
-from feedsvc.http import Server, make_app
+from feedsvc.http import Server, make_app, parse_account
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
 from feedsvc.publish import Publisher
@@ -209,7 +209,13 @@ class Service:
             report=report,
         )
         app = make_app(
-            publisher=self._publisher, load_entry=self._store.load_entry, status=self._status, base_url=config.base_url
+            publisher=self._publisher,
+            load_entry=self._store.load_entry,
+            status=self._status,
+            base_url=config.base_url,
+            trusted_proxies=config.server.trusted_proxies,
+            rate=config.server.rate,
+            account=parse_account(config.server.auth) if config.server.auth else None,
         )
         self._server = Server(app, listener.dup())
         self._pinger = Pinger(

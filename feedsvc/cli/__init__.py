@@ -43,6 +43,7 @@ from feedsvc.cli.learned import learned
 from feedsvc.cli.rules import rules
 from feedsvc.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
+from feedsvc.http import hash_password
 from feedsvc.intake import BATCH
 from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from feedsvc.ingest import Ingest, Report
 
 __all__ = ["app", "main"]
+
+NICENESS = 5  # of an import: a daemon beside it goes first
 
 app = typer.Typer(
     help="Watches a folder of dump files, strips share and promo boilerplate, serves a clean Atom feed.",
@@ -110,6 +113,7 @@ app.command()(learned)
 @app.command(name="import")
 def import_(paths: Paths, config: ConfigOption = None) -> None:
     """Take many dumps into the store at once."""
+    os.nice(NICENESS)
     set_up_logs(sys.stderr, level=logging.WARNING)
     settings = load(config)
     # As the watcher names them: links stay, ".." goes.
@@ -166,6 +170,18 @@ def check(config: ConfigOption = None) -> None:
     out.print(show_findings(findings))
     if any(finding.level is Level.ERROR for finding in findings):
         raise typer.Exit(WRONG)
+
+
+@app.command()
+def password(user: Annotated[str, typer.Argument(help="Who is to be asked for it.")]) -> None:
+    """Ask for a password, and print what [server] auth is to be."""
+    if ":" in user:
+        raise ConfigError("a user name has no colon (RFC 7617)")
+    if sys.stdin.isatty():
+        secret = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        secret = sys.stdin.readline().rstrip("\n")
+    typer.echo(f"{user}:{hash_password(secret)}")
 
 
 @app.command()

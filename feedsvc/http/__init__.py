@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from feedsvc.http.access import Guard, hash_password, parse_account
 from feedsvc.http.app import make_app, static_files
 from feedsvc.http.pages import render_entry, render_front
 from feedsvc.http.server import Server, bind
 
-__all__ = ["Server", "bind", "make_app", "render_entry", "render_front", "static_files"]
+__all__ = [
+    "Guard",
+    "Server",
+    "bind",
+    "hash_password",
+    "make_app",
+    "parse_account",
+    "render_entry",
+    "render_front",
+    "static_files",
+]

@@ -11,24 +11,28 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, cast
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.routing import Route
 
 from feedsvc.errors import FeedsvcError
-from feedsvc.http.base import base_of
+from feedsvc.http.answer import Answer
+from feedsvc.http.front import ALLOWED, Access, Front
 from feedsvc.http.pages import MEDIA_TYPE, render_entry, render_error
-from feedsvc.http.respond import respond, respond_uncached
+from feedsvc.http.proxies import Proxies
+from feedsvc.http.published import RETRY, Published, Publishing
+from feedsvc.http.rate import RateLimit
+from feedsvc.http.respond import Audience, respond, respond_uncached
 from feedsvc.represent import represent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
+    from feedsvc.http.access import Account, Guard
     from feedsvc.model import Entry, Removal, Representation
-    from feedsvc.publish import Publisher
 
 __all__ = ["make_app", "static_files"]
 
@@ -37,7 +41,6 @@ _log = logging.getLogger(__name__)
 _KEY = re.compile(r"[a-z0-9]{1,64}")
 _PAGE_MAX_AGE = 60
 _STATIC_MAX_AGE = 3600
-_RETRY = {"Retry-After": "5"}
 _STATIC = {
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/icon.png": ("icon.png", "image/png"),
@@ -47,11 +50,15 @@ _STATIC = {
 
 def make_app(
     *,
-    publisher: Publisher,
+    publisher: Publishing,
     load_entry: Callable[[str], tuple[Entry, tuple[Removal, ...]] | None],
     status: Callable[[], dict[str, object]],
     base_url: str | None,
-) -> Starlette:
+    trusted_proxies: Sequence[str] = (),
+    rate: int | None = None,
+    account: Account | None = None,
+    guards: Mapping[str, Guard] | None = None,
+) -> Front:
     """Make the ASGI application.
 
     Args:
@@ -59,8 +66,17 @@ def make_app(
         load_entry: The entry of a key with its removals, or None; called in a thread.
         status: What /readyz shows as JSON; its "ready" decides between 200 and 503. Called in a thread.
         base_url: What subscribers see, without a slash at its end; None to take it from each request.
+        trusted_proxies: Networks whose Forwarded and X-Forwarded-* fields are believed.
+        rate: Requests a minute that a client address may make; None for no limit. This machine has none.
+        account: Who may read anything at all; None for everybody.
+        guards: What keeps single feeds from the public, by the feed's name.
+
+    Raises:
+        ValueError: One of the proxies is no network.
     """
-    site = _Site(publisher, load_entry, status, base_url)
+    access = Access(account, guards or {})
+    published = Published(publisher, base_url, access.is_private)
+    site = _Site(publisher, published, access=access, load_entry=load_entry, status=status, base_url=base_url)
     app = Starlette(
         routes=[
             Route("/entries/{key}", site.entry),
@@ -76,7 +92,16 @@ def make_app(
         },
     )
     app.router.redirect_slashes = False  # a redirect would repeat an unchecked Host field
-    return app
+    app.router.default = site.published  # feeds come and go: the publisher knows which there are
+    return Front(
+        app,
+        publisher,
+        published,
+        access=access,
+        proxies=Proxies(trusted_proxies),
+        rate=RateLimit(rate) if rate else None,
+        refusal=site.refusal,
+    )
 
 
 def static_files() -> dict[str, Representation]:
@@ -92,7 +117,7 @@ def static_files() -> dict[str, Representation]:
     }
 
 
-async def _static(representation: Representation, request: Request) -> Response:
+async def _static(representation: Representation, request: Request) -> Answer:
     return respond(request, representation)
 
 
@@ -101,56 +126,69 @@ class _Site:
 
     def __init__(
         self,
-        publisher: Publisher,
+        publisher: Publishing,
+        published: Published,
+        *,
+        access: Access,
         load_entry: Callable[[str], tuple[Entry, tuple[Removal, ...]] | None],
         status: Callable[[], dict[str, object]],
         base_url: str | None,
     ) -> None:
         self._publisher = publisher
+        self._published = published
+        self._access = access
         self._load_entry = load_entry
         self._status = status
         self._base_url = base_url
 
-    async def published(self, request: Request) -> Response:
-        """Answer from memory in the event loop: the feed must not wait for threads that wait for the store."""
-        address, base = request.scope["path"], self._base(request)
-        found = self._publisher.prepared(address, base)
-        if found is None:
-            found = await run_in_threadpool(self._publisher.representation, address, base)
-        if found is None:
-            if self._publisher.ready:
-                raise HTTPException(HTTPStatus.NOT_FOUND)
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=_RETRY)
-        return respond(request, found)
+    async def published(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what no route does: a published address, or none."""
+        if self._publisher.document is None:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=RETRY)
+        if not self._publisher.has(scope["path"]):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
+        answer = await self._published.slow(Request(scope, receive))
+        await answer(scope, receive, send)
 
-    def entry(self, request: Request) -> Response:
-        key, base, document = request.path_params["key"], self._base(request), self._publisher.document
+    def entry(self, request: Request) -> Answer:
+        key, document = request.path_params["key"], self._publisher.document
+        base = self._published.base(request.scope, request.headers)
+        if base is None:
+            raise HTTPException(HTTPStatus.BAD_REQUEST)
         if document is None:
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=_RETRY)
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=RETRY)
         found = self._load_entry(key) if _KEY.fullmatch(key) else None
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         body = render_entry(*found, base, document.title)
         # No Last-Modified: `updated` tells when the article changed, not when the page did.
-        return respond(request, represent(body, MEDIA_TYPE, last_modified=None, max_age=_PAGE_MAX_AGE))
+        page = represent(body, MEDIA_TYPE, last_modified=None, max_age=_PAGE_MAX_AGE)
+        return respond(request, page, Audience(private=self._access.is_private(request.scope["path"])))
 
-    async def healthz(self, request: Request) -> Response:
+    async def healthz(self, request: Request) -> Answer:
         return respond_uncached(request, HTTPStatus.OK, "text/plain; charset=utf-8", b"ok\n")
 
-    def readyz(self, request: Request) -> Response:
+    def readyz(self, request: Request) -> Answer:
         status = self._status()
         code = HTTPStatus.OK if status["ready"] else HTTPStatus.SERVICE_UNAVAILABLE
         body = json.dumps(status, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
         return respond_uncached(request, code, "application/json", body)
 
+    def refusal(self, method: str, status: HTTPStatus, fields: Mapping[str, str]) -> Answer:
+        """Make the page that says why a request is not answered."""
+        page = (MEDIA_TYPE, render_error(status, self._base_url or ""))
+        return Answer(method, status, {"Cache-Control": "no-store", **fields}, page)
+
     async def refuse(self, request: Request, error: Exception) -> Response:
-        refusal = cast("HTTPException", error)  # starlette passes the kind it was told to
-        fields = {"Allow": "GET, HEAD"} if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED else refusal.headers
-        return self._error(request, refusal.status_code, fields)
+        refused = cast("HTTPException", error)  # starlette passes the kind it was told to
+        allowed = {"Allow": ALLOWED} if refused.status_code == HTTPStatus.METHOD_NOT_ALLOWED else refused.headers
+        return self._error(request, refused.status_code, allowed)
 
     async def unavailable(self, request: Request, error: Exception) -> Response:
         _log.error("request not answered: %s", error, extra={"path": request.scope["path"]})
-        return self._error(request, HTTPStatus.SERVICE_UNAVAILABLE, _RETRY)
+        return self._error(request, HTTPStatus.SERVICE_UNAVAILABLE, RETRY)
 
     async def fail(self, request: Request, error: Exception) -> Response:
         # uvicorn logs the traceback, but not what was asked for.
@@ -158,10 +196,5 @@ class _Site:
         return self._error(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _error(self, request: Request, status: int, fields: Mapping[str, str] | None = None) -> Response:
-        return respond_uncached(request, status, MEDIA_TYPE, render_error(status, self._base_url or ""), fields)
-
-    def _base(self, request: Request) -> str:
-        base = self._base_url or base_of(request.scope["scheme"], request.headers.get("host"))
-        if base is None:
-            raise HTTPException(HTTPStatus.BAD_REQUEST)
-        return base
+        # starlette only calls what it is given, which an Answer is for as well.
+        return cast("Response", self.refusal(request.method, HTTPStatus(status), fields or {}))

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 from feedsvc.http.negotiate import IDENTITY, choose_coding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from feedsvc.model import Representation
 
-__all__ = ["entity_tag", "evaluate", "parse_http_date"]
+__all__ = ["core_of", "entity_tag", "evaluate", "named_tags", "parse_http_date"]
 
 _SAFE = ("GET", "HEAD")
 
 # entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE (section 8.8.3); a comma may stand inside.
 _TAG = re.compile(r'[ \t,]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?=,|$)')
-# What compressing proxies append: Apache -gzip, Jetty --gzip, others ;gzip.
-_SUFFIX = re.compile(r"(?:--?|;)gzip$")
+_CODINGS = ("br", "gzip", "zstd")
+# What marks a coding's tag, and what compressing proxies append: Apache -gzip, Jetty --gzip, others ;gzip.
+_SUFFIX = re.compile(rf"(?:--?|;)({'|'.join(_CODINGS)})$")
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
@@ -53,8 +54,8 @@ def evaluate(method: str, representation: Representation, fields: Mapping[str, s
     """Evaluate the preconditions of a request in the order of RFC 9110, section 13.2.2.
 
     The tags of all codings of a representation match, with the suffixes and
-    weak marks that proxies add. Only where the client does not take gzip does the
-    tag of a gzip response not match: a shared cache would hand it the wrong bytes.
+    weak marks that proxies add. Only where the client does not take a coding does the
+    tag of its response not match: a shared cache would hand it the wrong bytes.
 
     Args:
         method: The request's method.
@@ -66,15 +67,15 @@ def evaluate(method: str, representation: Representation, fields: Mapping[str, s
     """
     modified = representation.last_modified
     if (if_match := fields.get("if-match")) is not None:
-        if not _matches(if_match, representation, weak=False, gzip=True):
+        if not _matches(if_match, representation, weak=False, taken=_CODINGS):
             return HTTPStatus.PRECONDITION_FAILED
     elif _unmodified_since(fields.get("if-unmodified-since"), modified) is False:
         return HTTPStatus.PRECONDITION_FAILED
 
     if (if_none_match := fields.get("if-none-match")) is not None:
         accept = fields.get("accept-encoding")
-        gzip = accept is None or choose_coding(accept, ("gzip",)) == "gzip"
-        if _matches(if_none_match, representation, weak=True, gzip=gzip):
+        taken = [coding for coding in _CODINGS if accept is None or choose_coding(accept, (coding,)) == coding]
+        if _matches(if_none_match, representation, weak=True, taken=taken):
             return HTTPStatus.NOT_MODIFIED if method in _SAFE else HTTPStatus.PRECONDITION_FAILED
     elif method in _SAFE and _unmodified_since(fields.get("if-modified-since"), modified):
         return HTTPStatus.NOT_MODIFIED
@@ -120,12 +121,23 @@ def _unmodified_since(value: str | None, modified: datetime | None) -> bool | No
     return None if date is None else modified <= date
 
 
-def _matches(value: str, representation: Representation, *, weak: bool, gzip: bool) -> bool:
+def named_tags(value: str) -> list[str]:
+    """The entity tags of an If-None-Match field as they were sent; what follows something malformed is not read."""
+    return [f'{"W/" if is_weak else ""}"{opaque}"' for is_weak, opaque in _tags(value)]
+
+
+def core_of(tag: str) -> str:
+    """The representation's own part of an entity tag: without quotes, weak mark and a coding's suffix."""
+    return _SUFFIX.sub("", tag.removeprefix("W/").strip('"'))
+
+
+def _matches(value: str, representation: Representation, *, weak: bool, taken: Collection[str]) -> bool:
     if value.strip(" \t") == "*":
         return True
     for is_weak, opaque in _tags(value):
-        core = _SUFFIX.sub("", opaque)
-        if core == representation.etag and (weak or not is_weak) and (gzip or core == opaque):
+        suffix = _SUFFIX.search(opaque)
+        core = opaque[: suffix.start()] if suffix else opaque
+        if core == representation.etag and (weak or not is_weak) and (suffix is None or suffix[1] in taken):
             return True
     return False
 

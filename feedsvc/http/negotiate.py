@@ -1,4 +1,7 @@
-"""Content coding by the client's preference (RFC 9110, section 12.5.3). Pure functions over strings."""
+"""What the client prefers: content coding, deltas, a page or a feed (RFC 9110, section 12.5; RFC 3229).
+
+Pure functions over strings.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["IDENTITY", "choose_coding"]
+__all__ = ["IDENTITY", "choose_coding", "wants_delta", "wants_page"]
 
 IDENTITY = "identity"
 
@@ -18,6 +21,15 @@ _MEMBER = re.compile(
     re.IGNORECASE,
 )
 _ALIASES = {"x-gzip": "gzip"}  # section 8.4.1.3
+_RANGE = re.compile(
+    r"([!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+)"  # a media range
+    r"(?:[ \t]*;[ \t]*(?!q=)[^;,]*)*"  # its parameters
+    r"(?:[ \t]*;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?",
+    re.IGNORECASE,
+)
+_PAGE = "text/html"
+_XML = ("application/xml", "text/xml")
+_FEEDS = re.compile(r"application/(?:(?:atom|rss|rdf|feed)\+(?:xml|json)|json)")
 
 
 def choose_coding(accept_encoding: str | None, offered: Sequence[str]) -> str:
@@ -41,6 +53,36 @@ def choose_coding(accept_encoding: str | None, offered: Sequence[str]) -> str:
     weight = weights.get(best, rest)
     # Identity that is not named is acceptable, but a coding that is named is wanted more.
     return best if weight > 0 and weight >= weights.get(IDENTITY, 0.0) else IDENTITY
+
+
+def wants_delta(a_im: str | None) -> bool:
+    """Tell whether an A-IM field accepts the instance manipulation "feed" (RFC 3229, section 10.5.3).
+
+    Args:
+        a_im: The field's value; None where the request has none.
+    """
+    weights = _weights(a_im or "")
+    return weights.get("feed", 0.0) > 0
+
+
+def wants_page(accept: str | None) -> bool:
+    """Tell whether somebody opened a feed's address in a browser.
+
+    A browser names text/html, weighs it above XML, and names no type of feed. Whoever names one knows what to do
+    with a feed and gets it, whatever else is named: a reader that were led to a page would lose the feed, a
+    person who gets a feed only sees an unfriendly page.
+
+    Args:
+        accept: The Accept field's value; None where the request has none.
+    """
+    weights: dict[str, float] = {}
+    for member in (accept or "").split(","):
+        if match := _RANGE.fullmatch(member.strip(" \t")):
+            weights[match[1].lower()] = float(match[2] or 1)
+    if any(map(_FEEDS.fullmatch, weights)):
+        return False
+    page, rest = weights.get(_PAGE, 0.0), weights.get("*/*", 0.0)
+    return page > max(rest, *(weights.get(kind, rest) for kind in _XML))
 
 
 def _weights(value: str) -> dict[str, float]:

@@ -30,9 +30,11 @@ _NEWEST = 30  # entries on the front page
 
 _ERRORS = {
     HTTPStatus.BAD_REQUEST: "The request does not say which host it is for in a way that can be answered.",
+    HTTPStatus.UNAUTHORIZED: "This address asks for a user name and a password.",
     HTTPStatus.NOT_FOUND: "There is nothing at this address.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address can only be read: use GET or HEAD.",
     HTTPStatus.PRECONDITION_FAILED: "What the request expects to find here has changed.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests came from your address. Try again in a little while.",
     HTTPStatus.SERVICE_UNAVAILABLE: "This cannot be shown at the moment. Try again in a little while.",
 }
 

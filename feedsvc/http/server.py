@@ -8,12 +8,14 @@ import logging
 import math
 import re
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from feedsvc.errors import ServerError
+from feedsvc.http.protocol import Connection
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -23,6 +25,8 @@ __all__ = ["Server", "bind"]
 _BACKLOG = 1024
 _CONNECTIONS = 512  # below the usual limit of 1024 open files, with room for the store and the watch
 _HIGHEST_PORT = 65535
+_SWITCH_SECONDS = 0.0005  # for which another thread may keep the interpreter while a request waits; the usual is 0.005
+_TICKS = 10  # of uvicorn, a second
 _LAST_CALL = 0.1  # seconds in which those who have just connected may send their request
 _LISTEN = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _ADVICE = {
@@ -80,6 +84,14 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         self.settled.set()
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in tuple(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.end_if_overdue(now)
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
@@ -102,8 +114,8 @@ class Server:
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 app,
-                loop="asyncio",
-                http="h11",
+                loop="uvloop",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -114,7 +126,6 @@ class Server:
                 backlog=_BACKLOG,
                 limit_concurrency=_CONNECTIONS,
                 timeout_keep_alive=15,
-                h11_max_incomplete_event_size=16 * 1024,  # of a request's head
             )
         )
         # A daemon, and so are its worker threads: a read that hangs does not keep the process from ending.
@@ -127,6 +138,7 @@ class Server:
         Raises:
             ServerError: The server could not start; names the address.
         """
+        sys.setswitchinterval(_SWITCH_SECONDS)  # of the whole process: dumps are taken in beside it
         self._thread.start()
         self._uvicorn.settled.wait()
         if not self._uvicorn.started:

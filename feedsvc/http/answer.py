@@ -1,0 +1,77 @@
+"""A response as ASGI takes it, with the fields that every response carries. Made once, then sent many times."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.types import Message, Receive, Scope, Send
+
+__all__ = ["Answer"]
+
+_ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+# Articles are sanitised already; should that ever fail, the browser still runs no script and posts no form elsewhere.
+_HTML = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src http: https:; media-src http: https:; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+}
+_WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110, section 6.4.1
+
+
+class Answer:
+    """A response; itself an ASGI application, so that an endpoint can return it."""
+
+    __slots__ = ("_end", "_start", "_wire", "_wired", "fields", "status")
+
+    def __init__(
+        self, method: str, status: int, fields: Mapping[str, str], content: tuple[str, bytes] | None = None
+    ) -> None:
+        """Make the messages.
+
+        Args:
+            method: The request's method: HEAD gets the fields without the content.
+            status: The status code.
+            fields: The fields that are this response's own.
+            content: Media type and bytes as they are sent; None for a response that has no content.
+        """
+        self.status = status
+        self.fields = {**fields, **_ALWAYS}
+        body = b""
+        if content is not None:
+            media_type, body = content
+            self.fields |= {"Content-Type": media_type, "Content-Length": str(len(body))}
+            if media_type.startswith("text/html"):
+                self.fields |= _HTML
+        elif status not in _WITHOUT_CONTENT:
+            self.fields["Content-Length"] = "0"
+        lines = [(name.lower().encode(), value.encode("latin-1")) for name, value in self.fields.items()]
+        self._start: Message = {"type": "http.response.start", "status": int(status), "headers": lines}
+        self._wired: Sequence[tuple[bytes, bytes]] | None = None
+        self._wire = b""
+        self._end: Message = {"type": "http.response.body", "body": b"" if method == "HEAD" else body}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Send it."""
+        await send(self._start)
+        await send(self._end)
+
+    def as_http(self, more: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Write it as HTTP/1.1, for where no ASGI server does.
+
+        Args:
+            more: Further field lines, Date among them; while they are the same object, what was written is kept.
+        """
+        if self._wired is not more:
+            self._wire = self._write(more)
+            self._wired = more
+        return self._wire
+
+    def _write(self, more: Sequence[tuple[bytes, bytes]]) -> bytes:
+        lines = b"".join(b"%s: %s\r\n" % line for line in (*more, *self._start["headers"]))
+        status = HTTPStatus(self.status)
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+        body: bytes = self._end["body"]
+        return head + lines + b"\r\n" + body

@@ -1,0 +1,220 @@
+"""One connection: uvicorn's HTTP/1.1 on httptools, with the checks and limits that it leaves to others.
+
+    bytes -> llhttp -> the head as a whole is checked here -> dispatch -> an Answer is written at once
+                                                                       -> uvicorn runs any other application
+
+What is wrong with a request is answered by an application of its own, so that it waits its turn behind the answers
+to what was pipelined before it.
+"""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote, urlsplit
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from feedsvc.http.answer import Answer
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
+__all__ = ["MOST_HEAD_BYTES", "Connection"]
+
+MOST_HEAD_BYTES = 16 * 1024  # of a request's target and fields
+HEAD_SECONDS = 10.0  # from the first byte, or from connecting, until the head is whole
+TAKE_SECONDS = 60.0  # until the client has taken what was written
+
+_EXPLAINED = {
+    HTTPStatus.BAD_REQUEST: "The request is not valid HTTP/1.1.",
+    HTTPStatus.REQUEST_TIMEOUT: "The request did not come in time.",
+    HTTPStatus.NOT_IMPLEMENTED: "The transfer coding is not known.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The fields are larger than {MOST_HEAD_BYTES} bytes.",
+}
+
+
+def _refusal(status: HTTPStatus) -> Answer:
+    text = f"{_EXPLAINED[status]}\n".encode()
+    fields = {"Cache-Control": "no-store", "Connection": "close"}
+    return Answer("GET", status, fields, ("text/plain; charset=utf-8", text))
+
+
+_REFUSALS = {status: _refusal(status) for status in _EXPLAINED}
+
+
+class Connection(HttpToolsProtocol):
+    """A connection whose requests are checked, and that does not last for ever.
+
+    Attributes:
+        limits: Seconds until the head must be whole, and until what was written must have been taken.
+    """
+
+    limits = (HEAD_SECONDS, TAKE_SECONDS)
+
+    # What uvicorn calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        self._waiting: float | None = self.loop.time()  # since when a head is awaited; None while there is none
+        self._writing: float | None = None  # since when something written waits to be taken
+        self._head = 0  # bytes of the head that is awaited, as far as they came
+        self._closing = False
+        self._answered = False  # the request that is being parsed
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; what belongs to a head that does not end is counted."""
+        if self._closing:
+            return
+        self._head += len(data)
+        super().data_received(data)
+        if self._waiting is not None and self._head > MOST_HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature; the parser's words are of no use
+        """Say that it is not HTTP."""
+        self._refuse(HTTPStatus.BAD_REQUEST)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: a client may offer to upgrade, and is answered as it is (RFC 9110, section 7.8)."""
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest of a head."""
+        super().on_message_begin()
+        self._waiting = self.loop.time()
+        self._answered = False
+
+    def on_headers_complete(self) -> None:
+        """Check the head, then let uvicorn run the application on it."""
+        self._head = 0
+        fault = self._check()
+        if fault is not None:
+            self.url = b"/"  # uvicorn parses it once more
+            chosen: ASGIApp = _REFUSALS[fault]
+        else:
+            chosen = self._dispatch()
+        if fault is None and isinstance(chosen, Answer) and self._is_plain():
+            self.transport.write(chosen.as_http(self.server_state.default_headers))
+            self.server_state.total_requests += 1
+            self._answered = True
+            self._waiting = self.loop.time()  # for the next
+            return
+        self._waiting = None
+        application = self.app
+        self.app = chosen
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app = application
+        if self._has_content():
+            self.cycle.keep_alive = False  # nothing here takes content, and nobody waits for the end of it
+
+    def on_body(self, body: bytes) -> None:
+        """Drop what comes after an answer."""
+        if not self._answered:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Nothing is left to do after an answer."""
+        if not self._answered:
+            super().on_message_complete()
+
+    # Limits
+
+    def end_if_overdue(self, now: float) -> None:
+        """End the connection if its time is over.
+
+        Args:
+            now: The loop's time, seconds.
+        """
+        head, take = self.limits
+        if self._waiting is not None and now - self._waiting > head and not self._is_busy():
+            if self._head:
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+            else:
+                self.transport.close()
+        if not self.transport.get_write_buffer_size():
+            self._writing = None
+        elif self._writing is None:
+            self._writing = now
+        elif now - self._writing > take:
+            self.transport.abort()
+
+    def _dispatch(self) -> ASGIApp:
+        """What the application has this request answered by."""
+        path, _, query = self.url.partition(b"?")
+        text = path.decode("ascii")
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["path"] = unquote(text) if "%" in text else text
+        self.scope["raw_path"] = path
+        self.scope["query_string"] = query
+        dispatch: Callable[[Any], ASGIApp] | None = getattr(self.app, "dispatch", None)
+        return dispatch(self.scope) if dispatch else cast("ASGIApp", self.app)
+
+    def _is_plain(self) -> bool:
+        """Whether nothing has to be waited for, and nothing ended, when this request is answered."""
+        return (
+            not self._is_busy()
+            and not self.flow.write_paused
+            and self.parser.should_keep_alive()
+            and self.parser.get_http_version() == "1.1"
+            and not self._has_content()
+            and len(self.connections) < (self.limit_concurrency or math.inf)
+        )
+
+    def _check(self) -> HTTPStatus | None:
+        """Look for what RFC 9112 forbids and llhttp lets pass; rewrite the target to origin form."""
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEAD_BYTES:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() != "1.0"):  # section 3.2
+            return HTTPStatus.BAD_REQUEST
+        if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
+            return HTTPStatus.NOT_IMPLEMENTED  # section 6.1
+        if not self.url.isascii() or b"#" in self.url:
+            return HTTPStatus.BAD_REQUEST
+        if not self.url.startswith(b"/"):
+            return self._rewrite()
+        if self.url.startswith(b"//"):
+            self.url = b"/." + self.url  # else the parser takes the first name for a host
+        return None
+
+    def _rewrite(self) -> HTTPStatus | None:
+        if self.url == b"*" and self.parser.get_method() == b"OPTIONS":  # section 3.2.4
+            self.url = b"/*"
+            return None
+        try:  # absolute form, which overrides the Host field (section 3.2.2)
+            target = urlsplit(self.url)
+        except ValueError:
+            return HTTPStatus.BAD_REQUEST
+        if target.scheme.lower() not in {b"http", b"https"} or not target.netloc or b"@" in target.netloc:
+            return HTTPStatus.BAD_REQUEST
+        self.headers[:] = [(b"host", target.netloc), *(line for line in self.headers if line[0] != b"host")]
+        self.url = (target.path or b"/") + (b"?" + target.query if target.query else b"")
+        return None
+
+    def _has_content(self) -> bool:
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self.headers
+        )
+
+    def _is_busy(self) -> bool:
+        return bool(self.cycle) and not self.cycle.response_complete  # none before the first request
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer what is no request, and end the connection."""
+        self._closing = True
+        if self._is_busy():
+            self.cycle.keep_alive = False  # what came before is answered, then it ends
+            return
+        answer = _REFUSALS[status]
+        self.transport.write(answer.as_http(self.server_state.default_headers))
+        self.transport.close()
