@@ -37,6 +37,7 @@ from feedsvc.store.schema import (
     removals,
     restored,
 )
+from feedsvc.store.search import SearchIndex
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -203,6 +204,23 @@ class Store:
             if row is None:
                 return None
             return _entry(row), Account(connection).ledger(row.number)
+
+    def load_entries(self, numbers: Sequence[int]) -> list[Entry]:
+        """The live ones among the entries with these numbers, in this order."""
+        query = sa.select(entries.c.number, *ENTRY_COLUMNS).where(
+            entries.c.number.in_(numbers), entries.c.state == LIVE
+        )
+        with self._reading() as connection:
+            found = {row.number: _entry(row) for row in connection.execute(query)}
+        return [found[number] for number in numbers if number in found]
+
+    def open_search(self) -> SearchIndex:
+        """Open the search index, which `SearchIndex.catch_up` then keeps up to date.
+
+        Raises:
+            StoreError: It can be neither opened nor made.
+        """
+        return SearchIndex(self._engine, self.url)
 
     @contextmanager
     def accounting(self) -> Iterator[Account]:
