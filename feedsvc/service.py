@@ -15,6 +15,7 @@ from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.atom import render_atom
 from feedsvc.http import Server, make_app
 from feedsvc.http.pages import render_front
+from feedsvc.http.search import PER_PAGE, Found, Query
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
 from feedsvc.publish import Publisher
@@ -47,13 +48,16 @@ logger = logging.getLogger(__name__)
 MAX_AGE = 60  # seconds for which a cache may reuse a feed
 RENDERERS = {
     "/feed.atom": ("application/atom+xml; charset=utf-8", render_atom),
-    "/": ("text/html; charset=utf-8", render_front),
+    "/": ("text/html; charset=utf-8", lambda document, base: render_front({document.name: document}, base)),
 }
 # A store without entries gets this long to fill before the first feed is published, so that nobody
 # who is quick sees an empty one.
 FIRST_FILL_SECONDS = 5.0
 LOOK_SECONDS = 0.05  # between two looks whether a signal came meanwhile
 DRAIN_SECONDS = 3.0  # for what is in flight when the server stops
+SEARCH_SECONDS = 1.0  # that a search may take
+INDEX = timedelta(seconds=2)  # how often to take what changed into the search index
+INDEX_SECONDS = 1.0  # for which that goes on at most, so that an end of the daemon need not wait long
 NOTICE = timedelta(seconds=1)  # how often to look for what another process (an import) wrote
 
 
@@ -171,6 +175,7 @@ class Service:
         self._store = Store(config.store.url)
         try:
             self._ingest = make_ingest(config, self._store)
+            self._index = self._store.open_search()
         except FeedsvcError:
             self._store.close()
             raise
@@ -191,7 +196,11 @@ class Service:
             report=report,
         )
         app = make_app(
-            publisher=self._publisher, load_entry=self._store.load_entry, status=self._status, base_url=config.base_url
+            publisher=self._publisher,
+            load_entry=self._store.load_entry,
+            status=self._status,
+            base_url=config.base_url,
+            search=self._search,
         )
         self._server = Server(app, listener.dup())
 
@@ -221,6 +230,8 @@ class Service:
         self._schedule.add_regular("retention", when.retention, self._retire)
         self._schedule.add_regular("upkeep", when.upkeep, self._store.optimise)
         self._schedule.add_regular("notice", NOTICE, self._notice)
+        self._schedule.add_regular("index", INDEX, self._catch_up)
+        self._schedule.add_regular("index-upkeep", when.upkeep, self._index.tidy)
         self._schedule.start()
         self._server.start()
         logger.info("serving", extra={"address": self._address, "store": self._store.url})
@@ -270,3 +281,13 @@ class Service:
         document = self._publisher.document
         # Paths and reasons are for `feedsvc status`: whoever can read feeds need not know them.
         return {"ready": ready, "feeds": {document.name: len(document.entries)} if document else {}}
+
+    def _catch_up(self) -> None:
+        until = time.monotonic() + INDEX_SECONDS
+        while self._index.catch_up() and time.monotonic() < until:
+            pass
+
+    def _search(self, query: Query) -> Found:
+        skip = (query.page - 1) * PER_PAGE
+        hits = self._index.find(query.phrases, skip=skip, limit=PER_PAGE, seconds=SEARCH_SECONDS)
+        return Found(tuple(self._store.load_entries(hits.numbers)), hits.total, hits.waiting)

@@ -28,7 +28,7 @@ BASE = "https://feeds.example.org/news"
 SETTINGS = FeedSettings(title="News", subtitle=None, author="x", language=None, entries=100, max_bytes=None)
 RENDERERS = {
     "/feed.atom": ("application/atom+xml; charset=utf-8", render_atom),
-    "/": ("text/html; charset=utf-8", render_front),
+    "/": ("text/html; charset=utf-8", lambda document, base: render_front({document.name: document}, base)),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feedsvc.http.app import make_app, static_files
-from feedsvc.http.pages import render_entry, render_front
+from feedsvc.http.pages import render_entry, render_feed, render_front
 from feedsvc.http.server import Server, bind
 
-__all__ = ["Server", "bind", "make_app", "render_entry", "render_front", "static_files"]
+__all__ = ["Server", "bind", "make_app", "render_entry", "render_feed", "render_front", "static_files"]

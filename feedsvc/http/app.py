@@ -8,6 +8,7 @@ import re
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, cast
 
 from starlette.applications import Starlette
@@ -17,8 +18,9 @@ from starlette.routing import Route
 
 from feedsvc.errors import FeedsvcError
 from feedsvc.http.base import base_of
-from feedsvc.http.pages import MEDIA_TYPE, render_entry, render_error
+from feedsvc.http.pages import MEDIA_TYPE, render_entry, render_error, render_search
 from feedsvc.http.respond import respond, respond_uncached
+from feedsvc.http.search import Found, Query, parse_query
 from feedsvc.represent import represent
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ _log = logging.getLogger(__name__)
 _KEY = re.compile(r"[a-z0-9]{1,64}")
 _PAGE_MAX_AGE = 60
 _STATIC_MAX_AGE = 3600
+_SEARCHES = 2  # at once; others wait
+_SEARCH_WAIT = 2.0  # seconds
 _RETRY = {"Retry-After": "5"}
 _STATIC = {
     "/style.css": ("style.css", "text/css; charset=utf-8"),
@@ -51,6 +55,7 @@ def make_app(
     load_entry: Callable[[str], tuple[Entry, tuple[Removal, ...]] | None],
     status: Callable[[], dict[str, object]],
     base_url: str | None,
+    search: Callable[[Query], Found] = lambda _query: Found((), 0),
 ) -> Starlette:
     """Make the ASGI application.
 
@@ -59,12 +64,14 @@ def make_app(
         load_entry: The entry of a key with its removals, or None; called in a thread.
         status: What /readyz shows as JSON; its "ready" decides between 200 and 503. Called in a thread.
         base_url: What subscribers see, without a slash at its end; None to take it from each request.
+        search: What answers a query that has phrases; called in a thread, few at a time.
     """
-    site = _Site(publisher, load_entry, status, base_url)
+    site = _Site(publisher, load_entry, status, base_url, search)
     app = Starlette(
         routes=[
             *(Route(address, site.published) for address in publisher.addresses),
             Route("/entries/{key}", site.entry),
+            Route("/search", site.search),
             Route("/healthz", site.healthz),
             Route("/readyz", site.readyz),
             *(Route(address, partial(_static, representation)) for address, representation in static_files().items()),
@@ -105,11 +112,14 @@ class _Site:
         load_entry: Callable[[str], tuple[Entry, tuple[Removal, ...]] | None],
         status: Callable[[], dict[str, object]],
         base_url: str | None,
+        search: Callable[[Query], Found],
     ) -> None:
         self._publisher = publisher
         self._load_entry = load_entry
         self._status = status
         self._base_url = base_url
+        self._search = search
+        self._searching = BoundedSemaphore(_SEARCHES)
 
     async def published(self, request: Request) -> Response:
         """Answer from memory in the event loop: the feed must not wait for threads that wait for the store."""
@@ -130,6 +140,21 @@ class _Site:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         body = render_entry(*found, base, document.title)
         # No Last-Modified: `updated` tells when the article changed, not when the page did.
+        return respond(request, represent(body, MEDIA_TYPE, last_modified=None, max_age=_PAGE_MAX_AGE))
+
+    def search(self, request: Request) -> Response:
+        base, document, query = self._base(request), self._publisher.document, parse_query(request.query_params)
+        if document is None:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=_RETRY)
+        found = None
+        if query.phrases:
+            if not self._searching.acquire(timeout=_SEARCH_WAIT):
+                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=_RETRY)
+            try:
+                found = self._search(query)
+            finally:
+                self._searching.release()
+        body = render_search(query, found, base, document.title)
         return respond(request, represent(body, MEDIA_TYPE, last_modified=None, max_age=_PAGE_MAX_AGE))
 
     async def healthz(self, request: Request) -> Response:

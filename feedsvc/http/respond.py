@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["request_fields", "respond", "respond_uncached"]
 
 _ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-# Articles are sanitised already; should that ever fail, the browser still runs no script and posts no form.
+# Articles are sanitised already; should that ever fail, the browser still runs no script and sends no form elsewhere.
 _HTML = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src http: https:; media-src http: https:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
 
