@@ -15,6 +15,7 @@ from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.addresses import EVERYTHING, feed_path
 from feedsvc.filters import make_filter
 from feedsvc.http import Server, make_app, parse_account
+from feedsvc.http.search import PER_PAGE, Found, Query
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
 from feedsvc.publish import Publisher
@@ -50,6 +51,9 @@ logger = logging.getLogger(__name__)
 FIRST_FILL_SECONDS = 5.0
 LOOK_SECONDS = 0.05  # between two looks whether a signal came meanwhile
 DRAIN_SECONDS = 3.0  # for what is in flight when the server stops
+SEARCH_SECONDS = 1.0  # that a search may take
+INDEX = timedelta(seconds=2)  # how often to take what changed into the search index
+INDEX_SECONDS = 1.0  # for which that goes on at most, so that an end of the daemon need not wait long
 NOTICE = timedelta(seconds=1)  # how often to look for what another process (an import) wrote
 AGE = timedelta(minutes=1)  # how often to look for entries that grew too old for a feed
 
@@ -184,6 +188,7 @@ class Service:
         self._assembler = Assembler(self._store, feed_plan(config))
         try:
             self._ingest = make_ingest(config, self._store)
+            self._index = self._store.open_search()
         except FeedsvcError:
             self._store.close()
             raise
@@ -216,6 +221,7 @@ class Service:
             trusted_proxies=config.server.trusted_proxies,
             rate=config.server.rate,
             account=parse_account(config.server.auth) if config.server.auth else None,
+            search=self._search,
         )
         self._server = Server(app, listener.dup())
         self._pinger = Pinger(
@@ -254,6 +260,8 @@ class Service:
         self._schedule.add_regular("notice", NOTICE, self._notice)
         if any(feed.filter.age for feed in self.config.feeds):
             self._schedule.add_regular("age", AGE, self._regenerator.request)
+        self._schedule.add_regular("index", INDEX, self._catch_up)
+        self._schedule.add_regular("index-upkeep", when.upkeep, self._index.tidy)
         self._schedule.start()
         self._server.start()
         self._pinger.start()
@@ -274,7 +282,8 @@ class Service:
     def _regenerate(self) -> None:
         changed = self._assembler.refresh(read_clock())
         documents = self._assembler.documents
-        self._publisher.publish(documents, make_resources(self._assembler.formats), changed)
+        resources = make_resources(self._assembler.formats, title=self.config.feed.title)
+        self._publisher.publish(documents, resources, changed)
         if changed:
             more = {"feed": min(changed, key=list(documents).index), "feeds": len(changed)}
             logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})
@@ -319,3 +328,13 @@ class Service:
         feeds = {name: len(document.entries) for name, document in self._publisher.documents.items()}
         # Paths and reasons are for `feedsvc status`: whoever can read feeds need not know them.
         return {"ready": ready, "feeds": feeds}
+
+    def _catch_up(self) -> None:
+        until = time.monotonic() + INDEX_SECONDS
+        while self._index.catch_up() and time.monotonic() < until:
+            pass
+
+    def _search(self, query: Query) -> Found:
+        skip = (query.page - 1) * PER_PAGE
+        hits = self._index.find(query.phrases, skip=skip, limit=PER_PAGE, seconds=SEARCH_SECONDS)
+        return Found(tuple(self._store.load_entries(hits.numbers)), hits.total, hits.waiting)

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from feedsvc.feeds.addresses import EVERYTHING, feed_path, page_path
+from feedsvc.feeds import opml
+from feedsvc.feeds.addresses import EVERYTHING, OPML_PATH, feed_path, page_path
 from feedsvc.feeds.formats import FORMATS
-from feedsvc.http.pages import MEDIA_TYPE, render_front
+from feedsvc.http.pages import MEDIA_TYPE, render_feed, render_front
 from feedsvc.publish import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from feedsvc.model import FeedDocument
 
 __all__ = ["MAX_AGE", "make_resources"]
 
 MAX_AGE = 60  # seconds for which a cache may reuse a feed
 
 
-def make_resources(feeds: Mapping[str, Collection[str]]) -> dict[str, Resource]:
-    """List what is served, other than what never changes and single entries.
+def make_resources(
+    feeds: Mapping[str, Collection[str]], *, title: str = "All feeds", searchable: bool = True
+) -> dict[str, Resource]:
+    """List what is served, other than what never changes, single entries and archives.
 
     Args:
         feeds: The extensions of the formats that each feed is served in, by the feed's name.
+        title: Of the feed of everything.
+        searchable: Whether something answers searches.
 
     Returns:
         Resources by address, those of the feed of everything first.
     """
-    everything = {EVERYTHING: feeds.get(EVERYTHING, ())}
-    resources = {page_path(EVERYTHING): Resource(MEDIA_TYPE, EVERYTHING, render_front)}
-    for name, extensions in {**everything, **feeds}.items():
+    front = partial(render_front, formats=feeds, searchable=searchable)
+    page = partial(render_feed, formats=feeds, searchable=searchable, site_title=title)
+    resources = {page_path(EVERYTHING): Resource(MEDIA_TYPE, None, front)}
+    for name, extensions in {EVERYTHING: feeds.get(EVERYTHING, ()), **feeds}.items():
         for extension in extensions:
-            if form := FORMATS.get(extension):
-                resources[feed_path(name, extension)] = Resource(form.media_type, name, form.render)
-        resources.setdefault(page_path(name), Resource(MEDIA_TYPE, name, render_front))
+            form = FORMATS[extension]
+            resources[feed_path(name, extension)] = Resource(form.media_type, name, form.render)
+        resources.setdefault(page_path(name), Resource(MEDIA_TYPE, name, page))
+    resources[OPML_PATH] = Resource(opml.MEDIA_TYPE, None, _render_opml)
     return resources
+
+
+def _render_opml(documents: Mapping[str, FeedDocument], base_url: str) -> bytes:
+    return opml.render_opml(documents.values(), base_url, documents[EVERYTHING].title)

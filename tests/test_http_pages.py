@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from feed_documents import make_document, make_entry
@@ -11,13 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
 
-from feedsvc.http.pages import render_entry, render_error, render_front
+from feedsvc.http.pages import render_entry, render_error, render_feed, render_front, render_search
+from feedsvc.http.search import Found, parse_query
 from feedsvc.model import Alternate, Removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lxml.html import HtmlElement
+
+    from feedsvc.model import FeedDocument
 
 BASE = "https://feeds.example.org"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> & {{ 7*7 }} </title></style>"
@@ -36,11 +41,34 @@ def text(element: HtmlElement) -> str:
 
 
 def front(base_url: str = BASE, **changes: object) -> HtmlElement:
-    return parse(render_front(make_document(make_entry(1, **changes), make_entry(0)), base_url))
+    return front_of(make_document(make_entry(1, **changes), make_entry(0)), base_url=base_url)
+
+
+def front_of(*documents: FeedDocument, base_url: str = BASE, **options: Any) -> HtmlElement:  # noqa: ANN401
+    return parse(render_front({document.name: document for document in documents}, base_url, **options))
+
+
+def feed(base_url: str = BASE, **changes: object) -> HtmlElement:
+    document = make_document(name="example-news", title="Example News")
+    return parse(render_feed(replace(document, **changes), base_url))  # type: ignore[arg-type]
+
+
+def search(
+    asked: str = "标题", *, total: int | None = None, base_url: str = BASE, page: int = 1, **changes: object
+) -> HtmlElement:
+    query = parse_query({"q": asked, "page": str(page)})
+    entries = (make_entry(1, **changes), make_entry(0)) if total != 0 else ()
+    found = Found(entries, 2 if total is None else total) if query.phrases else None
+    return parse(render_search(query, found, base_url, "Example & Co"))
 
 
 def entry(base_url: str = BASE, *, removals: tuple[Removal, ...] = REMOVALS, **changes: object) -> HtmlElement:
     return parse(render_entry(make_entry(1, **changes), removals, base_url, "Example & Co"))
+
+
+def some_feeds(number: int, **changes: object) -> list[FeedDocument]:
+    made = [make_document(name=f"n{each}", title=f"Feed {each}", entries=()) for each in range(number)]
+    return [replace(document, **changes) for document in made]  # type: ignore[arg-type]
 
 
 PAGES: dict[str, Callable[[], HtmlElement]] = {
@@ -48,7 +76,18 @@ PAGES: dict[str, Callable[[], HtmlElement]] = {
     "front, hostile": lambda: front(
         title=HOSTILE, summary=HOSTILE, source=HOSTILE, images=(HOSTILE,), language=HOSTILE
     ),
-    "front, empty": lambda: parse(render_front(make_document(entries=()), BASE)),
+    "front, empty": lambda: front_of(make_document(entries=())),
+    "front, feeds": lambda: front_of(make_document(), *some_feeds(3)),
+    "front, more feeds": lambda: front_of(make_document(), *some_feeds(20)),
+    "front, many feeds": lambda: front_of(make_document(), *some_feeds(1000, title=HOSTILE)),
+    "feed": feed,
+    "feed, hostile": lambda: feed(title=HOSTILE, subtitle=HOSTILE, language=HOSTILE),
+    "feed, empty": lambda: feed(entries=(), subtitle=None, language=None),
+    "search": search,
+    "search, hostile": lambda: search(HOSTILE, title=HOSTILE, summary=HOSTILE, text=HOSTILE, source=HOSTILE),
+    "search, nothing asked": lambda: search(""),
+    "search, nothing found": lambda: search(total=0),
+    "search, many found": lambda: search(total=1000, page=3),
     "entry": entry,
     "entry, hostile": lambda: entry(
         removals=(Removal(HOSTILE, HOSTILE, HOSTILE, HOSTILE),),
@@ -72,9 +111,10 @@ every_page = pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 @every_page
 def test_runs_nothing(page: Callable[[], HtmlElement]) -> None:
     found = page()
-    assert found.xpath("//script | //style | //iframe | //object | //form | //base | //*[@style]") == []
+    assert found.xpath("//script | //style | //iframe | //object | //base | //*[@style]") == []
     assert [name for element in found.iter("*") for name in element.attrib if name.startswith("on")] == []
     assert len(found.xpath("//title")) == 1
+    assert set(found.xpath("//form/@action")) <= {"/search"}
 
 
 @every_page
@@ -89,7 +129,10 @@ def test_can_be_read_by_all(page: Callable[[], HtmlElement]) -> None:
     assert all(after - before <= 1 for before, after in zip([0, *levels], levels, strict=False))
     assert found.xpath("//img[not(@alt)]") == []
     assert [link for link in found.xpath("//a") if not text(link)] == []
-    assert set(found.xpath("//@aria-labelledby")) <= set(found.xpath("//@id"))
+    identifiers = found.xpath("//@id")
+    assert len(set(identifiers)) == len(identifiers)
+    assert set(found.xpath("//@aria-labelledby")) <= set(identifiers)
+    assert set(found.xpath("//input/@id")) == set(found.xpath("//label/@for"))
 
 
 @every_page
@@ -109,28 +152,83 @@ def test_refers_to_what_is_served(page: Callable[[], HtmlElement]) -> None:
     ],
 )
 def test_links_begin_with_the_path_of_the_base_url(base_url: str, root: str) -> None:
-    pages = [front(base_url), entry(base_url), parse(render_error(404, base_url))]
+    others = [
+        feed(base_url),
+        search(base_url=base_url, total=1000),
+        front_of(make_document(), *some_feeds(3), base_url=base_url),
+    ]
+    pages = [front(base_url), entry(base_url), parse(render_error(404, base_url)), *others]
     for page in pages:
-        own = [address for address in page.xpath("//@href | //@src") if address.startswith("/")]
+        own = [address for address in page.xpath("//@href | //@src | //@action") if address.startswith("/")]
         assert own
         assert all(address.startswith(f"{root}/") for address in own)
     assert f"{root}/entries/k1" in pages[0].xpath("//h3/a/@href")
     assert f"{root}/" in pages[1].xpath("//nav/a/@href")
 
 
+LINKS = [
+    ("application/atom+xml", "/feed.atom"),
+    ("application/rss+xml", "/feed.rss"),
+    ("application/feed+json", "/feed.json"),
+    ("text/x-opml", "/feeds.opml"),
+]
+
+
 def test_front_page_tells_how_to_subscribe() -> None:
     page = front()
-    (link,) = page.xpath("//head/link[@rel='alternate']")
-    assert dict(link.attrib) == {
-        "rel": "alternate",
-        "type": "application/atom+xml",
-        "title": "Example & Co",
-        "href": "/feed.atom",
-    }
-    assert text(page.find(".//section//code")) == f"{BASE}/feed.atom"
-    assert page.xpath("//section//a[@type='application/atom+xml']/@href") == ["/feed.atom"]
+    links = page.xpath("//head/link[@rel='alternate']")
+    assert [(link.get("type"), link.get("href")) for link in links] == LINKS
+    assert [link.get("title") for link in links] == [
+        "Example & Co",
+        "Example & Co (RSS)",
+        "Example & Co (JSON Feed)",
+        "Example & Co: all feeds",
+    ]
+    assert page.xpath("//section//input[@readonly]/@value") == [f"{BASE}/feed.atom"]
+    shown = page.xpath("//section//ul[@class='formats']//a")
+    assert [(link.get("type"), link.get("href")) for link in shown] == LINKS[:3]
     assert text(page.find(".//h1")) == "Example & Co"
     assert "What <is> new" in text(page.find(".//header"))
+
+
+def test_front_page_shows_only_the_formats_that_are_served() -> None:
+    feeds = some_feeds(2)
+    page = front_of(make_document(), *feeds, formats={"feed": ["atom"], "n0": ["json", "rss"], "n1": []})
+    assert page.xpath("//ul[@class='formats']//a/@href") == ["/feed.atom", "/feeds/n0.rss", "/feeds/n0.json"]
+    assert page.xpath("//input[@readonly]/@value") == [f"{BASE}/feed.atom", f"{BASE}/feeds/n0.rss"]
+
+
+@pytest.mark.parametrize(("number", "folded", "addresses"), [(1, 0, 2), (6, 0, 7), (7, 1, 8), (40, 1, 41), (41, 1, 1)])
+def test_front_page_lists_the_feeds(number: int, folded: int, addresses: int) -> None:
+    page = front_of(make_document(), *some_feeds(number))
+    assert page.xpath("//a[@class='title']/@href") == [f"/feeds/n{each}" for each in range(number)]
+    assert [text(link) for link in page.xpath("//a[@class='title']")] == [f"Feed {each}" for each in range(number)]
+    assert len(page.xpath("//details[not(@open)]")) == folded
+    assert len(page.xpath("//input[@readonly]")) == addresses
+    assert page.xpath("//section//a[@type='text/x-opml']/@href") == ["/feeds.opml"]
+
+
+def test_front_page_of_a_thousand_feeds_stays_small() -> None:
+    documents = {document.name: document for document in [make_document(), *some_feeds(1000)]}
+    assert len(render_front(documents, BASE)) < 200_000
+
+
+@pytest.mark.parametrize("page", ["front", "feed", "entry", "search"])
+def test_every_page_asks_what_to_search_for(page: str) -> None:
+    (form,) = PAGES[page]().xpath("//form[@role='search']")
+    assert (form.get("action"), form.get("method")) == ("/search", "get")
+    (asked,) = form.xpath("input")
+    assert (asked.get("name"), asked.get("type")) == ("q", "search")
+
+
+def test_static_pages_ask_nothing() -> None:
+    pages = [
+        render_front({"feed": make_document()}, BASE, searchable=False),
+        render_feed(make_document(name="x"), BASE, searchable=False),
+        render_entry(make_entry(), (), BASE, "x", searchable=False),
+    ]
+    for page in pages:
+        assert parse(page).xpath("//form | //link[@rel='search']") == []
 
 
 def test_front_page_lists_the_newest_entries() -> None:
@@ -146,7 +244,7 @@ def test_front_page_lists_the_newest_entries() -> None:
 
 
 def test_front_page_stays_short_and_loads_pictures_late() -> None:
-    page = parse(render_front(make_document(*(make_entry(number) for number in range(99, -1, -1))), BASE))
+    page = front_of(make_document(*(make_entry(number) for number in range(99, -1, -1))))
     assert len(page.xpath("//article")) == 30
     assert page.xpath("//article//img/@loading") == ["lazy"] * 28
 
@@ -157,15 +255,76 @@ def test_front_page_stays_short_and_loads_pictures_late() -> None:
 )
 def test_language_of_what_is_shown(entry_language: str | None, feed_language: str | None, expected: str) -> None:
     document = make_document(make_entry(0, language=entry_language), language=feed_language)
-    assert parse(render_front(document, BASE)).xpath("//article/@lang") == [expected]
+    assert front_of(document).xpath("//article/@lang") == [expected]
 
 
 def test_front_page_without_anything() -> None:
-    page = parse(render_front(make_document(entries=(), subtitle=None), BASE))
+    page = front_of(make_document(entries=(), subtitle=None))
     assert "Nothing here yet" in text(page)
     assert page.xpath("//article") == []
     bare = front(images=(), summary="", source=None).xpath("//article")[0]
-    assert (bare.xpath(".//img"), bare.xpath(".//span"), bare.xpath(".//p[@class='summary']")) == ([], [], [])
+    assert (bare.xpath(".//img"), bare.xpath(".//bdi"), bare.xpath(".//p[@class='summary']")) == ([], [], [])
+
+
+def test_feed_page() -> None:
+    page = feed()
+    assert text(page.find(".//h1")) == text(page.find(".//title")) == "Example News"
+    assert "What <is> new" in text(page.find(".//main/header"))
+    addresses = [f"/feeds/example-news.{extension}" for extension in ("atom", "rss", "json")]
+    assert (
+        page.xpath("//head/link[@rel='alternate']/@href") == page.xpath("//ul[@class='formats']//a/@href") == addresses
+    )
+    assert page.xpath("//input[@readonly]/@value") == [f"{BASE}/feeds/example-news.atom"]
+    assert page.xpath("//h3/a/@href") == ["/entries/k2", "/entries/k1", "/entries/k0"]
+    assert page.xpath("//nav[@aria-label='Site']/a/@href") == ["/"]
+    assert "There are no entries in this feed" in text(feed(entries=()))
+
+
+def test_search_page_shows_what_was_found() -> None:
+    page = search("标题")
+    assert text(page.find(".//title")) == "标题 – search – Example & Co"
+    assert page.xpath("//meta[@name='robots']/@content") == ["noindex"]
+    assert page.xpath("//form/input[@name='q']/@value") == ["标题"]
+    assert text(page.xpath("//h2")[0]) == "2 entries"
+    assert [text(title) for title in page.xpath("//h3/a")] == ["标题 1: a < b & c", "标题 0: a < b & c"]
+    assert [text(found) for found in page.xpath("//mark")] == ["标题", "标题"]
+    assert page.xpath("//h3/a/@href") == ["/entries/k1", "/entries/k0"]
+    assert page.xpath("//nav[@aria-label='Pages of results']") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "heading", "said"),
+    [
+        ({"asked": ""}, "How to search", "Several words"),
+        ({"asked": "?!"}, "How to search", "no letter and no digit"),
+        ({"total": 0}, "Nothing found", "No entry holds this. Try fewer"),
+        ({"asked": "a b", "total": 0}, "Nothing found", "No entry holds all of this"),
+        ({"total": 1}, "One entry", "标题 1"),
+        ({"total": 12345}, "12,345 entries", "Page 1 of 50"),
+    ],
+)
+def test_search_page_says_what_is_there(options: dict[str, Any], heading: str, said: str) -> None:
+    page = search(**options)
+    assert text(page.xpath("//h2")[0]) == heading
+    assert said in text(page.find(".//main"))
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [(1, {"Older": "2"}), (2, {"Newer": None, "Older": "3"}), (3, {"Newer": "2"})],
+)
+def test_search_page_leads_to_the_others(page: int, expected: dict[str, str | None]) -> None:
+    links = search("a & b", total=50, page=page).xpath("//nav[@aria-label='Pages of results']/a")
+    found = {text(link): parse_qs(urlsplit(link.get("href")).query) for link in links}
+    assert found == {name: {"q": ["a & b"]} | ({"page": [to]} if to else {}) for name, to in expected.items()}
+
+
+def test_search_page_says_what_is_not_searched_yet() -> None:
+    found = Found((make_entry(),), 1, 1234)
+    page = parse(render_search(parse_query({"q": "x"}), found, BASE, "x"))
+    assert "1,234 new or changed entries are yet to be looked at" in text(page)
+    beyond = parse(render_search(parse_query({"q": "x", "page": "9"}), Found((), 30), BASE, "x"))
+    assert "There are no entries on page 9. Go to the first page" in text(beyond)
 
 
 def test_entry_page() -> None:
@@ -206,13 +365,15 @@ def test_entry_page_lists_what_was_removed() -> None:
         "pixel counts readers (restored: it is in the entry) HTML <img>",
     ]
     assert details.xpath("ol//div | ol//img") == []
-    assert entry(removals=()).xpath("//details") == []
+    untouched = entry(removals=())
+    assert untouched.xpath("//details") == []
+    assert "Nothing was removed from this entry." in text(untouched)
 
 
 def test_entry_page_leaves_out_what_is_not_known() -> None:
     page = PAGES["entry, bare"]()
     assert next(text(span) for span in page.xpath("//article/header//span")) == "2024-01-05 14:45 UTC"
-    assert page.xpath("//footer/*") == []
+    assert [text(part) for part in page.xpath("//footer/*")] == ["Nothing was removed from this entry."]
     assert page.xpath("//link[@rel='canonical']") == []
     assert "This entry has no text of its own." in text(page)
 
@@ -260,7 +421,8 @@ def luminance(colour: str) -> float:
 
 STYLE = (files("feedsvc.http") / "static" / "style.css").read_text(encoding="utf-8")
 PALETTES = [
-    dict(re.findall(r"--([\w-]+): (#\w{6});", block)) for block in re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    dict(re.findall(r"--([\w-]+): (#\w{6});", block))
+    for block in re.findall(r":root \{(.*?)\}", STYLE.split("@media print")[0], re.DOTALL)
 ]
 
 
@@ -271,6 +433,8 @@ PALETTES = [
         *((ink, ground) for ink in ("ink", "soft") for ground in ("paper", "sheet", "shade")),
         ("link", "paper"),
         ("accent", "paper"),
+        ("accent", "sheet"),
+        ("ink", "mark"),
         ("on-accent", "accent"),
     ],
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["EVERYTHING", "archive_path", "feed_path", "page_path"]
+__all__ = ["EVERYTHING", "OPML_PATH", "archive_path", "feed_path", "page_path"]
 
 EVERYTHING = "feed"  # the name of the feed of everything
+OPML_PATH = "/feeds.opml"  # where all feeds are listed
 
 
 def feed_path(name: str, extension: str) -> str:

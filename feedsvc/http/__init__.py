@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from feedsvc.http.access import Guard, hash_password, parse_account
 from feedsvc.http.app import make_app, static_files
-from feedsvc.http.pages import render_entry, render_front
+from feedsvc.http.pages import render_entry, render_feed, render_front
 from feedsvc.http.server import Server, bind
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "make_app",
     "parse_account",
     "render_entry",
+    "render_feed",
     "render_front",
     "static_files",
 ]

@@ -8,6 +8,7 @@ import re
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, cast
 
 from starlette.applications import Starlette
@@ -18,11 +19,12 @@ from starlette.routing import Route
 from feedsvc.errors import FeedsvcError
 from feedsvc.http.answer import Answer
 from feedsvc.http.front import ALLOWED, Access, Front
-from feedsvc.http.pages import MEDIA_TYPE, render_entry, render_error
+from feedsvc.http.pages import MEDIA_TYPE, render_entry, render_error, render_search
 from feedsvc.http.proxies import Proxies
 from feedsvc.http.published import RETRY, Published, Publishing
 from feedsvc.http.rate import RateLimit
 from feedsvc.http.respond import Audience, respond, respond_uncached
+from feedsvc.http.search import Found, Query, parse_query
 from feedsvc.represent import represent
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ _log = logging.getLogger(__name__)
 _KEY = re.compile(r"[a-z0-9]{1,64}")
 _PAGE_MAX_AGE = 60
 _STATIC_MAX_AGE = 3600
+_SEARCHES = 2  # at once; others wait
+_SEARCH_WAIT = 2.0  # seconds
 _STATIC = {
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/icon.png": ("icon.png", "image/png"),
@@ -54,6 +58,7 @@ def make_app(
     load_entry: Callable[[str], tuple[Entry, tuple[Removal, ...]] | None],
     status: Callable[[], dict[str, object]],
     base_url: str | None,
+    search: Callable[[Query], Found] = lambda _query: Found((), 0),
     trusted_proxies: Sequence[str] = (),
     rate: int | None = None,
     account: Account | None = None,
@@ -66,6 +71,7 @@ def make_app(
         load_entry: The entry of a key with its removals, or None; called in a thread.
         status: What /readyz shows as JSON; its "ready" decides between 200 and 503. Called in a thread.
         base_url: What subscribers see, without a slash at its end; None to take it from each request.
+        search: What answers a query that has phrases; called in a thread, few at a time.
         trusted_proxies: Networks whose Forwarded and X-Forwarded-* fields are believed.
         rate: Requests a minute that a client address may make; None for no limit. This machine has none.
         account: Who may read anything at all; None for everybody.
@@ -76,10 +82,13 @@ def make_app(
     """
     access = Access(account, guards or {})
     published = Published(publisher, base_url, access.is_private)
-    site = _Site(publisher, published, access=access, load_entry=load_entry, status=status, base_url=base_url)
+    site = _Site(
+        publisher, published, access=access, load_entry=load_entry, search=search, status=status, base_url=base_url
+    )
     app = Starlette(
         routes=[
             Route("/entries/{key}", site.entry),
+            Route("/search", site.search),
             Route("/healthz", site.healthz),
             Route("/readyz", site.readyz),
             *(Route(address, partial(_static, representation)) for address, representation in static_files().items()),
@@ -133,6 +142,7 @@ class _Site:
         load_entry: Callable[[str], tuple[Entry, tuple[Removal, ...]] | None],
         status: Callable[[], dict[str, object]],
         base_url: str | None,
+        search: Callable[[Query], Found],
     ) -> None:
         self._publisher = publisher
         self._published = published
@@ -140,6 +150,8 @@ class _Site:
         self._load_entry = load_entry
         self._status = status
         self._base_url = base_url
+        self._search = search
+        self._searching = BoundedSemaphore(_SEARCHES)
 
     async def published(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what no route does: a published address, or none."""
@@ -163,9 +175,25 @@ class _Site:
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         body = render_entry(*found, base, document.title)
-        # No Last-Modified: `updated` tells when the article changed, not when the page did.
-        page = represent(body, MEDIA_TYPE, last_modified=None, max_age=_PAGE_MAX_AGE)
-        return respond(request, page, Audience(private=self._access.is_private(request.scope["path"])))
+        return self._respond(request, body)
+
+    def search(self, request: Request) -> Answer:
+        document, query = self._publisher.document, parse_query(request.query_params)
+        base = self._published.base(request.scope, request.headers)
+        if base is None:
+            raise HTTPException(HTTPStatus.BAD_REQUEST)
+        if document is None:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=RETRY)
+        found = None
+        if query.phrases:
+            if not self._searching.acquire(timeout=_SEARCH_WAIT):
+                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=RETRY)
+            try:
+                found = self._search(query)
+            finally:
+                self._searching.release()
+        page = render_search(query, found, base, document.title)
+        return self._respond(request, page)
 
     async def healthz(self, request: Request) -> Answer:
         return respond_uncached(request, HTTPStatus.OK, "text/plain; charset=utf-8", b"ok\n")
@@ -175,6 +203,11 @@ class _Site:
         code = HTTPStatus.OK if status["ready"] else HTTPStatus.SERVICE_UNAVAILABLE
         body = json.dumps(status, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
         return respond_uncached(request, code, "application/json", body)
+
+    def _respond(self, request: Request, page: bytes) -> Answer:
+        # No Last-Modified: `updated` tells when the article changed, not when the page did.
+        made = represent(page, MEDIA_TYPE, last_modified=None, max_age=_PAGE_MAX_AGE)
+        return respond(request, made, Audience(private=self._access.is_private(request.scope["path"])))
 
     def refusal(self, method: str, status: HTTPStatus, fields: Mapping[str, str]) -> Answer:
         """Make the page that says why a request is not answered."""

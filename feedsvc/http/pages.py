@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,18 +16,37 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from feedsvc.drift import count_removals
+from feedsvc.feeds.addresses import EVERYTHING, archive_path, feed_path, page_path
+from feedsvc.http.search import excerpt, mark
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from feedsvc.clean import Explanation
+    from feedsvc.http.search import Found, Query
     from feedsvc.model import Entry, FeedDocument, Removal
 
-__all__ = ["MEDIA_TYPE", "render_entry", "render_error", "render_explanations", "render_front"]
+__all__ = [
+    "MEDIA_TYPE",
+    "render_entry",
+    "render_error",
+    "render_explanations",
+    "render_feed",
+    "render_front",
+    "render_search",
+]
 
 MEDIA_TYPE = "text/html; charset=utf-8"
 
 _NEWEST = 30  # entries on the front page
+_FEW = 6  # so many feeds are listed openly on the front page
+_MANY = 40  # more than that are listed without their addresses
+_FORMATS = (
+    ("Atom", "atom", "application/atom+xml"),
+    ("RSS", "rss", "application/rss+xml"),
+    ("JSON Feed", "json", "application/feed+json"),
+)
+_ALL_FORMATS: Mapping[str, Collection[str]] = {}
 
 _ERRORS = {
     HTTPStatus.BAD_REQUEST: "The request does not say which host it is for in a way that can be answered.",
@@ -38,6 +58,40 @@ _ERRORS = {
     HTTPStatus.SERVICE_UNAVAILABLE: "This cannot be shown at the moment. Try again in a little while.",
 }
 
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What every page needs: title, path of the base URL, and whether something answers searches."""
+
+    title: str
+    root: str
+    searchable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A format of a feed."""
+
+    label: str
+    media_type: str
+    path: str
+    base_url: str
+
+    @property
+    def address(self) -> str:
+        """What is pasted into a feed reader."""
+        return f"{self.base_url}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A feed as lists show it."""
+
+    document: FeedDocument
+    page: str
+    links: tuple[_Link, ...]
+
+
 _templates = Environment(
     loader=PackageLoader("feedsvc.http"),
     autoescape=True,
@@ -47,22 +101,70 @@ _templates = Environment(
 )
 
 
-def render_front(document: FeedDocument, base_url: str) -> bytes:
-    """Render the front page: how to subscribe, and the newest entries.
+def render_front(
+    documents: Mapping[str, FeedDocument],
+    base_url: str,
+    *,
+    formats: Mapping[str, Collection[str]] = _ALL_FORMATS,
+    searchable: bool = True,
+) -> bytes:
+    """Render the front page: how to subscribe, all feeds, the newest entries, a search.
 
     Args:
-        document: The feed of everything.
+        documents: All feeds by name, in the order they shall be listed; the feed of everything among them.
         base_url: Where it is served, without a slash at its end.
+        formats: The extensions of the formats of a feed, by its name; a feed that is not named has all.
+        searchable: Whether something answers searches: static files do not.
+
+    Returns:
+        HTML in UTF-8.
+    """
+    document = documents[EVERYTHING]
+    return _render(
+        "front.html",
+        document=document,
+        feed=_listed(document, base_url, formats),
+        feeds=[_listed(other, base_url, formats) for name, other in documents.items() if name != EVERYTHING],
+        few=_FEW,
+        many=_MANY,
+        entries=document.entries[:_NEWEST],
+        site=_Site(document.title, _path(base_url), searchable),
+    )
+
+
+def render_feed(
+    document: FeedDocument,
+    base_url: str,
+    *,
+    formats: Mapping[str, Collection[str]] = _ALL_FORMATS,
+    searchable: bool = True,
+    site_title: str = "All feeds",
+) -> bytes:
+    """Render a feed as a page: how to subscribe, and all entries that the feed holds.
+
+    Args:
+        document: Any feed but that of everything.
+        base_url: Where it is served, without a slash at its end.
+        formats: As for `render_front`.
+        searchable: As for `render_front`.
+        site_title: What the link to the front page says.
 
     Returns:
         HTML in UTF-8.
     """
     return _render(
-        "front.html", document=document, entries=document.entries[:_NEWEST], base_url=base_url, root=_path(base_url)
+        "feed.html",
+        document=document,
+        feed=_listed(document, base_url, formats),
+        archive=_archive(document),
+        entries=document.entries,
+        site=_Site(site_title, _path(base_url), searchable),
     )
 
 
-def render_entry(entry: Entry, removals: Sequence[Removal], base_url: str, feed_title: str) -> bytes:
+def render_entry(
+    entry: Entry, removals: Sequence[Removal], base_url: str, feed_title: str, *, searchable: bool = True
+) -> bytes:
     """Render an entry as a page, with what was removed from it.
 
     Args:
@@ -70,11 +172,37 @@ def render_entry(entry: Entry, removals: Sequence[Removal], base_url: str, feed_
         removals: What cleaning took out, in order.
         base_url: Where it is served, without a slash at its end.
         feed_title: Plain text.
+        searchable: As for `render_front`.
 
     Returns:
         HTML in UTF-8.
     """
-    return _render("entry.html", entry=entry, removals=removals, feed_title=feed_title, root=_path(base_url))
+    site = _Site(feed_title, _path(base_url), searchable)
+    return _render("entry.html", entry=entry, removals=removals, site=site)
+
+
+def render_search(query: Query, found: Found | None, base_url: str, feed_title: str) -> bytes:
+    """Render what a search found.
+
+    Args:
+        query: What was asked.
+        found: A page of answers; None where nothing was asked that can be looked for.
+        base_url: Where it is served, without a slash at its end.
+        feed_title: Plain text.
+
+    Returns:
+        HTML in UTF-8.
+    """
+    hits = [
+        {
+            "entry": entry,
+            "title": mark(entry.title, query.phrases),
+            "excerpt": excerpt(entry.text, query.phrases) or mark(entry.summary, query.phrases),
+        }
+        for entry in (found.entries if found else ())
+    ]
+    site = _Site(feed_title, _path(base_url), searchable=True)
+    return _render("search.html", query=query, found=found, hits=hits, site=site)
 
 
 def render_explanations(explanations: Sequence[Explanation]) -> bytes:
@@ -112,7 +240,27 @@ def render_error(status: int, base_url: str) -> bytes:
     """
     status = HTTPStatus(status)
     explanation = _ERRORS.get(status, "Something went wrong here. It has been noted.")
-    return _render("error.html", status=status, explanation=explanation, root=_path(base_url))
+    return _render(
+        "error.html",
+        status=status,
+        explanation=explanation,
+        site=_Site("Front page", _path(base_url), searchable=False),
+    )
+
+
+def _listed(document: FeedDocument, base_url: str, formats: Mapping[str, Collection[str]]) -> _Listed:
+    served = formats.get(document.name)
+    links = tuple(
+        _Link(label, media_type, feed_path(document.name, extension), base_url.rstrip("/"))
+        for label, extension, media_type in _FORMATS
+        if served is None or extension in served
+    )
+    return _Listed(document, page_path(document.name), links)
+
+
+def _archive(document: FeedDocument) -> str | None:
+    number: int | None = getattr(document, "previous", None)
+    return archive_path(document.name, number) if number is not None else None
 
 
 def _path(base_url: str) -> str:

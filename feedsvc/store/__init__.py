@@ -37,6 +37,7 @@ from feedsvc.store.schema import (
     removals,
     restored,
 )
+from feedsvc.store.search import SearchIndex
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -201,6 +202,14 @@ class Store:
                 return None
             return _entry(row), Account(connection).ledger(row.number)
 
+    def open_search(self) -> SearchIndex:
+        """Open the search index, which `SearchIndex.catch_up` then keeps up to date.
+
+        Raises:
+            StoreError: It can be neither opened nor made.
+        """
+        return SearchIndex(self._engine, self.url)
+
     @contextmanager
     def feeding(self) -> Iterator[FeedTables]:
         """Read what feeds are made of, all of it as it is at one moment.
@@ -212,9 +221,11 @@ class Store:
             yield FeedTables(connection)
 
     def load_entries(self, numbers: Sequence[int]) -> list[Entry]:
-        """The live ones among the entries with these numbers, in no order."""
+        """The live ones among the entries with these numbers, in this order."""
         with self.feeding() as tables:
-            return [_entry(row) for row in tables.live_numbered(ENTRY_COLUMNS, numbers)]
+            rows = tables.live_numbered([entries.c.number, *ENTRY_COLUMNS], numbers)
+            found = {row.number: _entry(row) for row in rows}
+        return [found[number] for number in numbers if number in found]
 
     def load_source_names(self) -> dict[str, str]:
         """Source to the name of its feed: of every source that a live entry has or ever had.
