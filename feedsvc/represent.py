@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["represent"]
 
 
-def represent(body: bytes, media_type: str, *, last_modified: datetime | None, max_age: int) -> Representation:
+def represent(
+    body: bytes, media_type: str, *, last_modified: datetime | None, max_age: int, immutable: bool = False
+) -> Representation:
     """Make everything that a response with this body needs.
 
     Args:
@@ -22,6 +24,7 @@ def represent(body: bytes, media_type: str, *, last_modified: datetime | None, m
         media_type: The Content-Type field's value.
         last_modified: Aware; None where none is known.
         max_age: Seconds for which a cache may reuse the response.
+        immutable: It will not change within `max_age`.
 
     Returns:
         The same Representation for the same arguments, in any process.
@@ -34,4 +37,5 @@ def represent(body: bytes, media_type: str, *, last_modified: datetime | None, m
         etag=hashlib.blake2b(body, digest_size=16).hexdigest(),
         last_modified=last_modified.replace(microsecond=0) if last_modified else None,
         max_age=max_age,
+        immutable=immutable,
     )

@@ -13,6 +13,7 @@ from lxml import etree
 from feedsvc import __version__
 from feedsvc.errors import RenderError
 from feedsvc.feeds.addresses import feed_path, page_path
+from feedsvc.feeds.history import add_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,9 @@ def _feed(document: FeedDocument, base_url: str) -> FeedGenerator:
     feed.subtitle(_legal(document.subtitle) if document.subtitle else None)
     feed.author(name=_legal(document.author))
     feed.updated(_instant(document.updated))
-    feed.link(href=base_url + feed_path(document.name, "atom"), rel="self", type="application/atom+xml")
+    if document.archive is None:
+        feed.link(href=base_url + feed_path(document.name, "atom"), rel="self", type="application/atom+xml")
+    add_history(feed, document, base_url)
     feed.link(href=base_url + page_path(document.name), rel="alternate", type="text/html")
     feed.generator("feedsvc", version=__version__)
     feed.icon(f"{base_url}/icon.png")

@@ -67,6 +67,8 @@ def respond(request: Request, representation: Representation) -> Response:
         "Cache-Control": f"public, max-age={representation.max_age}" if representation.max_age else "no-cache",
         "Vary": "Accept-Encoding",
     }
+    if representation.immutable:
+        fields["Cache-Control"] += ", immutable"  # RFC 8246
     if representation.last_modified:
         fields["Last-Modified"] = format_datetime(representation.last_modified, usegmt=True)
     if status is HTTPStatus.NOT_MODIFIED:
