@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -26,14 +26,15 @@ from feedsvc.represent import represent
 from feedsvc.store import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from feedsvc.feeds.sift import Sifted
     from feedsvc.model import Entry, FeedDocument, Representation
-    from feedsvc.store import Archive, Store, Writer
+    from feedsvc.store import Archive, Store
+    from feedsvc.store.archives import ArchiveTables
 
-__all__ = ["FOR_EVER", "Archives", "Membership"]
+__all__ = ["FOR_EVER", "Archives", "Links", "Membership"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,44 +44,64 @@ _KEPT = 16  # representations in memory
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A feed, and what changed of which entries it has.
+    """A feed, and what changed of which entries it has. Entries are named by the store's numbers.
 
     Attributes:
-        document: The feed as it shall be published; its entries are those that no archive page need hold.
-        joined: The ids of entries that are the feed's and that are new or have changed, whether the document
-            holds them or not; those that are known already do no harm. None for all entries that are live.
-        left: The ids of entries that were withdrawn or retired, or are the feed's no longer.
+        feed: The feed's name.
+        shown: The entries that the feed itself holds: no archive page need hold them.
+        joined: Entries that are the feed's, whatever their age, and that are new or have changed, whether they
+            are shown or not; those that are known already do no harm. None for all that are live.
+        left: Entries that were withdrawn or retired, or are the feed's no longer.
         rule: Fingerprint of what decides which entries are the feed's; with another one its archive begins anew,
             and `joined` has to name all of its entries.
     """
 
-    document: FeedDocument
-    joined: Collection[str] | None
-    left: Collection[str] = ()
+    feed: str
+    shown: Collection[int]
+    joined: Collection[int] | None
+    left: Collection[int] = ()
     rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where a feed's archive begins; see `feedsvc.model.FeedDocument`."""
+
+    previous: int | None
+    open_state: str | None
 
 
 class Archives:
     """The archives of all feeds of a store. Threads may ask for pages while another updates."""
 
-    def __init__(self, store: Store, *, max_age: int, page_entries: int = PAGE_ENTRIES, reserve: int = RESERVE) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        max_age: int,
+        admit: Callable[[Sequence[Entry]], Sequence[Entry]] = tuple,
+        page_entries: int = PAGE_ENTRIES,
+        reserve: int = RESERVE,
+    ) -> None:
         """Keep archives in `store`.
 
         Args:
             store: The store.
             max_age: Seconds for which a cache may reuse the open page.
+            admit: Gives entries as readers may see them, without those that they may not; see `feedsvc.guard`.
             page_entries: How many entries a page has that is closed from now on.
             reserve: See `feedsvc.feeds.archive.split`.
         """
         self._store = store
         self._max_age = max_age
+        self._admit = admit
         self._page_entries = page_entries
         self._reserve = reserve
         self._lock = Lock()
         self._kept: OrderedDict[tuple[str, int, str], tuple[object, Representation]] = OrderedDict()
 
-    def update(self, feeds: Iterable[Membership], now: datetime) -> list[FeedDocument]:
-        """Take down which entries feeds have, close pages, and link the feeds to their archives.
+    def update(self, feeds: Iterable[Membership], now: datetime) -> dict[str, Links]:
+        """Take down which entries feeds have, and close pages, in one transaction.
 
         To be called before feeds are published, with those that changed; after a start with all of them.
 
@@ -89,32 +110,30 @@ class Archives:
             now: Aware, in UTC.
 
         Returns:
-            The documents with `previous` and `open_state`, in the order given.
+            What the documents of the feeds are to name, by the feed's name.
 
         Raises:
             StoreError: The store cannot be written.
         """
-        documents = []
+        links = {}
         with self._store.writing() as writer:
             for feed in feeds:
-                documents.append(self._update(writer, feed))
+                links[feed.feed] = self._update(writer.archives, feed)
                 if feed.left:
-                    self._cut(writer, feed.left, now)
-        return documents
+                    self._cut(writer.archives, feed.left, now)
+        return links
 
-    def _update(self, writer: Writer, feed: Membership) -> FeedDocument:
-        tables, document = writer.archives, feed.document
-        archive = tables.begin(document.name, feed.rule)
+    def _update(self, tables: ArchiveTables, feed: Membership) -> Links:
+        archive = tables.begin(feed.feed, feed.rule)
         if feed.left:
             tables.leave(archive, feed.left)
         tables.join(archive, feed.joined)
-        shown = {entry.id for entry in document.entries}
-        done = split(tables.members(archive), shown, page_entries=self._page_entries, reserve=self._reserve)
+        done = split(tables.members(archive), feed.shown, page_entries=self._page_entries, reserve=self._reserve)
         archive = tables.close(archive, done.pages)
         if done.pages:
-            logger.info("archive pages closed", extra={"feed": document.name, "pages": archive.closed})
+            logger.info("archive pages closed", extra={"feed": feed.feed, "pages": archive.closed})
         newest = archive.closed + 1 if done.open else archive.closed
-        return replace(document, previous=newest if newest >= archive.first else None, open_state=done.state)
+        return Links(newest if newest >= archive.first else None, done.state)
 
     def drop_gone(self, now: datetime) -> None:
         """Take what was withdrawn or retired out of all pages; to be called after a start and after retention.
@@ -123,11 +142,10 @@ class Archives:
             StoreError: The store cannot be written.
         """
         with self._store.writing() as writer:
-            self._cut(writer, None, now)
+            self._cut(writer.archives, None, now)
 
-    def _cut(self, writer: Writer, ids: Collection[str] | None, now: datetime) -> None:
-        tables = writer.archives
-        for (archive, page), gone in tables.load_gone(ids).items():
+    def _cut(self, tables: ArchiveTables, numbers: Collection[int] | None, now: datetime) -> None:
+        for (archive, page), gone in tables.load_gone(numbers).items():
             body = cut_entries(tables.load_body(archive, page), gone.values())
             tables.cut_page(archive, page, body, gone, now)
 
@@ -135,7 +153,7 @@ class Archives:
         """A page of a feed's archive. It may wait for the store and render.
 
         Args:
-            document: The feed as it is published.
+            document: The feed as it is published, with its `Links`.
             number: The page's, from 1.
             base_url: Of the request.
 
@@ -158,11 +176,11 @@ class Archives:
                 return kept
             if is_open:
                 members = reader.archives.members(archive)
-                shown = {entry.id for entry in document.entries}
-                entries = reader.load_live([member.number for member in members if member.id not in shown])
+                shown = {entry.key for entry in document.entries}
+                entries = reader.load_live([member.number for member in members if member.key not in shown])
                 if not entries and archive.closed < archive.first:
                     return None
-                sifted = _render(document, dict(entries), number, archive)
+                sifted = _render(document, self._admit([entry for _, entry in entries]), number, archive)
                 made = represent(
                     set_base(sifted.body, base_url),
                     MEDIA_TYPE,
@@ -188,10 +206,10 @@ class Archives:
             if page is not None:  # another was faster
                 return page
             entries = dict(writer.load_live(writer.archives.held(archive, number)))
-            sifted = _render(document, entries, number, archive)
+            sifted = _render(document, self._admit(list(entries.values())), number, archive)
             page = Page(sifted.body, sifted.document.updated)
-            shown = {entry.id for entry in sifted.document.entries}
-            updated = {number: entry.updated for number, entry in entries.items() if entry.id in shown}
+            shown = {entry.key for entry in sifted.document.entries}
+            updated = {number: entry.updated for number, entry in entries.items() if entry.key in shown}
             writer.archives.save_page(archive, number, page, updated)
             return page
 
@@ -212,10 +230,10 @@ class Archives:
         return made
 
 
-def _render(document: FeedDocument, entries: dict[int, Entry], number: int, archive: Archive) -> Sifted:
+def _render(document: FeedDocument, entries: Sequence[Entry], number: int, archive: Archive) -> Sifted:
     page = page_of(
         document,
-        list(entries.values()),
+        entries,
         number,
         first=archive.first,
         closed=archive.closed,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 from feed_documents import FIRST, make_entry
 from lxml import etree
 
@@ -52,20 +53,42 @@ def change(store: Store, entry_id: str, **values: object) -> None:
         writer.connection.execute(entries.update().where(entries.c.id == entry_id).values(values))
 
 
+def numbers(store: Store) -> dict[str, int]:
+    with store.archiving() as reader:
+        return {row.id: row.number for row in reader.connection.execute(sa.select(entries.c.id, entries.c.number))}
+
+
 class Site:
     """A feed and its archive, as the daemon keeps them."""
 
-    def __init__(self, store: Store, settings: FeedSettings = SETTINGS, **options: int) -> None:
+    def __init__(
+        self, store: Store, settings: FeedSettings = SETTINGS, page_entries: int = 100, reserve: int = 50
+    ) -> None:
         self.store = store
         self.settings = settings
-        self.archives = Archives(store, max_age=60, **options)
+        self.archives = Archives(store, max_age=60, page_entries=page_entries, reserve=reserve)
         self.document = self.publish(None)
 
     def publish(
         self, joined: Collection[str] | None, left: Collection[str] = (), rule: str = "", now: datetime = NOW
     ) -> FeedDocument:
         document, _ = assemble_feed(self.store, self.settings, now)
-        [self.document] = self.archives.update([Membership(document, joined, left, rule)], now)
+        return self.update(document, joined, left, rule, now)
+
+    def update(
+        self,
+        document: FeedDocument,
+        joined: Collection[str] | None,
+        left: Collection[str] = (),
+        rule: str = "",
+        now: datetime = NOW,
+    ) -> FeedDocument:
+        number = numbers(self.store)
+        shown = [number[entry.id] for entry in document.entries]
+        new = None if joined is None else [number[entry_id] for entry_id in joined]
+        gone = [number[entry_id] for entry_id in left]
+        [links] = self.archives.update([Membership(document.name, shown, new, gone, rule)], now).values()
+        self.document = replace(document, previous=links.previous, open_state=links.open_state)
         return self.document
 
     def page(self, number: int, base: str = BASE) -> Representation:
@@ -355,10 +378,10 @@ def test_feed_of_some_entries(store: Store) -> None:
     document = replace(
         site.document, name="odd", id="urn:odd", entries=tuple(make_entry(number) for number in (39, 37, 35, 33))
     )
-    [site.document] = site.archives.update([Membership(document, odd, (), "odd")], NOW)
+    site.update(document, odd, rule="odd")
     assert sorted(site.ids()) == sorted(odd)
     before = site.pages()
-    [site.document] = site.archives.update([Membership(document, (), [odd[0], odd[-6]], "odd")], NOW)
+    site.update(document, (), left=[odd[0], odd[-6]], rule="odd")
     assert sorted(site.ids()) == sorted(set(odd) - {odd[-6]})  # the other is in a page that was seen
     assert site.pages() == before
 

@@ -40,10 +40,10 @@ _ID = re.compile(rb"<id>(.*?)</id>", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An entry of a feed that no closed page holds; `number` says when it arrived, counted by the store."""
+    """An entry of a feed that no closed page holds; `number` is the store's, and says when it arrived."""
 
     number: int
-    id: str
+    key: str
     published: datetime
     updated: datetime
 
@@ -64,25 +64,25 @@ class Split:
 
 
 def split(
-    members: Iterable[Member], shown: Collection[str], *, page_entries: int = PAGE_ENTRIES, reserve: int = RESERVE
+    members: Iterable[Member], shown: Collection[int], *, page_entries: int = PAGE_ENTRIES, reserve: int = RESERVE
 ) -> Split:
     """Decide which pages are to be closed.
 
     Args:
         members: What no closed page holds, in any order.
-        shown: The ids of the entries that the feed itself holds.
+        shown: The numbers of the entries that the feed itself holds.
         page_entries: How many entries a page has.
         reserve: How many of the newest that the feed does not hold are to stay in the open page.
     """
-    outside = sorted((member for member in members if member.id not in shown), key=lambda member: member.number)
-    newest = sorted(outside, key=lambda member: member.id)
+    outside = sorted((member for member in members if member.number not in shown), key=lambda member: member.number)
+    newest = sorted(outside, key=lambda member: member.key)
     newest.sort(key=lambda member: member.published, reverse=True)
     kept = {member.number for member in newest[:reserve]}
     ready = [member.number for member in outside if member.number not in kept]
     whole = len(ready) - len(ready) % page_entries
     closed = set(ready[:whole])
     remaining = [member for member in outside if member.number not in closed]
-    state = hashlib.sha256(repr([(member.id, member.updated) for member in remaining]).encode()).hexdigest()[:12]
+    state = hashlib.sha256(repr([(member.key, member.updated) for member in remaining]).encode()).hexdigest()[:12]
     return Split(
         tuple(tuple(ready[start : start + page_entries]) for start in range(0, whole, page_entries)),
         tuple(member.number for member in remaining),

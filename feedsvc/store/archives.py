@@ -81,12 +81,12 @@ class ArchiveTables:
     def _select(self, feed: str) -> Any:  # noqa: ANN401 - a row has no better type
         return self._connection.execute(sa.select(archives).where(archives.c.feed == feed)).one_or_none()
 
-    def join(self, archive: Archive, ids: Collection[str] | None) -> None:
+    def join(self, archive: Archive, numbers: Collection[int] | None) -> None:
         """Put live entries into the open page, but those that a page holds as they are.
 
         Args:
             archive: The archive.
-            ids: The entries'; None for all that are live.
+            numbers: The entries'; None for all that are live.
         """
         held = archive_entries.alias("held")
         covered = sa.exists().where(
@@ -99,23 +99,22 @@ class ArchiveTables:
             entries.c.state == LIVE, ~covered
         )
         columns = ["archive", "page", "entry"]
-        if ids is None:
+        if numbers is None:
             self._connection.execute(archive_entries.insert().from_select(columns, new))
             return
-        for some in _chunks(ids):
-            joined = new.where(entries.c.id.in_(some))
+        for some in _chunks(numbers):
+            joined = new.where(entries.c.number.in_(some))
             self._connection.execute(archive_entries.insert().from_select(columns, joined))
 
-    def leave(self, archive: Archive, ids: Collection[str]) -> None:
+    def leave(self, archive: Archive, numbers: Collection[int]) -> None:
         """Take entries out of the pages that nobody has seen yet."""
-        for some in _chunks(ids):
-            numbers = sa.select(entries.c.number).where(entries.c.id.in_(some))
-            here = sa.and_(archive_entries.c.archive == archive.number, archive_entries.c.updated.is_(None))
-            self._connection.execute(archive_entries.delete().where(here, archive_entries.c.entry.in_(numbers)))
+        here = sa.and_(archive_entries.c.archive == archive.number, archive_entries.c.updated.is_(None))
+        for some in _chunks(numbers):
+            self._connection.execute(archive_entries.delete().where(here, archive_entries.c.entry.in_(some)))
 
     def members(self, archive: Archive) -> list[Member]:
         """The live entries that no closed page holds."""
-        columns = [entries.c[name] for name in ("number", "id", "published", "updated")]
+        columns = [entries.c[name] for name in ("number", "key", "published", "updated")]
         query = sa.select(*columns).join(archive_entries, archive_entries.c.entry == entries.c.number)
         here = (archive_entries.c.archive == archive.number, archive_entries.c.page == OPEN, entries.c.state == LIVE)
         return [Member(*row) for row in self._connection.execute(query.where(*here))]
@@ -173,11 +172,11 @@ class ArchiveTables:
             rows = [of_page | {"entry": number, "updated": moment} for number, moment in updated.items()]
             self._connection.execute(archive_entries.insert(), rows)
 
-    def load_gone(self, ids: Collection[str] | None) -> dict[tuple[int, int], dict[int, str]]:
+    def load_gone(self, numbers: Collection[int] | None) -> dict[tuple[int, int], dict[int, str]]:
         """Entries that are in pages whose bytes are kept, and are not live any more.
 
         Args:
-            ids: Look for these only; None for all.
+            numbers: Look for these only; None for all.
 
         Returns:
             Number of the archive and of the page to the entries: number to id.
@@ -188,7 +187,7 @@ class ArchiveTables:
             .where(entries.c.state != LIVE, archive_entries.c.updated.is_not(None))
         )
         found: dict[tuple[int, int], dict[int, str]] = {}
-        for which in [sa.true()] if ids is None else [entries.c.id.in_(some) for some in _chunks(ids)]:
+        for which in [sa.true()] if numbers is None else [entries.c.number.in_(some) for some in _chunks(numbers)]:
             for row in self._connection.execute(query.where(which)):
                 found.setdefault((row.archive, row.page), {})[row.number] = row.id
         return found
