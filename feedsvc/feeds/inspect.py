@@ -112,7 +112,7 @@ def _count(element: etree._Element, once: tuple[str, ...], most_once: tuple[str,
 def _look_at_parts(element: etree._Element) -> Iterator[str]:
     """What holds for feed and entry alike (RFC 4287, sections 3 and 4.2)."""
     entry_id = element.findtext(f"{_ATOM}id")
-    if entry_id and not _ABSOLUTE.fullmatch(entry_id):
+    if entry_id and entry_id.strip() and not _ABSOLUTE.fullmatch(entry_id):
         yield f"has the id {entry_id!r}, which is no absolute IRI"
     for name in ("updated", "published"):
         moment = element.findtext(_ATOM + name)

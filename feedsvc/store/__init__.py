@@ -24,6 +24,7 @@ from feedsvc.store import rulesets
 from feedsvc.store.account import Account
 from feedsvc.store.archives import Archive, ArchiveTables, Page
 from feedsvc.store.learned import LearnedTables
+from feedsvc.store.published import PublishedTables
 from feedsvc.store.rulesets import RawDump, SavedRules
 from feedsvc.store.schema import (
     LIVE,
@@ -395,6 +396,7 @@ class Writer:
         self.account = Account(connection)
         self.learned = LearnedTables(connection)
         self.archives = ArchiveTables(connection)
+        self.published = PublishedTables(connection)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
