@@ -17,31 +17,27 @@ last good one stays.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from feedsvc import __version__
 from feedsvc.errors import RenderError
-from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.feeds.sift import sift
+from feedsvc.known import find_lost, hold, version_of
 from feedsvc.model import FeedDocument
 from feedsvc.store.published import LeftOut, Mark
-from feedsvc.store.schema import LIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from feedsvc.feeds.sift import Fault
     from feedsvc.model import Entry
     from feedsvc.store import Store
-    from feedsvc.store.published import State
 
-__all__ = ["Guard", "compare", "describe_refused", "find_lost", "hold", "version_of"]
+__all__ = ["Guard", "compare", "count_entries", "describe_refused"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,65 +45,6 @@ Renderer = Callable[[FeedDocument, str], bytes]
 
 _NAMED = 3  # ids in a message
 _ACCEPT = "if that is meant, run `feedsvc accept` and restart feedsvc"
-
-
-def hold(entry: Entry, mark: Mark | None, origin: str | None) -> tuple[Entry, str | None]:
-    """Compare an entry with what was last published of it.
-
-    Args:
-        entry: As the store has it now.
-        mark: As it was published; None where it was not.
-        origin: Fingerprint of the dump that it comes from now, or None.
-
-    Returns:
-        The entry as it may be published, and what was refused, in words, or None.
-    """
-    if mark is None or (entry.id, entry.updated) == (mark.id, mark.updated):
-        return entry, None
-    held, refused = entry, []
-    if entry.id != mark.id:
-        held = replace(held, id=mark.id)
-        refused.append(f"has the id {entry.id!r} now")
-    same = entry.digest == mark.digest or (origin is not None and origin == mark.origin)
-    if entry.updated < mark.updated:
-        refused.append(f"is dated back to {entry.updated.isoformat()}")
-    elif entry.updated > mark.updated and same:
-        refused.append(f"is dated {entry.updated.isoformat()} now though the article is the same")
-    else:
-        return held, "; ".join(refused) or None
-    return replace(held, updated=mark.updated), "; ".join(refused)
-
-
-def find_lost(
-    before: Iterable[str], after: FeedDocument, states: Mapping[str, State], left_out: Iterable[str] = ()
-) -> list[str]:
-    """Say what a feed has lost without a reason.
-
-    Reasons are that an entry was withdrawn or retired, is left out, was pushed out by newer ones, or (for
-    feeds other than that of everything) does not match the feed's filter any more.
-
-    Args:
-        before: The keys of the entries that were published.
-        after: The feed as it is to be published.
-        states: What became of the entries that are in the store, by key.
-        left_out: The keys of those that are left out.
-    """
-    gone = set(before) - {entry.key for entry in after.entries} - set(left_out)
-    oldest = min((entry.published for entry in after.entries), default=None)
-    lost = []
-    for key in sorted(gone):
-        state = states.get(key)
-        if state is None:
-            lost.append(f"entry {key} was published and is not in the store any more")
-        elif after.name == EVERYTHING and state.state == LIVE and (oldest is None or state.published > oldest):
-            lost.append(f"entry {state.id!r} is missing, though others that are older are there")
-    return lost
-
-
-def version_of(entry: Entry) -> str:
-    """Fingerprint of an entry and of what renders it: with another one it is tried again."""
-    text = f"{__version__} {replace(entry, cleaner='')!r}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def compare(store: Store) -> dict[str, str]:
@@ -127,11 +64,17 @@ def compare(store: Store) -> dict[str, str]:
     return {held.id: refused for held, refused in compared if refused}
 
 
+def count_entries(number: int) -> str:
+    """So many entries, in words."""
+    return "1 entry" if number == 1 else f"{number} entries"
+
+
 def describe_refused(refused: Mapping[str, str]) -> str:
     """Say what is refused, and what to do, for people."""
     some = sorted(refused)[:_NAMED]
     reasons = "; ".join(f"{entry_id} {refused[entry_id]}" for entry_id in some)
-    return f"{len(refused)} entries keep the id and date that readers know: {reasons}; {_ACCEPT}"
+    keep = "keeps" if len(refused) == 1 else "keep"
+    return f"{count_entries(len(refused))} {keep} the id and date that readers know: {reasons}; {_ACCEPT}"
 
 
 class Guard:
@@ -175,13 +118,11 @@ class Guard:
         self._report("guard:refused", describe_refused(refused) if refused else None)
         for item in self._left_out.values():
             self._report(f"entry:{item.key}", _say_left_out(item))
+        message = None
         if number:
-            logger.error("published entries are not in the store", extra={"entries": number, "id": some[0]})
-        advice = "if the store was restored or made anew, let feedsvc read their dumps again"
-        message = (
-            f"{number} entries that were published are not in the store: {_name(some, number)}; {advice}; {_ACCEPT}"
-        )
-        self._report("guard:lost", message if number else None)
+            message = f"{count_entries(number)} published before and not in the store any more: {', '.join(some)}"
+            message += f"; if the store was restored or made anew, let feedsvc read the dumps again; {_ACCEPT}"
+        self._report("guard:lost", message)
 
     def admit(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
         """Give entries as readers may see them: with the ids and dates that they know, and none that is left out.
@@ -296,10 +237,6 @@ class Guard:
 
 def _moved(entry: Entry, mark: Mark | None) -> bool:
     return mark is not None and (entry.id, entry.updated) != (mark.id, mark.updated)
-
-
-def _name(some: Sequence[str], number: int) -> str:
-    return ", ".join(some) + (" and others" if number > len(some) else "")
 
 
 def _say_left_out(item: LeftOut) -> str:

@@ -15,7 +15,8 @@ from lxml import etree
 
 from feedsvc.errors import RenderError
 from feedsvc.feeds.atom import render_atom
-from feedsvc.guard import Guard, compare, find_lost, hold
+from feedsvc.guard import Guard, compare
+from feedsvc.known import find_lost, hold
 from feedsvc.model import Entry, FeedDocument
 from feedsvc.store import Store
 from feedsvc.store.published import Mark, State
@@ -233,7 +234,7 @@ def test_entry_at_fault_is_left_out_until_it_changes(store: Store, monkeypatch: 
     assert bad.key not in {entry.key for entry in again.guard.admit(again.document().entries)}
     assert again.read() == rest
     with monkeypatch.context() as patch:
-        patch.setattr("feedsvc.guard.__version__", "99")
+        patch.setattr("feedsvc.known.__version__", "99")
         assert bad.key in {entry.key for entry in Readers(store).guard.admit(again.document().entries)}
     again.change(entries.c.key == bad.key, content="short")
     assert set(again.read()) == {*rest, bad.id}
@@ -263,7 +264,7 @@ def test_store_that_lost_entries_is_reported(store: Store) -> None:
         writer.connection.execute(entries.delete().where(entries.c.key == first.key))
     readers = Readers(store)
     assert readers.problems["guard:lost"].startswith(
-        f"1 entries that were published are not in the store: {first.id}; "
+        f"1 entry published before and not in the store any more: {first.id}; "
     )
     assert set(readers.read()) == set(before) - {first.id}
 
