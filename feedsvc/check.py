@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from feedsvc.clean import Cleaner, failed_samples, load_rules, packs_in
 from feedsvc.errors import DaemonUnreachable, FeedsvcError
+from feedsvc.guard import compare, describe_refused
 from feedsvc.http import bind
 from feedsvc.status import ask_ready
 from feedsvc.store import Store
@@ -49,6 +51,7 @@ def check_all(config: Config) -> Iterator[Finding]:
         yield _check_folder(folder, polling=config.watch.polling)
     yield _check_store(config.store.url)
     yield _check_listen(config)
+    yield from _check_published(config.store.url)
 
 
 def _check_rules(config: Config) -> Iterator[Finding]:
@@ -93,6 +96,16 @@ def _check_store(url: str) -> Finding:
             store.close()
     except FeedsvcError as error:
         return Finding(Level.ERROR, url, str(error))
+
+
+def _check_published(url: str) -> Iterator[Finding]:
+    """What an upgrade would change for readers; a store that cannot be read has its finding already."""
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not path.exists():
+        return
+    with suppress(FeedsvcError), closing(Store(url)) as store:
+        if refused := compare(store):
+            yield Finding(Level.WARNING, "published", describe_refused(refused))
 
 
 def _check_listen(config: Config) -> Finding:

@@ -204,6 +204,12 @@ class FeedDocument:
         updated: The newest `updated` of its entries, or the store's birth where it has none.
         entries: Newest first by `published`; perhaps read from the store as they are needed.
         hubs: Addresses of WebSub hubs.
+        archive: The number of the archive page that this is (RFC 5005, section 4), from 1, the oldest; None for
+            the feed itself.
+        previous: The number of the archive page before this one; None where there is none.
+        next: The number of the archive page after this one; None where there is none.
+        open_state: What tells the states of the open archive page apart, in its address; None where this
+            document neither is nor names the open page.
     """
 
     id: str
@@ -215,6 +221,10 @@ class FeedDocument:
     updated: datetime
     entries: Sequence[Entry]
     hubs: tuple[str, ...] = ()
+    archive: int | None = None
+    previous: int | None = None
+    next: int | None = None
+    open_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +238,7 @@ class Representation:
         etag: The opaque part of the strong validator, without quotes.
         last_modified: Aware, whole seconds; None where none is known.
         max_age: Seconds for which a cache may reuse the response.
-        immutable: The bytes never change (RFC 8246).
+        immutable: It will not change within `max_age`: no cache need ask (RFC 8246).
     """
 
     media_type: str

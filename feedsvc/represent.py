@@ -32,7 +32,7 @@ def represent(
         media_type: The Content-Type field's value.
         last_modified: Aware; None where none is known.
         max_age: Seconds for which a cache may reuse the response.
-        immutable: Whether the bytes never change.
+        immutable: It will not change within `max_age`.
 
     Returns:
         The same Representation for the same arguments, in any process.

@@ -23,6 +23,7 @@ from feedsvc import __version__
 from feedsvc.assemble import Assembler
 from feedsvc.build import build_site
 from feedsvc.check import Level, check_all
+from feedsvc.cli.accept import accept
 from feedsvc.cli.account import removed, restore
 from feedsvc.cli.cleaning import clean
 from feedsvc.cli.common import (
@@ -108,6 +109,7 @@ app.add_typer(rules, name="rules")
 app.command()(removed)
 app.command()(restore)
 app.command()(learned)
+app.command()(accept)
 
 
 @app.command(name="import")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["EVERYTHING", "OPML_PATH", "archive_path", "feed_path", "page_path"]
+import re
+
+__all__ = ["EVERYTHING", "OPML_PATH", "archive_path", "feed_path", "page_path", "parse_archive_path"]
 
 EVERYTHING = "feed"  # the name of the feed of everything
 OPML_PATH = "/feeds.opml"  # where all feeds are listed
+_ARCHIVE = re.compile(r"/feeds/(?P<name>[^/]+)/archive/(?P<number>[1-9][0-9]{0,8})\.atom", re.ASCII)
 
 
 def feed_path(name: str, extension: str) -> str:
@@ -18,14 +21,23 @@ def feed_path(name: str, extension: str) -> str:
     return f"/feed.{extension}" if name == EVERYTHING else f"/feeds/{name}.{extension}"
 
 
-def archive_path(name: str, number: int) -> str:
+def archive_path(name: str, number: int, state: str | None = None) -> str:
     """Where a page of a feed's archive is, as Atom.
 
     Args:
         name: The feed's name.
         number: From 1, the oldest.
+        state: Of the open page. It makes another address of each state, for readers need not look twice at a page
+            that they know (RFC 5005, section 4.2); all lead to the page as it is.
     """
-    return f"/feeds/{name}/archive/{number}.atom"
+    path = f"/feeds/{name}/archive/{number}.atom"
+    return f"{path}?{state}" if state else path
+
+
+def parse_archive_path(path: str) -> tuple[str, int] | None:
+    """The name of the feed and the number of the page that an address of `archive_path` means, or None."""
+    found = _ARCHIVE.fullmatch(path)
+    return (found["name"], int(found["number"])) if found else None
 
 
 def page_path(name: str) -> str:

@@ -23,6 +23,7 @@ from feedsvc.feeds.elements import (
 )
 from feedsvc.feeds.media import enclosures, find_media
 from feedsvc.feeds.xml import add_media, register_media, written
+from feedsvc.feeds.history import add_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +88,9 @@ def _feed(document: FeedDocument, base_url: str) -> FeedGenerator:
     feed.subtitle(line(document.subtitle or "") or None)
     feed.author(name=line(document.author))
     feed.updated(instant(document.updated))
-    feed.link(href=base_url + feed_path(document.name, "atom"), rel="self", type="application/atom+xml")
+    if document.archive is None:
+        feed.link(href=base_url + feed_path(document.name, "atom"), rel="self", type="application/atom+xml")
+    add_history(feed, document, base_url)
     feed.link(href=base_url + page_path(document.name), rel="alternate", type="text/html")
     for hub in document.hubs:
         feed.link(href=hub, rel="hub")

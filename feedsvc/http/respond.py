@@ -140,6 +140,8 @@ def respond_delta(
         "Vary": audience.vary,
         **audience.fields,
     }
+    if representation.immutable:
+        fields["Cache-Control"] += ", immutable"  # RFC 8246
     if representation.last_modified:
         fields["Last-Modified"] = format_datetime(representation.last_modified, usegmt=True)
     return Answer(request.method, IM_USED, fields, _encode(representation, coding, fields))

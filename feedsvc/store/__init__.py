@@ -21,8 +21,10 @@ from feedsvc.errors import StoreError
 from feedsvc.model import Entry, Outcome, Removal
 from feedsvc.store import announcements, rulesets
 from feedsvc.store.account import Account
+from feedsvc.store.archives import Archive, ArchiveTables, Page
 from feedsvc.store.feeds import FeedRecord, FeedTables, revise
 from feedsvc.store.learned import LearnedTables
+from feedsvc.store.published import PublishedTables
 from feedsvc.store.rulesets import RawDump, SavedRules
 from feedsvc.store.schema import (
     LIVE,
@@ -47,7 +49,19 @@ if TYPE_CHECKING:
 
     from feedsvc.clean.learned import Learned
 
-__all__ = ["Article", "DumpFile", "FeedRecord", "FeedTables", "Problem", "RawDump", "SavedRules", "Store", "Writer"]
+__all__ = [
+    "Archive",
+    "Article",
+    "DumpFile",
+    "FeedRecord",
+    "FeedTables",
+    "Page",
+    "Problem",
+    "RawDump",
+    "SavedRules",
+    "Store",
+    "Writer",
+]
 
 BUSY_SECONDS = 30  # how long a writer waits for another process' transaction
 MIGRATIONS = files("feedsvc.store") / "migrations"
@@ -265,6 +279,16 @@ class Store:
         with self._reading() as connection:
             yield Account(connection)
 
+    @contextmanager
+    def archiving(self) -> Iterator[Writer]:
+        """Read the archives of feeds and their entries; nothing is written.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._reading() as connection:
+            yield Writer(connection)
+
     def load_files(self, folder: str) -> dict[str, tuple[int, int]]:
         """Path to (size, mtime in ns) of every file below a folder that is not known to be gone."""
         with self._reading() as connection:
@@ -431,6 +455,8 @@ class Writer:
         self.account = Account(connection)
         self.feeds = FeedTables(connection)
         self.learned = LearnedTables(connection)
+        self.archives = ArchiveTables(connection)
+        self.published = PublishedTables(connection)
         self._revision: int | None = None
 
     def _revise(self) -> int:
@@ -621,6 +647,15 @@ class Writer:
     def load_article(self, entry_id: str) -> Article | None:
         """An entry with the dump that its content came from, or None where that is not kept."""
         return next(self._load_articles(entries.c.id == entry_id, 1), None)
+
+    def load_live(self, numbers: Sequence[int]) -> list[tuple[int, Entry]]:
+        """The live ones among the entries with these numbers, each with its number."""
+        found = []
+        for start in range(0, len(numbers), CHUNK):
+            some = sa.and_(entries.c.number.in_(numbers[start : start + CHUNK]), entries.c.state == LIVE)
+            rows = self.connection.execute(sa.select(entries.c.number, *ENTRY_COLUMNS).where(some))
+            found += [(row.number, _entry(row)) for row in rows]
+        return found
 
     def load_outdated(self, cleaner: str, limit: int) -> list[Article]:
         """The newest live entries that another cleaner cleaned, where their dump is still kept."""

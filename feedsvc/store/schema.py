@@ -36,6 +36,9 @@ __all__ = [
     "WITHDRAWN",
     "aliases",
     "announced",
+    "archive_entries",
+    "archive_pages",
+    "archives",
     "articles",
     "drift",
     "drift_sources",
@@ -44,8 +47,10 @@ __all__ = [
     "feeds",
     "learned_blocks",
     "learned_sources",
+    "left_out",
     "metadata",
     "problems",
+    "published",
     "removals",
     "restored",
     "revisions",
@@ -178,6 +183,7 @@ entries = Table(
     Column("revision", BigInteger, nullable=False, server_default="0", index=True),  # of the last change feeds can see
     Index("entries_by_published", "state", "published"),
     Index("entries_by_source", "source"),
+    Index("entries_by_number", "state", "number", "updated"),
 )
 
 # Which dump holds which entry; one entry may be in many dumps, and one dump may hold many.
@@ -342,4 +348,58 @@ learned_blocks = Table(
     Column("sign", String(16), nullable=False),
     Column("links", String(16)),
     Column("text", Text, nullable=False),
+)
+
+# The archive of a feed; see feedsvc.feeds.archive.
+archives = Table(
+    "archives",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("feed", String(64), nullable=False, unique=True),
+    Column("membership", String(64), nullable=False),  # fingerprint of what decides which entries are the feed's
+    Column("first", Integer, nullable=False),  # page of the chain: earlier ones are of another membership
+    Column("closed", Integer, nullable=False),  # the number of the last closed page
+)
+
+# Closed pages that were asked for: from then on they keep their bytes.
+archive_pages = Table(
+    "archive_pages",
+    metadata,
+    Column("archive", ForeignKey("archives.number"), primary_key=True),
+    Column("page", Integer, primary_key=True),
+    Column("body", Compressed, nullable=False),  # with a placeholder for the base URL
+    Column("modified", Instant, nullable=False),
+)
+
+# Which page holds an entry. One whose article changed after its page got its bytes is in a later page too.
+archive_entries = Table(
+    "archive_entries",
+    metadata,
+    Column("archive", ForeignKey("archives.number"), primary_key=True),
+    Column("page", Integer, primary_key=True),  # 0: in none that is closed
+    Column("entry", ForeignKey("entries.number"), primary_key=True),
+    Column("updated", Instant),  # as the page's bytes say; null while it has none
+    Index("archive_entries_by_entry", "entry", "archive"),
+    sqlite_with_rowid=False,
+)
+
+# What readers know of an entry; see feedsvc.guard.
+published = Table(
+    "published",
+    metadata,
+    Column("key", String(32), primary_key=True),  # of the entry
+    Column("id", Text, nullable=False),
+    Column("updated", Instant, nullable=False),
+    Column("digest", String(64), nullable=False),  # of the article
+    Column("origin", String(64)),  # digest of the dump that it came from
+)
+
+# Entries that cannot be published.
+left_out = Table(
+    "left_out",
+    metadata,
+    Column("key", String(32), primary_key=True),  # of the entry
+    Column("reason", Readable, nullable=False),
+    Column("version", String(64), nullable=False),  # of the entry and of feedsvc: another is tried again
+    Column("since", Instant, nullable=False),
 )

@@ -1,0 +1,143 @@
+"""Looks at the bytes of an Atom feed as a reader would: what RFC 4287 requires of them, and what readers trip over."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from lxml import etree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["MOST_ENTRY_BYTES", "Finding", "inspect_atom"]
+
+# An entry larger than this makes readers stop at it, or drop the whole feed.
+MOST_ENTRY_BYTES: Final = 4_000_000
+
+_ATOM: Final = "{http://www.w3.org/2005/Atom}"
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")  # RFC 4287, section 4.2.6
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")  # RFC 3339
+_FEED_ONCE: Final = ("id", "title", "updated")
+_FEED_MOST_ONCE: Final = ("generator", "icon", "logo", "rights", "subtitle")
+_ENTRY_ONCE: Final = ("id", "title", "updated")
+_ENTRY_MOST_ONCE: Final = ("content", "published", "rights", "source", "summary")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong: the id of the entry at fault, or None where it is the feed's own."""
+
+    entry: str | None
+    message: str
+
+
+def inspect_atom(
+    body: bytes, *, max_bytes: int | None = None, max_entry_bytes: int = MOST_ENTRY_BYTES
+) -> list[Finding]:
+    """Look at an Atom feed.
+
+    Args:
+        body: The XML document.
+        max_bytes: How large it may be; None for any size.
+        max_entry_bytes: How many characters an entry's content may have.
+
+    Returns:
+        What is wrong with it (RFC 4287, sections 4.1.1 and 4.1.2), that of the feed itself first.
+    """
+    try:
+        feed = etree.fromstring(body)
+    except etree.XMLSyntaxError as error:
+        return [Finding(None, f"not well-formed: {error}")]
+    if feed.tag != f"{_ATOM}feed":
+        return [Finding(None, f"is <{feed.tag}>, not an Atom feed")]
+    found = [Finding(None, message) for message in _look_at_feed(feed)]
+    if max_bytes is not None and len(body) > max_bytes:
+        found.append(Finding(None, f"has {len(body)} bytes, more than {max_bytes}"))
+    seen: set[str] = set()
+    signed = feed.find(f"{_ATOM}author") is not None
+    for position, entry in enumerate(feed.findall(f"{_ATOM}entry"), start=1):
+        entry_id = entry.findtext(f"{_ATOM}id")
+        if entry_id in seen:
+            found.append(Finding(entry_id, f"entry {position}: its id {entry_id!r} is another entry's as well"))
+        seen.add(entry_id or "")
+        found.extend(
+            Finding(entry_id, f"entry {position} ({entry_id!r}): {message}")
+            for message in _look_at_entry(entry, signed=signed, max_bytes=max_entry_bytes)
+        )
+    return found
+
+
+def _look_at_feed(feed: etree._Element) -> Iterator[str]:
+    yield from _count(feed, _FEED_ONCE, _FEED_MOST_ONCE)
+    yield from _look_at_parts(feed)
+    if feed.find(f"{_ATOM}author") is None and any(
+        entry.find(f"{_ATOM}author") is None for entry in feed.findall(f"{_ATOM}entry")
+    ):
+        yield "has no author, and neither have all entries"
+
+
+def _look_at_entry(entry: etree._Element, *, signed: bool, max_bytes: int) -> Iterator[str]:
+    yield from _count(entry, _ENTRY_ONCE, _ENTRY_MOST_ONCE)
+    yield from _look_at_parts(entry)
+    if not signed and entry.find(f"{_ATOM}author") is None and entry.find(f"{_ATOM}source/{_ATOM}author") is None:
+        yield "has no author"
+    content = entry.find(f"{_ATOM}content")
+    alternates = [link for link in entry.findall(f"{_ATOM}link") if link.get("rel", "alternate") == "alternate"]
+    if content is None and not alternates:
+        yield "has neither content nor a link of relation alternate"
+    if content is not None:
+        if content.get("src") is not None and entry.find(f"{_ATOM}summary") is None:
+            yield "has content elsewhere, and no summary"
+        if len(content.text or "") > max_bytes:
+            yield f"has content of {len(content.text or '')} characters, more than {max_bytes}"
+
+
+def _count(element: etree._Element, once: tuple[str, ...], most_once: tuple[str, ...]) -> Iterator[str]:
+    numbers = Counter(str(child.tag) for child in element)
+    for name in once:
+        number = numbers[_ATOM + name]
+        if number != 1:
+            yield f"has {number} elements {name}, not one"
+        elif name != "title" and not (element.findtext(_ATOM + name) or "").strip():
+            yield f"has an empty {name}"
+    for name in most_once:
+        if numbers[_ATOM + name] > 1:
+            yield f"has {numbers[_ATOM + name]} elements {name}, more than one"
+
+
+def _look_at_parts(element: etree._Element) -> Iterator[str]:
+    """What holds for feed and entry alike (RFC 4287, sections 3 and 4.2)."""
+    entry_id = element.findtext(f"{_ATOM}id")
+    if entry_id and entry_id.strip() and not _ABSOLUTE.fullmatch(entry_id):
+        yield f"has the id {entry_id!r}, which is no absolute IRI"
+    for name in ("updated", "published"):
+        moment = element.findtext(_ATOM + name)
+        if moment and not _is_instant(moment):
+            yield f"has {name} {moment!r}, which is no date and time of RFC 3339"
+    for person in [*element.findall(f"{_ATOM}author"), *element.findall(f"{_ATOM}contributor")]:
+        if not (person.findtext(f"{_ATOM}name") or "").strip():
+            yield "has an author without a name"
+    if any(not category.get("term") for category in element.findall(f"{_ATOM}category")):
+        yield "has a category without a term"
+    links = element.findall(f"{_ATOM}link")
+    if any(not link.get("href") for link in links):
+        yield "has a link that leads nowhere"
+    same = Counter(
+        (link.get("type"), link.get("hreflang")) for link in links if link.get("rel", "alternate") == "alternate"
+    )
+    if any(number > 1 for number in same.values()):
+        yield "has two links of relation alternate with the same type and language"
+
+
+def _is_instant(text: str) -> bool:
+    if not _INSTANT.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

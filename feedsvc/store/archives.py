@@ -1,0 +1,217 @@
+"""The archives of feeds in the store: which page holds which entry, and the bytes of pages that were asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from feedsvc.feeds.archive import Member
+from feedsvc.store.schema import LIVE, archive_entries, archive_pages, archives, entries
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+__all__ = ["Archive", "ArchiveTables", "Page"]
+
+OPEN: Final = 0  # the page of entries that no closed page holds
+_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The archive of a feed.
+
+    Attributes:
+        number: The store's own.
+        first: The number of the page with which the chain begins.
+        closed: The number of the last closed page.
+    """
+
+    number: int
+    first: int
+    closed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A closed page as it was first given out, and when it last changed."""
+
+    body: bytes
+    modified: datetime
+
+
+class ArchiveTables:
+    """What can be asked and written inside one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        """Use `connection`, whose transaction the caller ends."""
+        self._connection = connection
+
+    def find(self, feed: str) -> Archive | None:
+        """The archive of the feed of this name, or None."""
+        row = self._select(feed)
+        return None if row is None else Archive(row.number, row.first, row.closed)
+
+    def begin(self, feed: str, membership: str) -> Archive:
+        """The archive of a feed, made at the first call.
+
+        Args:
+            feed: The feed's name.
+            membership: What decides which entries are the feed's. Where that is another than it was, the
+                archive begins anew: after the pages that are closed, which keep their addresses.
+        """
+        row = self._select(feed)
+        if row is None:
+            values: dict[str, Any] = {"feed": feed, "membership": membership, "first": 1, "closed": 0}
+            self._connection.execute(archives.insert().values(values))
+        elif row.membership != membership:
+            values = {"membership": membership, "first": row.closed + 1}
+            self._connection.execute(archives.update().where(archives.c.number == row.number).values(values))
+            here = sa.and_(archive_entries.c.archive == row.number, archive_entries.c.page == OPEN)
+            self._connection.execute(archive_entries.delete().where(here))
+        else:
+            return Archive(row.number, row.first, row.closed)
+        row = self._select(feed)
+        return Archive(row.number, row.first, row.closed)
+
+    def _select(self, feed: str) -> Any:  # noqa: ANN401 - a row has no better type
+        return self._connection.execute(sa.select(archives).where(archives.c.feed == feed)).one_or_none()
+
+    def join(self, archive: Archive, numbers: Collection[int] | None) -> None:
+        """Put live entries into the open page, but those that a page holds as they are.
+
+        Args:
+            archive: The archive.
+            numbers: The entries'; None for all that are live.
+        """
+        held = archive_entries.alias("held")
+        covered = sa.exists().where(
+            held.c.entry == entries.c.number,
+            held.c.archive == archive.number,
+            sa.or_(held.c.page == OPEN, held.c.page >= archive.first),
+            sa.or_(held.c.updated.is_(None), held.c.updated >= entries.c.updated),
+        )
+        new = sa.select(sa.literal(archive.number), sa.literal(OPEN), entries.c.number).where(
+            entries.c.state == LIVE, ~covered
+        )
+        columns = ["archive", "page", "entry"]
+        if numbers is None:
+            self._connection.execute(archive_entries.insert().from_select(columns, new))
+            return
+        for some in _chunks(numbers):
+            joined = new.where(entries.c.number.in_(some))
+            self._connection.execute(archive_entries.insert().from_select(columns, joined))
+
+    def leave(self, archive: Archive, numbers: Collection[int]) -> None:
+        """Take entries out of the pages that nobody has seen yet."""
+        here = sa.and_(archive_entries.c.archive == archive.number, archive_entries.c.updated.is_(None))
+        for some in _chunks(numbers):
+            self._connection.execute(archive_entries.delete().where(here, archive_entries.c.entry.in_(some)))
+
+    def members(self, archive: Archive) -> list[Member]:
+        """The live entries that no closed page holds."""
+        columns = [entries.c[name] for name in ("number", "key", "published", "updated")]
+        query = sa.select(*columns).join(archive_entries, archive_entries.c.entry == entries.c.number)
+        here = (archive_entries.c.archive == archive.number, archive_entries.c.page == OPEN, entries.c.state == LIVE)
+        return [Member(*row) for row in self._connection.execute(query.where(*here))]
+
+    def close(self, archive: Archive, pages: Sequence[Sequence[int]]) -> Archive:
+        """Close pages after the last one, each of entries from the open page; answers the archive as it is then."""
+        closed = archive.closed + len(pages)
+        if not pages:
+            return archive
+        moves = [
+            {"to_page": page, "of_entry": entry}
+            for page, numbers in enumerate(pages, start=archive.closed + 1)
+            for entry in numbers
+        ]
+        here = sa.and_(
+            archive_entries.c.archive == archive.number,
+            archive_entries.c.page == OPEN,
+            archive_entries.c.entry == sa.bindparam("of_entry"),
+        )
+        self._connection.execute(archive_entries.update().where(here).values(page=sa.bindparam("to_page")), moves)
+        self._connection.execute(archives.update().where(archives.c.number == archive.number).values(closed=closed))
+        return Archive(archive.number, archive.first, closed)
+
+    def held(self, archive: Archive, page: int) -> list[int]:
+        """The numbers of the entries in a page."""
+        here = sa.and_(archive_entries.c.archive == archive.number, archive_entries.c.page == page)
+        return list(self._connection.scalars(sa.select(archive_entries.c.entry).where(here)))
+
+    def load_page(self, archive: Archive, page: int) -> Page | None:
+        """A closed page, or None where nobody has asked for it yet."""
+        row = self._connection.execute(sa.select(archive_pages).where(_here(archive.number, page))).one_or_none()
+        return None if row is None else Page(row.body, row.modified)
+
+    def load_modified(self, archive: Archive, page: int) -> datetime | None:
+        """When a closed page last changed, or None where nobody has asked for it yet."""
+        query = sa.select(archive_pages.c.modified).where(_here(archive.number, page))
+        found: datetime | None = self._connection.scalar(query)
+        return found
+
+    def save_page(self, archive: Archive, page: int, kept: Page, updated: Mapping[int, datetime]) -> None:
+        """Keep the bytes of a closed page for ever.
+
+        Args:
+            archive: The archive.
+            page: The page's number.
+            kept: Its bytes.
+            updated: Its entries by number, and their `updated` as the bytes say it; others leave the page.
+        """
+        values = {"archive": archive.number, "page": page, "body": kept.body, "modified": kept.modified}
+        self._connection.execute(archive_pages.insert().values(values))
+        here = sa.and_(archive_entries.c.archive == archive.number, archive_entries.c.page == page)
+        self._connection.execute(archive_entries.delete().where(here))
+        if updated:
+            of_page = {"archive": archive.number, "page": page}
+            rows = [of_page | {"entry": number, "updated": moment} for number, moment in updated.items()]
+            self._connection.execute(archive_entries.insert(), rows)
+
+    def load_gone(self, numbers: Collection[int] | None) -> dict[tuple[int, int], dict[int, str]]:
+        """Entries that are in pages whose bytes are kept, and are not live any more.
+
+        Args:
+            numbers: Look for these only; None for all.
+
+        Returns:
+            Number of the archive and of the page to the entries: number to id.
+        """
+        query = (
+            sa.select(archive_entries.c.archive, archive_entries.c.page, entries.c.number, entries.c.id)
+            .join(archive_entries, archive_entries.c.entry == entries.c.number)
+            .where(entries.c.state != LIVE, archive_entries.c.updated.is_not(None))
+        )
+        found: dict[tuple[int, int], dict[int, str]] = {}
+        for which in [sa.true()] if numbers is None else [entries.c.number.in_(some) for some in _chunks(numbers)]:
+            for row in self._connection.execute(query.where(which)):
+                found.setdefault((row.archive, row.page), {})[row.number] = row.id
+        return found
+
+    def load_body(self, archive: int, page: int) -> bytes:
+        """The bytes of a page that has some."""
+        return self._connection.execute(sa.select(archive_pages.c.body).where(_here(archive, page))).scalar_one()  # type: ignore[no-any-return]
+
+    def cut_page(self, archive: int, page: int, body: bytes, numbers: Collection[int], now: datetime) -> None:
+        """Replace the bytes of a page, and forget that it holds these entries."""
+        here = _here(archive, page)
+        modified = self._connection.execute(sa.select(archive_pages.c.modified).where(here)).scalar_one()
+        later = max(now, modified + timedelta(seconds=1))
+        self._connection.execute(archive_pages.update().where(here).values(body=body, modified=later))
+        of_page = sa.and_(archive_entries.c.archive == archive, archive_entries.c.page == page)
+        for some in _chunks(numbers):
+            self._connection.execute(archive_entries.delete().where(of_page, archive_entries.c.entry.in_(some)))
+
+
+def _here(archive: int, page: int) -> sa.ColumnElement[bool]:
+    return sa.and_(archive_pages.c.archive == archive, archive_pages.c.page == page)
+
+
+def _chunks(values: Collection[Any]) -> Iterator[list[Any]]:
+    some = list(values)
+    for start in range(0, len(some), _CHUNK):
+        yield some[start : start + _CHUNK]

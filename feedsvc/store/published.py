@@ -1,0 +1,123 @@
+"""What readers know of entries, and which entries are left out, in the store; see feedsvc.guard."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from feedsvc.store.schema import LIVE, dumps, entries, left_out, published
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime
+
+__all__ = ["LeftOut", "Mark", "PublishedTables", "State"]
+
+_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An entry as it was last published.
+
+    Attributes:
+        key: The entry's; the one thing by which it is known again.
+        digest: Fingerprint of the article.
+        origin: Fingerprint of the dump that the article came from, or None where that is not known.
+    """
+
+    key: str
+    id: str
+    updated: datetime
+    digest: str
+    origin: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An entry that is left out; `version` tells for which version of it and of feedsvc that was decided."""
+
+    key: str
+    reason: str
+    version: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What became of an entry: "live", "withdrawn" or "retired"."""
+
+    key: str
+    id: str
+    state: str
+    published: datetime
+
+
+class PublishedTables:
+    """What can be asked and written inside one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        """Use `connection`, whose transaction the caller ends."""
+        self._connection = connection
+
+    def load_marks(self, keys: Collection[str]) -> dict[str, Mark]:
+        """What was published of these entries, by key."""
+        return {row.key: Mark(*row) for row in self._of(sa.select(published), published.c.key, keys)}
+
+    def load_origins(self, keys: Collection[str]) -> dict[str, str]:
+        """The fingerprints of the dumps that entries came from, by the entries' keys; none for what is not known."""
+        query = sa.select(entries.c.key, dumps.c.digest).join(dumps, dumps.c.id == entries.c.dump)
+        return {row.key: row.digest for row in self._of(query, entries.c.key, keys) if row.digest}
+
+    def load_states(self, keys: Collection[str]) -> dict[str, State]:
+        """What became of entries, by key; none for those that the store has never had, or has lost."""
+        columns = [entries.c[name] for name in ("key", "id", "state", "published")]
+        return {row.key: State(*row) for row in self._of(sa.select(*columns), entries.c.key, keys)}
+
+    def load_lost(self, limit: int) -> tuple[int, list[str]]:
+        """How many entries were published that the store does not have, and the ids of some."""
+        known = sa.exists().where(entries.c.key == published.c.key)
+        number = self._connection.scalar(sa.select(sa.func.count()).select_from(published).where(~known)) or 0
+        some = sa.select(published.c.id).where(~known).order_by(published.c.id).limit(limit)
+        return number, list(self._connection.scalars(some))
+
+    def load_moved(self) -> list[int]:
+        """The numbers of the live entries that have another id or date than was published."""
+        differs = sa.or_(entries.c.id != published.c.id, entries.c.updated != published.c.updated)
+        query = sa.select(entries.c.number).join(published, published.c.key == entries.c.key)
+        return list(self._connection.scalars(query.where(entries.c.state == LIVE, differs).order_by(entries.c.number)))
+
+    def save_marks(self, marks: Collection[Mark]) -> None:
+        """Remember what was published of entries."""
+        self._replace(published, [asdict(mark) for mark in marks])
+
+    def drop_marks(self) -> int:
+        """Forget what was published, so that readers see the store as it is; answers how many entries that was."""
+        return int(self._connection.execute(published.delete()).rowcount)
+
+    def load_left_out(self) -> dict[str, LeftOut]:
+        """All entries that are left out, by key."""
+        return {row.key: LeftOut(*row) for row in self._connection.execute(sa.select(left_out))}
+
+    def save_left_out(self, added: Collection[LeftOut]) -> None:
+        """Leave entries out."""
+        self._replace(left_out, [asdict(item) for item in added])
+
+    def drop_left_out(self, keys: Collection[str]) -> None:
+        """Leave entries out no longer."""
+        if keys:
+            marked = [{"of_key": key} for key in keys]
+            self._connection.execute(left_out.delete().where(left_out.c.key == sa.bindparam("of_key")), marked)
+
+    def _of(self, query: sa.Select[Any], column: sa.Column[Any], keys: Collection[str]) -> Iterator[Any]:
+        some = list(keys)
+        for start in range(0, len(some), _CHUNK):
+            yield from self._connection.execute(query.where(column.in_(some[start : start + _CHUNK])))
+
+    def _replace(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+        if rows:
+            marked = [{"of_key": row["key"]} for row in rows]
+            self._connection.execute(table.delete().where(table.c.key == sa.bindparam("of_key")), marked)
+            self._connection.execute(table.insert(), rows)
