@@ -54,7 +54,8 @@ def _feed_pages(assembler: Assembler, base_url: str, now: datetime) -> Iterator[
     """Feeds in all formats and their pages for people, one feed after the other; then what shows all of them."""
     documents = assembler.documents
     showing: dict[str | None, list[tuple[str, Resource]]] = {}
-    for address, resource in make_resources(assembler.formats, title=documents[EVERYTHING].title, searchable=False).items():
+    resources = make_resources(assembler.formats, title=documents[EVERYTHING].title, searchable=False)
+    for address, resource in resources.items():
         showing.setdefault(resource.feed, []).append((address, resource))
     for feed in sorted(showing, key=lambda feed: feed is None):
         document, last_modified = (documents, None) if feed is None else assembler.load(feed, now)

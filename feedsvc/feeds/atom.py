@@ -21,9 +21,9 @@ from feedsvc.feeds.elements import (
     legal,
     line,
 )
+from feedsvc.feeds.history import add_history
 from feedsvc.feeds.media import enclosures, find_media
 from feedsvc.feeds.xml import add_media, register_media, written
-from feedsvc.feeds.history import add_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
