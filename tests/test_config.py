@@ -214,7 +214,7 @@ def test_base_url(tmp_path: Path, url: str, expected: str) -> None:
     [
         ("bogus = 1", "FOLDER/config.toml: bogus: no such key; the nearest known one is base_url"),
         ("[watch]\nsetle = 1", "FOLDER/config.toml: watch.setle: no such key; the nearest known one is settle"),
-        ("[feeds]\ntitle = 'x'", "FOLDER/config.toml: feeds: no such key; the nearest known one is feed"),
+        ("[feeds]\ntitle = 'x'", "FOLDER/config.toml: feeds: write each feed below a [[feeds]] of its own"),
         ("[watsh]\nsettle = 1", "FOLDER/config.toml: watsh: no such key; the nearest known one is watch"),
         ("watch = 3", "FOLDER/config.toml: watch: is a section; write its keys below [watch]"),
         ("[[watch]]\nsettle = 1", "FOLDER/config.toml: watch: is a section; write its keys below [watch]"),
