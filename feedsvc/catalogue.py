@@ -137,8 +137,7 @@ class Catalogue:
 
     def _feeds_of(self, row: Any, now: datetime) -> list[str]:  # noqa: ANN401 - a row has no better type
         """The feeds that an entry belongs to."""
-        fields = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
-        entry = Candidate(source=row.source, **{name: fields[name] for name in self._columns if name != "source"})
+        entry = Candidate.of_row(row, self._columns)
         reached = self._reached.get(row.source)
         if reached is None:
             reached = self._reached[row.source] = self._reach(entry)

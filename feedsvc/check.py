@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from feedsvc.clean import Cleaner, failed_samples, load_rules, packs_in
 from feedsvc.errors import DaemonUnreachable, FeedsvcError
+from feedsvc.filters import Candidate
 from feedsvc.guard import compare, describe_refused
 from feedsvc.http import bind
 from feedsvc.status import ask_ready
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from feedsvc.config import Config
+    from feedsvc.plan import Plan
 
 __all__ = ["Finding", "Level", "check_all"]
 
@@ -49,7 +51,7 @@ def check_all(config: Config) -> Iterator[Finding]:
     yield from _check_rules(config)
     for folder in config.watch.directories:
         yield _check_folder(folder, polling=config.watch.polling)
-    yield _check_store(config.store.url)
+    yield from _check_store(config.store.url, config.plan)
     yield _check_listen(config)
     yield from _check_published(config.store.url)
 
@@ -80,22 +82,44 @@ def _check_folder(folder: str, *, polling: bool) -> Finding:
     return Finding(Level.FINE, folder, "watched folder is there")
 
 
-def _check_store(url: str) -> Finding:
+def _check_store(url: str, plan: Plan) -> Iterator[Finding]:
     path = Path(url.removeprefix("sqlite:///"))
     if url.startswith("sqlite:///") and not path.exists():
         home = next(parent for parent in path.parents if parent.exists())
         if os.access(home, os.W_OK | os.X_OK):
-            return Finding(Level.FINE, url, "store will be made at the first start")
-        return Finding(Level.ERROR, url, f"store cannot be made: {home} is not writable; change store.url")
+            yield Finding(Level.FINE, url, "store will be made at the first start")
+        else:
+            yield Finding(Level.ERROR, url, f"store cannot be made: {home} is not writable; change store.url")
+        return
     try:
         store = Store(url)
         try:
             store.verify()
-            return Finding(Level.FINE, url, f"store holds {store.count_entries()} entries")
+            entries = store.count_entries()
+            yield Finding(Level.FINE, url, f"store holds {entries} entries")
+            if entries:
+                yield from _check_feeds(store, plan)
         finally:
             store.close()
     except FeedsvcError as error:
-        return Finding(Level.ERROR, url, str(error))
+        yield Finding(Level.ERROR, url, str(error))
+
+
+def _check_feeds(store: Store, plan: Plan) -> Iterator[Finding]:
+    empty = {feed.name: feed.filter for feed in plan.configured}
+    columns = frozenset().union(*(each.columns for each in empty.values()))
+    with store.feeding() as tables:
+        for row in tables.live_rows(columns, None) if empty else ():
+            entry = Candidate.of_row(row, columns)
+            empty = {name: each for name, each in empty.items() if not each.matches(entry)}
+            if not empty:
+                break
+    for feed in plan.configured:
+        if feed.name in empty:
+            advice = "no entry in the store matches its filter, whatever its age; is it spelt as in the entries?"
+            yield Finding(Level.WARNING, f'[[feeds]] "{feed.name}"', advice)
+        else:
+            yield Finding(Level.FINE, f'[[feeds]] "{feed.name}"', "there are entries that match its filter")
 
 
 def _check_published(url: str) -> Iterator[Finding]:

@@ -20,10 +20,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from feedsvc.errors import ConfigError
 from feedsvc.feeds.addresses import EVERYTHING
-from feedsvc.filters import KEYS, fold
+from feedsvc.filters import KEYS, fold, make_filter
 from feedsvc.http import parse_account
 from feedsvc.links import tidy_link
 from feedsvc.names import FEED_NAME
+from feedsvc.plan import FeedSettings, Plan
 from feedsvc.schedule import parse_trigger
 
 if TYPE_CHECKING:
@@ -274,6 +275,36 @@ class Config(Section):
     clean: CleanSection = CleanSection()
     schedule: ScheduleSection = ScheduleSection()
     websub: WebsubSection = WebsubSection()
+
+    @property
+    def plan(self) -> Plan:
+        """What it says of feeds."""
+        feed = self.feed
+        everything = FeedSettings(
+            title=feed.title,
+            subtitle=feed.subtitle,
+            author=feed.author,
+            language=feed.language,
+            entries=feed.entries,
+            max_bytes=feed.max_bytes,
+            hubs=tuple(self.websub.hubs),
+        )
+        configured = [
+            FeedSettings(
+                name=own.name,
+                title=own.title,
+                subtitle=own.subtitle,
+                author=own.author or feed.author,
+                language=own.language,
+                entries=own.entries or feed.entries,
+                max_bytes=own.max_bytes or feed.max_bytes,
+                formats=tuple(own.formats),
+                hubs=tuple(self.websub.hubs),
+                filter=make_filter(own.filter.values, own.exclude.values, own.filter.age),
+            )
+            for own in self.feeds
+        ]
+        return Plan(everything, tuple(configured), sources=feed.sources)
 
     def resolve(self, folder: Path) -> Config:
         """The same with absolute paths.

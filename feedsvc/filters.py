@@ -11,10 +11,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import timedelta
 
 __all__ = ["KEYS", "Candidate", "Filter", "fold", "make_filter", "of_source"]
@@ -56,6 +56,11 @@ class Candidate:
         self._source, self._author, self._language = source, author, language
         self._categories, self._title, self._text = categories, title, text
         self._folded: dict[str, tuple[str, ...]] = {}
+
+    @classmethod
+    def of_row(cls, row: Any, columns: Collection[str]) -> Candidate:  # noqa: ANN401 - any object with these attributes
+        """Take its source and these properties from a row of the store."""
+        return cls(source=row.source, **{name: getattr(row, name) for name in columns if name != "source"})
 
     @property
     def source(self) -> str | None:

@@ -9,11 +9,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from feedsvc.assemble import Assembler, FeedSettings, Plan
+from feedsvc.assemble import Assembler
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.addresses import EVERYTHING, feed_path
-from feedsvc.filters import make_filter
 from feedsvc.http import Server, make_app, parse_account
 from feedsvc.http.search import PER_PAGE, Found, Query
 from feedsvc.ingest import Ingest
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Problems",
     "Service",
-    "feed_plan",
     "load_configured",
     "make_cleaner",
     "make_ingest",
@@ -61,35 +59,6 @@ AGE = timedelta(minutes=1)  # how often to look for entries that grew too old fo
 def read_clock() -> datetime:
     """The time, aware, in UTC."""
     return datetime.now(UTC)
-
-
-def feed_plan(config: Config) -> Plan:
-    """What the configuration says of feeds."""
-    feed = config.feed
-    everything = FeedSettings(
-        title=feed.title,
-        subtitle=feed.subtitle,
-        author=feed.author,
-        language=feed.language,
-        entries=feed.entries,
-        max_bytes=feed.max_bytes,
-        hubs=tuple(config.websub.hubs),
-    )
-    configured = [
-        FeedSettings(
-            name=own.name,
-            title=own.title,
-            subtitle=own.subtitle,
-            author=own.author or feed.author,
-            language=own.language,
-            entries=own.entries or feed.entries,
-            max_bytes=own.max_bytes or feed.max_bytes,
-            formats=tuple(own.formats),
-            filter=make_filter(own.filter.values, own.exclude.values, own.filter.age),
-        )
-        for own in config.feeds
-    ]
-    return Plan(everything, tuple(configured), sources=feed.sources)
 
 
 def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
@@ -185,7 +154,7 @@ class Service:
         """
         self.config = config
         self._store = Store(config.store.url)
-        self._assembler = Assembler(self._store, feed_plan(config))
+        self._assembler = Assembler(self._store, config.plan)
         try:
             self._ingest = make_ingest(config, self._store)
             self._index = self._store.open_search()

@@ -276,3 +276,30 @@ def test_others_can_reach_it_and_no_base_url_is_set(folder: Path) -> None:
     assert (level, about) == (Level.WARNING, "0.0.0.0:0")
     assert "set base_url" in message
     assert wrong(load(folder, server='listen = "0.0.0.0:0"', rest='base_url = "https://x.example"')) == []
+
+
+# Feeds
+
+
+def test_filters_of_feeds(folder: Path) -> None:
+    feeds = """
+        [[feeds]]
+        name = "a"
+        title = "A"
+        filter = { source = "example NEWS", age = "1 s" }
+        [[feeds]]
+        name = "b"
+        title = "B"
+        filter = { source = "Exmaple" }
+    """
+    config = load(folder, rest=feeds)
+    assert wrong(config) == []  # without a store nobody knows
+    with closing(Store(config.store.url)) as store:
+        assert wrong(config) == []
+        save_dump(store, make_article(0))
+    ((level, about, message),) = wrong(config)
+    assert (level, about) == (Level.WARNING, '[[feeds]] "b"')
+    assert message == "no entry in the store matches its filter, whatever its age; is it spelt as in the entries?"
+    assert findings(config)['[[feeds]] "a"'].level is Level.FINE
+    with closing(Store(config.store.url)) as store, store.feeding() as tables:
+        assert (tables.source_names(), tables.records()) == ({}, {})  # nothing was changed

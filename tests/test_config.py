@@ -59,7 +59,7 @@ def uncommented() -> str:
 def shown_keys(value: object, name: str = "") -> Iterator[str]:
     """The keys of a parsed file; those of all tables of an array under the array's name."""
     tables = value if isinstance(value, list) else [value]
-    for table in tables:
+    for table in tables or [None]:
         if isinstance(table, dict):
             for key, inner in table.items():
                 yield from shown_keys(inner, f"{name}.{key}" if name else key)
@@ -68,7 +68,7 @@ def shown_keys(value: object, name: str = "") -> Iterator[str]:
 
 
 def test_every_key_is_documented() -> None:
-    assert set(shown_keys(tomllib.loads(uncommented()))) | {"clean.rules"} == set(every_key(Config))
+    assert set(shown_keys(tomllib.loads(uncommented()))) == set(every_key(Config))
 
 
 def test_every_documented_example_is_accepted(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_base_url(tmp_path: Path, url: str, expected: str) -> None:
     [
         ("bogus = 1", "FOLDER/config.toml: bogus: no such key; the nearest known one is websub"),
         ("[watch]\nsetle = 1", "FOLDER/config.toml: watch.setle: no such key; the nearest known one is settle"),
-        ("[feeds]\ntitle = 'x'", "FOLDER/config.toml: feeds: no such key; the nearest known one is feed"),
+        ("[feeds]\ntitle = 'x'", "FOLDER/config.toml: feeds: write each feed below a [[feeds]] of its own"),
         ("[watsh]\nsettle = 1", "FOLDER/config.toml: watsh: no such key; the nearest known one is watch"),
         ("watch = 3", "FOLDER/config.toml: watch: is a section; write its keys below [watch]"),
         ("[[watch]]\nsettle = 1", "FOLDER/config.toml: watch: is a section; write its keys below [watch]"),
@@ -339,6 +339,66 @@ def test_file_that_is_no_toml(tmp_path: Path, data: bytes) -> None:
         load_config(tmp_path / "config.toml", {})
 
 
+# Feeds
+
+FEED = '[[feeds]]\nname = "asia"\ntitle = "Asia"\n'
+WORDS = "give at least one character that can be seen"
+DURATION = 'give seconds as a number, or a text such as "500 ms", "30 s", "5 m", "1 h", "90 d"'
+OWN = "(case does not count); give each its own"
+RESERVED = "is the name of the feed of everything, which [feed] describes; give another one"
+NAMES = 'a name is 1 to 64 letters (a to z), digits, "-" and "_", for it stands in addresses'
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("titel = 'x'", "titel: no such key; the nearest known one is title"),
+        ("filter = { sources = 'x' }", "filter.sources: no such key; the nearest known one is source"),
+        ("exclude = { age = '1 d' }", "exclude.age: no such key; the nearest known one is language"),
+        ("filter = { age = 'soon' }", f"filter.age: {DURATION} (it is 'soon')"),
+        ("filter = { age = 0 }", "filter.age: is shorter than any entry's age (it is 0)"),
+        ("filter = { title = ['a', ' '] }", f"filter.title.1: {WORDS} (it is ' ')"),
+        ("filter = { source = 3 }", "filter.source: input should be a valid list (it is 3)"),
+        ("filter = 'x'", "filter: is a section; write its keys below [filter]"),
+        ("formats = ['pdf']", "formats.0: input should be 'atom', 'rss' or 'json' (it is 'pdf')"),
+        ("entries = 0", "entries: input should be greater than 0 (it is 0)"),
+    ],
+)
+def test_mistake_in_a_feed_is_named(tmp_path: Path, line: str, message: str) -> None:
+    assert refusal(tmp_path, FEED + line) == f'FOLDER/config.toml: [[feeds]] "asia": {message}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (FEED + FEED.replace("asia", "ASIA"), f"feeds: two feeds have the name 'ASIA' {OWN}"),
+        ("[[feeds]]\nname = 'a'", '[[feeds]] "a": title: is missing'),
+        ("[[feeds]]\ntitle = 'a'", "[[feeds]] number 1: name: is missing"),
+        (FEED + "[[feeds]]\ntitle = 'a'\nname = 'b/c'", f"[[feeds]] number 2: name: {NAMES} (it is 'b/c')"),
+        ("[[feeds]]\ntitle = 'a'\nname = 'Feed'", f"[[feeds]] number 1: name: {RESERVED} (it is 'Feed')"),
+    ],
+)
+def test_mistake_in_the_name_of_a_feed_is_named(tmp_path: Path, text: str, message: str) -> None:
+    assert refusal(tmp_path, text) == f"FOLDER/config.toml: {message}"
+
+
+def test_what_a_feed_does_not_say_is_as_in_feed(tmp_path: Path) -> None:
+    text = "[feed]\nauthor = 'Me'\nentries = 7\nmax_bytes = 9\nlanguage = 'zh'\nsources = false\n"
+    own = "[[feeds]]\nname = 'b'\ntitle = 'B'\nauthor = 'You'\nentries = 8\nformats = ['json']\nfilter = {age = '1 d'}"
+    plan = load(tmp_path, text + FEED + own).plan
+    assert not plan.sources
+    assert (plan.everything.name, plan.everything.entries, plan.everything.language) == ("feed", 7, "zh")
+    first, second = plan.configured
+    assert (first.name, first.title, first.author, first.entries, first.max_bytes) == ("asia", "Asia", "Me", 7, 9)
+    assert (first.language, first.formats, first.filter.age) == (None, ("atom", "rss", "json"), None)
+    assert (second.author, second.entries, second.formats, second.filter.age) == (
+        "You",
+        8,
+        ("json",),
+        timedelta(days=1),
+    )
+
+
 # The environment
 
 
@@ -346,7 +406,8 @@ def environment_of(key: str) -> str:
     return f"FEEDSVC_{key.replace('.', '_')}".upper()
 
 
-@pytest.mark.parametrize("key", sorted(every_key(Config)))
+# Feeds are overridden all at once: FEEDSVC_FEEDS is an array of tables.
+@pytest.mark.parametrize("key", sorted(key for key in every_key(Config) if not key.startswith("feeds.")))
 def test_every_key_can_be_overridden(tmp_path: Path, key: str) -> None:
     message = refusal(tmp_path, "", **{environment_of(key): "{ wrong = 1 }"})
     assert message.startswith(f"environment: {environment_of(key)}: ")
@@ -371,6 +432,7 @@ def test_both_ways_to_join(tmp_path: Path, variable: str) -> None:
         ("FEEDSVC_CLEAN_RULES", '["/a", "/b"]', ["/a", "/b"]),
         ("FEEDSVC_SCHEDULE_RESCAN", "5 m", timedelta(minutes=5)),
         ("FEEDSVC_STORE_KEEP", "forever", None),
+        ("FEEDSVC_FEED_SOURCES", "false", False),
     ],
 )
 def test_values_are_toml_or_text(tmp_path: Path, variable: str, text: str, value: object) -> None:

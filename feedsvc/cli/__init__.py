@@ -48,7 +48,7 @@ from feedsvc.http import hash_password
 from feedsvc.intake import BATCH
 from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
-from feedsvc.service import feed_plan, read_clock
+from feedsvc.service import read_clock
 from feedsvc.show import printable, show_findings, show_status
 from feedsvc.static_site import site_pages
 from feedsvc.status import ask_ready, collect_status
@@ -157,7 +157,7 @@ def build(
                 _take(ingest, ingest.compare(Listing(directory, found, frozenset(), unreadable)))
         while ingest.reclean(BATCH):  # by what was learned from the last of them
             pass
-        assembler = Assembler(store, feed_plan(settings))
+        assembler = Assembler(store, settings.plan)
         assembler.refresh(read_clock())
         files = build_site(folder, site_pages(store, assembler, base_url, read_clock()))
     out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)
@@ -195,7 +195,7 @@ def status(
     settings = load(config)
     store = Store(settings.store.url)
     try:
-        found = collect_status(store, feed_plan(settings), read_clock())
+        found = collect_status(store, settings.plan, read_clock())
     finally:
         store.close()
     try:
