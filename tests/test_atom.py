@@ -296,6 +296,12 @@ def test_estimate_is_near_the_rendered_size(content: str) -> None:
         assert rendered > 150_000
 
 
+def test_estimate_counts_the_pictures() -> None:
+    images = tuple(f"https://example.org/pictures/{number}.jpg" for number in range(100))
+    entries = fit([make_entry(number, images=images) for number in range(50)], count=50, max_bytes=200_000)
+    assert 150_000 < len(render_atom(make_document(*entries), BASE)) < 200_000
+
+
 @pytest.mark.parametrize(
     ("name", "address", "page"),
     [("feed", "/feed.atom", "/"), ("bbc", "/feeds/bbc.atom", "/feeds/bbc")],

@@ -5,10 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import mailbox
-import os
 import re
-import shutil
-import signal
 import sqlite3
 import subprocess
 from calendar import timegm
@@ -19,14 +16,12 @@ from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.request import urlopen
-from xml.sax.saxutils import quoteattr
 
 import feedparser
 
-from e2e.harness import environment, need, wait_for
+from e2e.harness import environment, need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from email.message import Message
     from pathlib import Path
 
@@ -93,7 +88,7 @@ class Newsboat:
     def items(self) -> list[Item]:
         with closing(sqlite3.connect(self._cache)) as cache:
             found = cache.execute("SELECT guid, title, url, pubDate, author FROM rss_item").fetchall()
-        return [Item(guid, title, url, _moment(date), author) for guid, title, url, date, author in found]
+        return [Item(guid, title, url, moment(date), author) for guid, title, url, date, author in found]
 
     def subscribe(self, opml: Path) -> set[str]:
         run(*self._command, "-i", opml, home=self._home)
@@ -119,7 +114,7 @@ class Sfeed:
 
     def items(self) -> list[Item]:
         fields = (line.split("\t") for line in self._lines())
-        return [Item(each[5], each[1], each[2], _moment(each[0]), each[6]) for each in fields]
+        return [Item(each[5], each[1], each[2], moment(each[0]), each[6]) for each in fields]
 
     def subscribe(self, opml: Path) -> set[str]:
         command = (need("sfeed_opml_import"),)
@@ -197,87 +192,12 @@ class Feedparser:
 
     def items(self) -> list[Item]:
         return [
-            Item(entry.id, entry.title, entry.link, _moment(timegm(entry.published_parsed)), entry.author)
+            Item(entry.id, entry.title, entry.link, moment(timegm(entry.published_parsed)), entry.author)
             for entry in self._last.entries
         ]
 
     def subscribe(self, opml: Path) -> set[str]:
         raise NotImplementedError  # it reads feeds only
-
-
-class Liferea:
-    """A reader with windows, on a display and a message bus of its own; each poll is a start of the program."""
-
-    first_conditional: int | None = None  # not looked at: it polls by its own clock
-
-    def __init__(self, url: str, home: Path) -> None:
-        self._url = url
-        self._home = home
-        self._list = home / "config" / "liferea" / "feedlist.opml"
-        self._store = home / "data" / "liferea" / "liferea.db"
-        self._command = (need("xvfb-run"), "-a", need("dbus-run-session"), "--", need("liferea"))
-        self._list.parent.mkdir(parents=True)
-        outline = (
-            f'<outline title="news" text="news" type="rss" xmlUrl={quoteattr(url)} htmlUrl="" updateInterval="-1"/>'
-        )
-        self._list.write_text(f'<opml version="1.0"><head/><body>{outline}</body></opml>', "utf-8")
-
-    def poll(self) -> None:
-        expected = len(feedparser.parse(self._url).entries)  # it stores one after the other
-        self._run_until(lambda: len(self._rows()) >= expected)
-
-    def subscribe(self, opml: Path) -> set[str]:
-        shutil.copy(opml, self._list)
-        expected = opml.read_text("utf-8").count("<outline ")
-        self._run_until(lambda: len(self._subscriptions()) >= expected)
-        return self._subscriptions()
-
-    def _run_until(self, condition: Callable[[], bool]) -> None:
-        folders = {f"XDG_{name}_HOME": str(self._home / name.lower()) for name in ("CONFIG", "DATA", "CACHE")}
-        with (
-            (self._home / "log").open("wb") as log,
-            subprocess.Popen(
-                self._command,
-                cwd=self._home,
-                env=environment(
-                    HOME=str(self._home),
-                    GSETTINGS_BACKEND="memory",
-                    WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS="1",  # its own name; there is none for root
-                    **folders,
-                ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            ) as process,
-        ):
-            try:
-                wait_for(condition)
-            finally:
-                os.killpg(process.pid, signal.SIGTERM)
-
-    def take_unread(self) -> list[str]:
-        return [title for _, title, *_ in self._rows()]
-
-    def items(self) -> list[Item]:
-        return [
-            Item(source_id, title, source, _moment(date), author)
-            for source_id, title, source, date, author in self._rows()
-        ]
-
-    def _rows(self) -> list[Any]:
-        author = "(SELECT value FROM metadata WHERE metadata.item_id = items.item_id AND key IN ('author', 'creator'))"
-        return self._select(f"SELECT source_id, title, source, date, {author} FROM items")  # noqa: S608 - no value in it
-
-    def _subscriptions(self) -> set[str]:
-        return {source for (source,) in self._select("SELECT source FROM subscription")}
-
-    def _select(self, query: str) -> list[Any]:
-        try:
-            with closing(sqlite3.connect(f"file:{self._store}?mode=ro", uri=True)) as store:
-                return store.execute(query).fetchall()
-        except sqlite3.OperationalError:
-            return []  # not there, or without its tables yet
 
 
 class JsonReader:
@@ -313,7 +233,8 @@ class JsonReader:
         ]
 
 
-def _moment(seconds: float | str) -> datetime:
+def moment(seconds: float | str) -> datetime:
+    """A moment, of seconds since 1970."""
     return datetime.fromtimestamp(int(seconds), UTC)
 
 

@@ -13,7 +13,8 @@ import pytest
 from feed_documents import make_document, make_entry
 
 from e2e.harness import SEEDS, make_dump, wait_for
-from e2e.readers import Feedparser, JsonReader, Liferea, Newsboat, Reader, Rss2email, Sfeed
+from e2e.liferea import Liferea
+from e2e.readers import Feedparser, JsonReader, Newsboat, Reader, Rss2email, Sfeed
 from e2e.recorder import recording
 from feedsvc.feeds.formats import FORMATS
 from feedsvc.feeds.opml import render_opml
