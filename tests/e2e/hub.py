@@ -160,14 +160,12 @@ class Hub(_Server):
         status, answer = _ask(callback + joint + urllib.parse.urlencode(asked))
         meant = status // 100 == 2 and answer.body == challenge.encode()
         with self._lock:
-            self.verified.append(meant)
-            if not meant:
-                return
-            if mode == "unsubscribe":
+            if meant and mode == "unsubscribe":
                 self.subscriptions.pop((callback, topic), None)
-            else:
+            elif meant:
                 ends = time.monotonic() + lease
                 self.subscriptions[callback, topic] = Subscription(callback, topic, form.get("hub.secret"), ends)
+            self.verified.append(meant)
 
     def _fetch_and_distribute(self, topic: str) -> None:
         """7: the content as it is at the topic, with its type and links, to whom it still concerns."""
