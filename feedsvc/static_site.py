@@ -43,10 +43,8 @@ def entry_pages(store: Store, title: str, base_url: str) -> Iterator[Page]:
     Raises:
         StoreError: The store cannot be read.
     """
-    for entry in store.live_entries():
-        found = store.load_entry(entry.key)
-        if found is not None:  # it was live a moment ago
-            yield Page(f"/entries/{entry.key}", render_entry(*found, base_url, title))
+    for entry, removals in store.live_ledgers():
+        yield Page(f"/entries/{entry.key}", render_entry(entry, removals, base_url, title))
 
 
 def feed_pages(
