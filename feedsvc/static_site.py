@@ -44,10 +44,8 @@ def _fixed_pages() -> Iterator[Page]:
 
 def _entry_pages(store: Store, title: str, base_url: str) -> Iterator[Page]:
     """A page an entry, newest first."""
-    for entry in store.live_entries():
-        found = store.load_entry(entry.key)
-        if found is not None:  # it was live a moment ago
-            yield Page(f"/entries/{entry.key}", render_entry(*found, base_url, title))
+    for entry, removals in store.live_ledgers():
+        yield Page(f"/entries/{entry.key}", render_entry(entry, removals, base_url, title))
 
 
 def _feed_pages(assembler: Assembler, base_url: str, now: datetime) -> Iterator[Page]:

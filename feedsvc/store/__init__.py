@@ -206,6 +206,19 @@ class Store:
             for row in connection.execution_options(yield_per=100).execute(query):
                 yield _entry(row)
 
+    def live_ledgers(self) -> Iterator[tuple[Entry, tuple[Removal, ...]]]:
+        """All live entries, newest first as before, with what cleaning removed; read as they are needed."""
+        query = (
+            sa.select(entries.c.number, *ENTRY_COLUMNS)
+            .where(entries.c.state == LIVE)
+            .order_by(entries.c.published.desc(), entries.c.id)
+        )
+        with self._reading() as connection:
+            for rows in connection.execution_options(yield_per=100).execute(query).partitions():
+                ledgers = Account(connection).ledgers([row.number for row in rows])
+                for row in rows:
+                    yield _entry(row), tuple(ledgers.get(row.number, ()))
+
     def load_entry(self, key: str) -> tuple[Entry, tuple[Removal, ...]] | None:
         """A live entry and what cleaning removed from it, or None."""
         with self._reading() as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
@@ -12,6 +12,9 @@ from feedsvc.links import canonical_link, tidy_link
 from feedsvc.model import Removal
 from feedsvc.store.counters import Counters
 from feedsvc.store.schema import LIVE, aliases, entries, removals, restored
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Account", "RemovedItem", "Subject"]
 
@@ -110,6 +113,14 @@ class Account:
         """What cleaning took out of an entry, in order."""
         query = sa.select(*_LEDGER).where(removals.c.entry == entry).order_by(removals.c.position)
         return tuple(Removal(*row) for row in self._connection.execute(query))
+
+    def ledgers(self, numbers: Sequence[int]) -> dict[int, list[Removal]]:
+        """The same of many entries at once, by their numbers."""
+        query = sa.select(removals.c.entry, *_LEDGER).where(removals.c.entry.in_(numbers))
+        found: dict[int, list[Removal]] = {}
+        for entry, *row in self._connection.execute(query.order_by(removals.c.entry, removals.c.position)):
+            found.setdefault(entry, []).append(Removal(*row))
+        return found
 
     # What was restored
 

@@ -176,6 +176,7 @@ class TestNginx:
         answer = served.get(feed, BROWSER)
         assert (answer.status, answer.fields["location"]) == (HTTPStatus.SEE_OTHER, page)
         assert "Accept" in answer.fields["vary"].replace("Accept-Encoding", "")
+        assert answer.fields["cache-control"] == "no-store"
 
     @pytest.mark.parametrize("accept", READERS)
     def test_a_reader_gets_the_feed(self, served: Client, accept: str | None) -> None:
@@ -198,7 +199,7 @@ class TestNginx:
 
     def test_the_site_can_only_be_read(self, served: Client) -> None:
         answer = served.get("/feed.atom", method="POST")
-        assert (answer.status, answer.fields["allow"]) == (HTTPStatus.METHOD_NOT_ALLOWED, "GET, HEAD")
+        assert (answer.status, answer.fields["allow"]) == (HTTPStatus.METHOD_NOT_ALLOWED, "GET, HEAD, OPTIONS")
         head, got = served.get("/feed.atom", method="HEAD"), served.get("/feed.atom")
         assert (head.status, head.body) == (HTTPStatus.OK, b"")
         assert head.fields["content-length"] == str(len(got.body))
