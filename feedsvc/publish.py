@@ -69,7 +69,7 @@ class Publisher:
 
     def has(self, address: str) -> bool:
         """Whether something is published there."""
-        return address in self._renderers
+        return self._published is not None and address in self._renderers
 
     @property
     def ready(self) -> bool:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feedsvc.model import Entry, FeedDocument
+from feedsvc.publish import Publisher
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from feedsvc.publish import Renderer
 
 FIRST = datetime(2024, 1, 4, 14, 45, 2, tzinfo=UTC)
 
@@ -50,3 +56,18 @@ def make_document(*entries: Entry, **changes: Any) -> FeedDocument:  # noqa: ANN
         entries=held,
     )
     return replace(document, **changes)
+
+
+class Shelf:
+    """A feed to publish; a Publisher that shows it."""
+
+    def __init__(self, resources: Mapping[str, tuple[str, Renderer]], base_url: str | None = None) -> None:
+        self.publisher = Publisher(resources, max_age=60, base_url=base_url)
+
+    def publish(self, document: FeedDocument, at: datetime = FIRST) -> None:
+        self.publisher.publish(document, at)
+
+
+def everything(renderers: Mapping[str, tuple[str, Renderer]]) -> Mapping[str, tuple[str, Renderer]]:
+    """The resources that show the feed of everything, of media types and renderers by address."""
+    return renderers

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import feedparser
 import pytest
-from feed_documents import make_document, make_entry
+from feed_documents import Shelf, everything, make_document, make_entry
 
 from feedsvc.errors import RenderError, StoreError
 from feedsvc.feeds import atom
 from feedsvc.http import Server, bind, make_app, pages
 from feedsvc.model import Removal
-from feedsvc.publish import Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,9 +50,10 @@ class Site:
         self.asked: list[str] = []
         self.status: dict[str, object] = {"ready": True, "entries": 3, "problems": ["坏"]}
         self.failure: Exception | None = None
-        self.publisher = Publisher(renderers, max_age=60, base_url=base_url)
+        self.shelf = Shelf(everything(renderers), base_url)
+        self.publisher = self.shelf.publisher
         if published:
-            self.publisher.publish(make_document(), NOW)
+            self.shelf.publish(make_document(), at=NOW)
         app = make_app(publisher=self.publisher, load_entry=self.load_entry, status=self.load_status, base_url=base_url)
         sock = bind("127.0.0.1:0")
         self.port: int = sock.getsockname()[1]
@@ -245,8 +245,8 @@ def test_before_the_first_publication() -> None:
             assert answer.fields["Cache-Control"] == "no-store"
             assert b"<h1>Service Unavailable</h1>" in answer.body
         assert site.ask("/healthz").status == 200
-        assert site.ask("/nothing").status == 404
-        site.publisher.publish(make_document(), NOW)
+        assert site.ask("/nothing").status == 503  # feeds come and go: nobody knows yet
+        site.shelf.publish(make_document(), at=NOW)
         assert site.ask("/feed.atom").status == 200
 
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import feedparser
 import pytest
-from feed_documents import make_document, make_entry
+from feed_documents import Shelf, everything, make_document, make_entry
 
 from feedsvc.feeds import atom
 from feedsvc.http import Guard, Server, bind, hash_password, make_app, pages, parse_account
 from feedsvc.http import published as published_module
-from feedsvc.publish import Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +42,9 @@ class Site:
     """A server of one feed."""
 
     def __init__(self, *, base_url: str | None = None, **options: Any) -> None:  # noqa: ANN401 - make_app's
-        self.publisher = Publisher(RENDERERS, max_age=60, base_url=base_url)
+        self.shelf = Shelf(everything(RENDERERS), base_url)
         app = make_app(
-            publisher=self.publisher,
+            publisher=self.shelf.publisher,
             load_entry=lambda key: (make_entry(1), ()) if key == "k1" else None,
             status=lambda: {"ready": True},
             base_url=base_url,
@@ -59,7 +58,7 @@ class Site:
 
     def publish(self, *numbers: int) -> None:
         self.version += 1
-        self.publisher.publish(make_document(*map(make_entry, numbers)), NOW + timedelta(hours=self.version))
+        self.shelf.publish(make_document(*map(make_entry, numbers)), at=NOW + timedelta(hours=self.version))
 
     def ask(self, target: str = "/feed.atom", method: str = "GET", **fields: str) -> Answer:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)

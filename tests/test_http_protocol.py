@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from feed_documents import make_document
+from feed_documents import Shelf, everything, make_document
 
 from feedsvc.http import Server, bind, make_app
 from feedsvc.http.protocol import MOST_HEAD_BYTES, Connection
-from feedsvc.publish import Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +42,9 @@ class Site:
         self.entered = threading.Event()
         self.leave = threading.Event()
         renderers = {"/feed.atom": ("application/atom+xml", render_small), "/large": ("text/plain", render_large)}
-        publisher = Publisher(renderers, max_age=60, base_url="http://a")
-        publisher.publish(make_document(), datetime(2024, 4, 4, tzinfo=UTC))
-        app = make_app(publisher=publisher, load_entry=self.load_entry, status=dict, base_url=None)
+        shelf = Shelf(everything(renderers), "http://a")
+        shelf.publish(make_document())
+        app = make_app(publisher=shelf.publisher, load_entry=self.load_entry, status=dict, base_url=None)
         sock = bind("127.0.0.1:0")
         self.port: int = sock.getsockname()[1]
         self.server = Server(app, sock)

@@ -143,7 +143,9 @@ class _Site:
     async def published(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what no route does: a published address, or none."""
         if not self._publisher.has(scope["path"]):
-            raise HTTPException(HTTPStatus.NOT_FOUND)
+            if self._publisher.ready:
+                raise HTTPException(HTTPStatus.NOT_FOUND)
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=RETRY)  # nobody knows yet
         if scope["method"] not in {"GET", "HEAD"}:
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
         answer = await self._published.slow(Request(scope, receive))
