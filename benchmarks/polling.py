@@ -21,11 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from feed_documents import make_document, make_entry
+from feed_documents import Shelf, everything, make_document, make_entry
 
 from feedsvc.feeds.atom import MEDIA_TYPE, render_atom
 from feedsvc.http import Server, bind, make_app
-from feedsvc.publish import Publisher
 
 HELD = 100  # entries
 START = datetime(2024, 4, 4, tzinfo=UTC)
@@ -90,14 +89,16 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=7, help="how long is polled (default: 7)")
     parser.add_argument("--new", type=int, default=20, help="how many entries a day are new (default: 20)")
     given = parser.parse_args()
-    publisher = Publisher({"/feed.atom": (MEDIA_TYPE, render_atom)}, max_age=60, base_url="http://feeds.example")
+    shelf = Shelf(everything({"/feed.atom": (MEDIA_TYPE, render_atom)}), "http://feeds.example")
     sock = bind("127.0.0.1:0")
-    app = make_app(publisher=publisher, load_entry=lambda _key: None, status=dict, base_url="http://feeds.example")
+    app = make_app(
+        publisher=shelf.publisher, load_entry=lambda _key: None, status=dict, base_url="http://feeds.example"
+    )
     server = Server(app, sock)
     readers = {name: Reader(sock.getsockname()[1], ways) for name, ways in KINDS.items()}
     entries = [make_entry(number, content=article(number)) for number in range(HELD, 0, -1)]
     arrivals = random.Random(1)  # noqa: S311 - the same week in every run
-    publisher.publish(make_document(*entries), START)
+    shelf.publish(make_document(*entries), at=START)
     server.start()
     try:
         for hour in range(24 * given.days):
@@ -107,7 +108,7 @@ def main() -> None:
                 number = int(entries[0].id.rpartition(":")[2]) + 1
                 entries = [make_entry(number, content=article(number)), *entries][:HELD]
             if new:
-                publisher.publish(make_document(*entries), START + timedelta(hours=hour))
+                shelf.publish(make_document(*entries), at=START + timedelta(hours=hour))
             for reader in readers.values():
                 reader.poll()
     finally:

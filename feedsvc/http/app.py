@@ -158,7 +158,9 @@ class _Site:
         if self._publisher.document is None:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=RETRY)
         if not self._publisher.has(scope["path"]):
-            raise HTTPException(HTTPStatus.NOT_FOUND)
+            if self._publisher.ready:
+                raise HTTPException(HTTPStatus.NOT_FOUND)
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=RETRY)  # nobody knows yet
         if scope["method"] not in {"GET", "HEAD"}:
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
         answer = await self._published.slow(Request(scope, receive))

@@ -42,6 +42,10 @@ class Publishing(Protocol):
     """What is read of the publisher."""
 
     @property
+    def ready(self) -> bool:
+        """Whether anything has been published."""
+
+    @property
     def document(self) -> FeedDocument | None:
         """The feed of everything; None before the first publication."""
 

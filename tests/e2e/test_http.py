@@ -6,7 +6,9 @@ The table runs against the daemon; what nginx has to answer alike (`shared`) als
 
 from __future__ import annotations
 
+import base64
 import re
+import signal
 import socket
 import subprocess
 import tomllib
@@ -18,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.harness import PROJECT, SEEDS, Daemon, feedsvc, free_port, need, wait_for
+from e2e.harness import FEEDSVC, PROJECT, SEEDS, Daemon, feedsvc, free_port, need, wait_for, write_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from e2e.conftest import Daemons
 
 CASES: list[dict[str, Any]] = [
     {"file": path.stem, **case}
@@ -131,6 +135,8 @@ def served(daemon: Daemon) -> Server:
 def running_nginx(home: Path, site: Path) -> Iterator[int]:
     """nginx as docs/nginx.conf has it, on a free port, all its files below `home`."""
     program = need("nginx")
+    if not NGINX.exists():
+        pytest.skip("docs/nginx.conf is not there")
     port = free_port()
     sample = NGINX.read_text("utf-8")
     server = sample.replace("listen 80;", f"listen 127.0.0.1:{port};").replace("/srv/feeds", str(site))
@@ -187,3 +193,52 @@ def test_daemon(case: dict[str, Any], served: Server) -> None:
 @identified(SHARED)
 def test_nginx(case: dict[str, Any], static: Server) -> None:
     static.run(case)
+
+
+def test_a_delta_holds_just_the_new_entries(daemons: Daemons) -> None:
+    daemon = daemons.start()
+    daemon.serve("first")
+    old = daemon.get("/feed.atom", {"Accept-Encoding": "gzip"})
+    for title in ("second", "third"):
+        daemon.serve(title)
+    answer = daemon.get("/feed.atom", {"A-IM": "feed", "If-None-Match": old.fields["etag"]})
+    assert (answer.status, answer.fields["im"], answer.fields["delta-base"]) == (226, "feed", old.fields["etag"])
+    assert sorted(answer.titles) == ["second", "third"]
+    assert answer.fields["etag"] == daemon.get("/feed.atom").fields["etag"]
+    assert daemon.get("/feed.atom", {"A-IM": "feed", "If-None-Match": answer.fields["etag"]}).status == 304
+
+
+def test_a_password_is_asked_for_after_a_reload(daemons: Daemons) -> None:
+    daemon = daemons.start()
+    assert daemon.get("/feed.atom").status == 200
+    made = subprocess.run(
+        [FEEDSVC, "password", "reader"], input="secret\n", capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert "secret" not in made
+    daemon.configure({"server": {"auth": made}})
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: daemon.get("/feed.atom").status == 401)
+    right = base64.b64encode(b"reader:secret").decode()
+    answer = daemon.get("/feed.atom", {"Authorization": f"Basic {right}"})
+    assert (answer.status, answer.fields["cache-control"].split(",")[0]) == (200, "private")
+    assert daemon.status()["ready"]
+
+
+def test_behind_a_proxy(daemons: Daemons) -> None:
+    daemon = daemons.start({"server": {"trusted_proxies": ["127.0.0.1/32"], "rate": 3}})
+    fields = {"Forwarded": 'for=192.0.2.7;proto=https;host="feeds.example"'}
+    assert b'href="https://feeds.example/feed.atom"' in daemon.get("/feed.atom", fields).body
+    refused = daemon.get("/feed.atom", fields)
+    assert refused.status == 429
+    assert int(refused.fields["retry-after"]) <= 20
+    assert daemon.get("/feed.atom").status == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("trusted_proxies", ["proxy.example"]), ("rate", -1), ("auth", "reader:secret")]
+)
+def test_wrong_keys_are_named(tmp_path: Path, key: str, value: object) -> None:
+    (tmp_path / "config.toml").write_text(write_toml({"server": {key: value}}), "utf-8")
+    done = feedsvc("check", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"config.toml: server.{key}" in done.stderr
