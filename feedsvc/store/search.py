@@ -38,6 +38,7 @@ _BUSY_SECONDS = 5.0
 _BEGINS = 3  # letters at the end of a phrase by which longer words are found
 _LOOK = 2000  # instructions of SQLite's machine between two looks at the clock
 _SPARE = 1000  # outdated rows that the index may hold beyond one a live entry
+_PAGES, _MERGES = 500, 400  # that one step of merging writes, and how many steps at most
 
 _QUEUE = "CREATE TABLE IF NOT EXISTS search_queue (id INTEGER PRIMARY KEY, entry INTEGER NOT NULL)"
 _TRIGGERS = {
@@ -214,7 +215,7 @@ class SearchIndex:
             raise StoreError(f"{path}: the search index cannot be made: {failure}") from failure
 
     def tidy(self) -> None:
-        """Begin anew where most of the index is about entries as they no longer are.
+        """Merge what was taken in bit by bit; begin anew where most is about entries as they no longer are.
 
         Raises:
             StoreError: The index cannot be made.
@@ -224,6 +225,13 @@ class SearchIndex:
         try:
             with _open(self._path) as index:
                 (live, made) = index.execute("SELECT count(*), coalesce(max(doc), 0) FROM docs").fetchone()
+                for step in range(_MERGES):
+                    before = index.total_changes
+                    pages = -_PAGES if step == 0 else _PAGES  # the first one decides to merge all
+                    index.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,))
+                    index.commit()  # whoever catches up may write in between
+                    if index.total_changes - before < 2:  # noqa: PLR2004 - FTS5's own sign that there is no more to do
+                        break
             if made > 2 * live + _SPARE:
                 self._begin_anew(self._path)
         except (sqlite3.Error, OSError, sa.exc.SQLAlchemyError) as error:
