@@ -63,7 +63,7 @@ ODD = {
     "A title without end " * 12: "<p>Text below it.</p>",
     "A-title-that-cannot-be-broken-" + "x" * 120: "<h2>Part</h2><ul><li>One</li></ul><blockquote>Said</blockquote>",
     "No text at all": "",
-    "A picture that is gone": "<p>Here.</p><img src='http://pictures.example.org/gone.jpg' alt='A fine view'><p>Then</p>",
+    "A picture that is gone": "<p>A</p><img src='http://pictures.example.org/gone.jpg' alt='A fine view'><p>B</p>",
 }
 WIDTHS = {"phone": (390, 844), "desktop": (1280, 900)}
 
