@@ -347,6 +347,21 @@ def test_entry_page() -> None:
     assert [text(item) for item in page.xpath("//p[@class='rights']")] == ["© 2024 Example"]
 
 
+@pytest.mark.parametrize(
+    ("image", "alt"),
+    [
+        ('<img src="https://example.org/a b.jpg">', ""),
+        ('<img src="https://example.org/?alt=1" width="3">', ""),
+        ('<img alt="A view" src="https://example.org/a.jpg">', "A view"),
+        ('<img src="https://example.org/a.jpg" alt="">', ""),
+    ],
+)
+def test_pictures_in_the_content_have_a_description(image: str, alt: str) -> None:
+    (found,) = entry(content=f"<p>{image}</p>").xpath("//div[@class='content']//img")
+    assert found.get("alt") == alt
+    assert found.get("src").startswith("https://example.org/")
+
+
 def test_entry_page_links_to_other_versions() -> None:
     page = entry(alternates=(Alternate("https://example.org/en", "en"), Alternate("https://example.org/x", None)))
     links = page.xpath("//footer//a")[1:]

@@ -1,17 +1,27 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from threading import Barrier
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
+from feed_documents import make_document, make_entry
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feedsvc.errors import StoreError
+from feedsvc.http import Server, bind, make_app
+from feedsvc.http.pages import MEDIA_TYPE
 from feedsvc.http.search import Found, excerpt, mark, parse_query
+from feedsvc.publish import Publisher
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from feedsvc.http.search import Piece
+    from feedsvc.http.search import Piece, Query
 
 
 def show(pieces: Sequence[Piece] | None) -> str | None:
@@ -95,3 +105,92 @@ def test_excerpt(text: str, phrases: list[str], shown: str | None) -> None:
 def test_pieces_joined_are_the_text(text: str, phrases: list[str]) -> None:
     assert "".join(piece.text for piece in mark(text, phrases)) == text
     excerpt(text, phrases)
+
+
+class Site:
+    """A server that answers searches with what it is told."""
+
+    def __init__(self) -> None:
+        self.asked: list[Query] = []
+        self.failure: Exception | None = None
+        self.held: Barrier | None = None
+        self.publisher = Publisher({"/": (MEDIA_TYPE, lambda *_: b"")}, max_age=60, base_url="https://example.org")
+        app = make_app(
+            publisher=self.publisher,
+            load_entry=lambda _: None,
+            status=dict,
+            base_url="https://example.org",
+            search=self.search,
+        )
+        sock = bind("127.0.0.1:0")
+        self.port: int = sock.getsockname()[1]
+        self.server = Server(app, sock)
+
+    def search(self, query: Query) -> Found:
+        self.asked.append(query)
+        if self.held:
+            self.held.wait()
+        if self.failure:
+            raise self.failure
+        return Found((make_entry(1),), 1)
+
+    def ask(self, target: str) -> tuple[int, str, str]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", target)
+        answer = connection.getresponse()
+        body = answer.read().decode()
+        connection.close()
+        return answer.status, body, answer.headers["Content-Security-Policy"]
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    made = Site()
+    made.publisher.publish(make_document(), datetime(2024, 1, 1, tzinfo=UTC))
+    made.server.start()
+    yield made
+    made.server.stop(0)
+
+
+def test_a_search_is_answered(site: Site) -> None:
+    status, body, policy = site.ask(f"/search?q={quote('标题 正文')}&page=2&other=x")
+    assert (status, site.asked) == (200, [parse_query({"q": "标题 正文", "page": "2"})])
+    assert "<mark>标题</mark> 1" in body
+    assert "form-action 'self'" in policy
+
+
+@pytest.mark.parametrize("target", ["/search", "/search?q=", "/search?q=%2B%2B", "/search?q=%FF&page=x", "/search?p=1"])
+def test_nothing_is_searched_where_nothing_is_asked(target: str, site: Site) -> None:
+    status, body, _ = site.ask(target)
+    assert (status, site.asked) == (200, [])
+    assert "How to search" in body
+
+
+def test_a_search_that_fails_is_no_answer(site: Site) -> None:
+    site.failure = StoreError("too long")
+    assert site.ask("/search?q=x")[0] == 503
+    site.failure = None
+    assert site.ask("/search?q=x")[0] == 200
+
+
+def test_few_searches_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedsvc.http.app._SEARCH_WAIT", 0.05)
+    site.held = Barrier(3, timeout=30)
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(site.ask, "/search?q=x") for _ in range(2)]
+        while len(site.asked) < 2:
+            pass
+        assert site.ask("/search?q=y")[0] == 503
+        site.held.wait()
+        assert [one.result()[0] for one in running] == [200, 200]
+    site.held = None
+    assert site.ask("/search?q=x")[0] == 200
+
+
+def test_nothing_is_published_yet() -> None:
+    site = Site()
+    site.server.start()
+    try:
+        assert site.ask("/search?q=x")[0] == 503
+    finally:
+        site.server.stop(0)

@@ -180,6 +180,15 @@ def test_it_is_made_anew(damage: Callable[[Path], None], store: Store) -> None:
     assert index.find(["外长会议"], skip=0, limit=9, seconds=10).total == 1
 
 
+def test_it_is_made_anew_where_it_is_lost_while_it_is_used(store: Store) -> None:
+    index = opened(store)
+    lose(file_of(store))
+    with pytest.raises(StoreError, match=r"feedsvc\.db\.search: a search failed: unable to open"):
+        find(store, index, "北约")
+    assert index.catch_up() == 5
+    assert find(store, index, "北约") == ["nato"]
+
+
 def test_it_is_made_anew_where_it_breaks_while_it_is_used(store: Store) -> None:
     index = opened(store)
     for suffix in ("-wal", "-shm"):
@@ -255,6 +264,17 @@ def test_without_fts5_it_is_found_plainly(
     index.tidy()
     assert find(store, index, *phrases) == found
     assert not file_of(store).exists()
+
+
+def test_an_index_that_is_held_is_left_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BUSY_SECONDS", 0.01)
+    index = opened(store)
+    save_dump(store, make_article(9), path="/dumps/b.txt")
+    with closing(sqlite3.connect(file_of(store))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"feedsvc\.db\.search: the search index cannot be written: .*locked"):
+            index.catch_up()
+    assert index.catch_up() == 1
 
 
 def test_a_folder_in_the_way_is_named(store: Store) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ _FORMATS = (
     ("RSS", "rss", "application/rss+xml"),
     ("JSON Feed", "json", "application/feed+json"),
 )
+_IMAGE = re.compile(r'<img((?: [\w:-]+="[^"]*")*)>')  # as the sanitiser writes it
 _ALL_FORMATS: Mapping[str, Collection[str]] = {}
 
 _ERRORS = {
@@ -178,7 +180,8 @@ def render_entry(
         HTML in UTF-8.
     """
     site = _Site(feed_title, _path(base_url), searchable)
-    return _render("entry.html", entry=entry, removals=removals, site=site)
+    content = _describe_images(entry.content)
+    return _render("entry.html", entry=entry, content=content, removals=removals, site=site)
 
 
 def render_search(query: Query, found: Found | None, base_url: str, feed_title: str) -> bytes:
@@ -246,6 +249,11 @@ def render_error(status: int, base_url: str) -> bytes:
         explanation=explanation,
         site=_Site("Front page", _path(base_url), searchable=False),
     )
+
+
+def _describe_images(content: str) -> str:
+    """Give pictures without a description an empty one, or else their addresses are read out."""
+    return _IMAGE.sub(lambda tag: tag[0] if ' alt="' in tag[1] else f'<img alt=""{tag[1]}>', content)
 
 
 def _listed(document: FeedDocument, base_url: str, formats: Mapping[str, Collection[str]]) -> _Listed:

@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -38,6 +39,7 @@ _BUSY_SECONDS = 5.0
 _BEGINS = 3  # letters at the end of a phrase by which longer words are found
 _LOOK = 2000  # instructions of SQLite's machine between two looks at the clock
 _SPARE = 1000  # outdated rows that the index may hold beyond one a live entry
+_PAGES, _MERGES = 500, 400  # that one step of merging writes, and how many steps at most
 
 _QUEUE = "CREATE TABLE IF NOT EXISTS search_queue (id INTEGER PRIMARY KEY, entry INTEGER NOT NULL)"
 _TRIGGERS = {
@@ -157,6 +159,8 @@ class SearchIndex:
         if self._path is None:
             return 0
         try:
+            if not self._path.exists():
+                self._begin_anew(self._path)
             waiting = self._load_waiting(limit)
             if waiting:
                 with _open(self._path) as index:
@@ -169,7 +173,7 @@ class SearchIndex:
                     connection.exec_driver_sql("DELETE FROM search_queue WHERE id = ?", done)
         except sqlite3.DatabaseError as error:
             self._mend(self._path, error)
-        except sa.exc.SQLAlchemyError as error:
+        except (OSError, sa.exc.SQLAlchemyError) as error:
             raise StoreError(f"{self._name}: the search index cannot follow the store: {error}") from error
         else:
             return len(waiting)
@@ -201,11 +205,11 @@ class SearchIndex:
             connection.exec_driver_sql("DELETE FROM search_queue")
             newest = sa.select(entries.c.number).where(entries.c.state == LIVE).order_by(entries.c.published.desc())
             connection.execute(sa.insert(_queue).from_select(["entry"], newest))
-        with _open(path) as index:
+        with _open(path, "rwc") as index:
             index.executescript(f"{_INDEX} PRAGMA user_version = {_VERSION};")
 
     def _mend(self, path: Path, error: sqlite3.DatabaseError) -> None:
-        if isinstance(error, sqlite3.OperationalError) and path.exists():  # busy, or the disk is full
+        if isinstance(error, sqlite3.OperationalError):  # busy, or the disk is full
             raise StoreError(f"{path}: the search index cannot be written: {error}") from error
         logger.warning("search index is made anew", extra={"path": str(path), "reason": str(error)})
         try:
@@ -214,7 +218,7 @@ class SearchIndex:
             raise StoreError(f"{path}: the search index cannot be made: {failure}") from failure
 
     def tidy(self) -> None:
-        """Begin anew where most of the index is about entries as they no longer are.
+        """Merge what was taken in bit by bit; begin anew where most is about entries as they no longer are.
 
         Raises:
             StoreError: The index cannot be made.
@@ -224,6 +228,13 @@ class SearchIndex:
         try:
             with _open(self._path) as index:
                 (live, made) = index.execute("SELECT count(*), coalesce(max(doc), 0) FROM docs").fetchone()
+                for step in range(_MERGES):
+                    before = index.total_changes
+                    pages = -_PAGES if step == 0 else _PAGES  # the first one decides to merge all
+                    index.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,))
+                    index.commit()  # whoever catches up may write in between
+                    if index.total_changes - before < 2:  # noqa: PLR2004 - FTS5's own sign that there is no more to do
+                        break
             if made > 2 * live + _SPARE:
                 self._begin_anew(self._path)
         except (sqlite3.Error, OSError, sa.exc.SQLAlchemyError) as error:
@@ -252,8 +263,9 @@ def _take_in(index: sqlite3.Connection, row: sa.Row[tuple[int, int, str, int, st
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as index:
+def _open(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+    address = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as index:
         index.execute("PRAGMA journal_mode = WAL")
         index.execute("PRAGMA synchronous = NORMAL")
         yield index

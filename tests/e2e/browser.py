@@ -10,11 +10,13 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from e2e.harness import GENEROUS, environment, free_port, need, wait_for
+from e2e.harness import GENEROUS, environment, free_port, lack, need, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+AXE = "4.14.1"
 
 
 class Browser:
@@ -46,6 +48,31 @@ class Browser:
 
     def evaluate(self, script: str) -> Any:  # noqa: ANN401 - whatever the script returns
         return self._ask("POST", f"/session/{self._session}/execute/sync", {"script": f"return {script}", "args": []})
+
+    def press(self, key: str) -> None:
+        """Press and release a key, such as "Tab"."""
+        codes = {"Tab": 9, "Enter": 13}
+        for kind in ("rawKeyDown", "char", "keyUp") if key == "Enter" else ("rawKeyDown", "keyUp"):
+            text = {"text": "\r"} if kind == "char" else {}
+            self._devtools("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes[key], **text)
+
+    def type(self, text: str) -> None:
+        """Put text where the focus is, as an input method does."""
+        self._devtools("Input.insertText", text=text)
+
+    def check_accessibility(self, source: str) -> list[str]:
+        """What axe-core says is wrong with the page, or may be; `source` is the program's text.
+
+        The driver brings it in: the pages' own policy lets no script run.
+        """
+        if self.evaluate("typeof window.axe") == "undefined":
+            self.evaluate(f"(() => {{ {source}\n }})()")
+        found = self.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{violation['id']}: {violation['help']}: {node['html'][:200]}"
+            for violation in found["violations"]
+            for node in violation["nodes"]
+        ]
 
     def errors(self) -> list[str]:
         """What the console says is wrong, but for pictures that cannot be reached."""
@@ -94,6 +121,22 @@ def browsing(home: Path, *flags: str) -> Iterator[Browser]:
     finally:
         process.terminate()
         process.wait(GENEROUS)
+
+
+def install_axe(folder: Path) -> str:
+    """The text of axe-core, taken from npm into `folder`."""
+    npm = need("npm")
+    done = subprocess.run(
+        [npm, "install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", f"axe-core@{AXE}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=4 * GENEROUS,
+    )
+    program = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if done.returncode != 0 or not program.exists():
+        lack(f"npm cannot install axe-core: {done.stderr.strip()[-300:]}")
+    return program.read_text("utf-8")
 
 
 def _answers(port: int) -> bool:

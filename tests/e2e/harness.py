@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import feedparser
 import pytest
@@ -83,11 +83,15 @@ def need(program: str) -> str:
     """The path of a program; the test is skipped where it is missing, or fails where FEEDSVC_REQUIRE is set."""
     path = shutil.which(program)
     if path is None:
-        reason = f"{program} is not installed"
-        if os.environ.get("FEEDSVC_REQUIRE"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lack(f"{program} is not installed")
     return path
+
+
+def lack(reason: str) -> NoReturn:
+    """Something that a test needs is missing: it is skipped, or fails where FEEDSVC_REQUIRE is set."""
+    if os.environ.get("FEEDSVC_REQUIRE"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def make_dump(title: str, *, body: str | None = None, seconds: int = 1712180702, link: str | None = None) -> str:

@@ -7,18 +7,25 @@ import os
 import shutil
 import struct
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
+from feed_documents import make_document
 
-from e2e.browser import Browser, browsing
+from e2e.browser import Browser, browsing, install_axe
 from e2e.conftest import Daemons
 from e2e.harness import SEEDS, Daemon, make_dump, wait_for
+from feedsvc.http import render_feed, render_front, static_files
+from feedsvc.http.pages import MEDIA_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from feedsvc.model import FeedDocument
 
 TITLES = [
     "北约与亚太外长举行会议 应对俄中伊朗及朝鲜联手挑战",
@@ -51,6 +58,13 @@ HOSTILE_BODY = """<p onclick="window.__x=1">First a paragraph like any other, so
 <form action="http://pictures.example.org/"><input name="q" autofocus onfocus="window.__x=1"></form>
 <p>And one more at the end.</p>
 """
+ODD = {
+    "مقال بالعربية: عنوان يبدأ من اليمين (2024)": "<p dir='rtl'>هذا نص المقال باللغة العربية.</p>",
+    "A title without end " * 12: "<p>Text below it.</p>",
+    "A-title-that-cannot-be-broken-" + "x" * 120: "<h2>Part</h2><ul><li>One</li></ul><blockquote>Said</blockquote>",
+    "No text at all": "",
+    "A picture that is gone": "<p>A</p><img src='http://pictures.example.org/gone.jpg' alt='A fine view'><p>B</p>",
+}
 WIDTHS = {"phone": (390, 844), "desktop": (1280, 900)}
 
 
@@ -81,12 +95,28 @@ class Pictures(http.server.BaseHTTPRequestHandler):
         """Nothing."""
 
 
+@contextmanager
+def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
+    """Serves on the port that is given until the block ends."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     daemons = Daemons(tmp_path_factory.mktemp("browser"))
     made = daemons.prepare({"feed": {"title": "Clean news", "subtitle": "Without the rest"}})
     for seed in SEEDS.iterdir():
         shutil.copy(seed, made.folder)
+    for number, (title, body) in enumerate(ODD.items()):
+        made.drop(f"odd{number}.txt", make_dump(title, body=body, seconds=1600000000 + number))
     try:
         made.start()
         yield made
@@ -96,17 +126,10 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    rules = f"--host-resolver-rules=MAP *.example.org 127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(Pictures) as port:
+        rules = f"--host-resolver-rules=MAP *.example.org 127.0.0.1:{port}"
         with browsing(tmp_path_factory.mktemp("profile"), rules) as window:
             yield window
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def entry_page(daemon: Daemon, title: str) -> str:
@@ -174,6 +197,117 @@ def test_wide_things_stay_within_the_page(device: str, browser: Browser, daemon:
     assert browser.errors() == []
 
 
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return install_axe(tmp_path_factory.mktemp("axe"))
+
+
+class Rendered(http.server.BaseHTTPRequestHandler):
+    """Serves pages of feeds that the daemon under test does not have."""
+
+    pages: Mapping[str, tuple[str, bytes]]
+
+    def do_GET(self) -> None:
+        media_type, body = self.pages[self.path]
+        self.send_response(200)
+        self.send_header("Content-Type", media_type)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def some_feeds(number: int) -> dict[str, FeedDocument]:
+    made = [make_document(name=f"n{each}", title=f"Источник 来源 {each}", language="zh") for each in range(number)]
+    return {document.name: document for document in [make_document(), *made]}
+
+
+@pytest.fixture(scope="module")
+def rendered() -> Iterator[str]:
+    pages = {
+        "/few": render_front(some_feeds(3), ""),
+        "/more": render_front(some_feeds(20), ""),
+        "/many": render_front(some_feeds(500), ""),
+        "/feed": render_feed(make_document(name="n", subtitle="标题" * 40), ""),
+        "/empty": render_feed(make_document(name="n", entries=()), ""),
+    }
+    static = {path: (found.media_type, found.body) for path, found in static_files().items()}
+    handler = type("Site", (Rendered,), {"pages": static | {path: (MEDIA_TYPE, page) for path, page in pages.items()}})
+    with serving(handler) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def pages(daemon: Daemon, rendered: str) -> list[str]:
+    """The addresses of one page of each kind."""
+    paths = ("/", f"/search?q={quote('北约 会')}", "/search", "/search?q=zzzz", "/nowhere")
+    entries = [entry_page(daemon, title) for title in (TITLES[0], *ODD)]
+    others = [f"{rendered}/{name}" for name in ("few", "more", "many", "feed", "empty")]
+    return [*entries, *(daemon.address + path for path in paths), *others]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("device", WIDTHS)
+def test_nothing_keeps_anyone_out(device: str, scheme: str, browser: Browser, pages: list[str], axe: str) -> None:
+    browser.resize(*WIDTHS[device], phone=device == "phone")
+    browser.prefer(scheme)
+    found = {}
+    for address in pages:
+        browser.open(address)
+        browser.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        found[address] = browser.check_accessibility(axe)
+    assert {address: violations for address, violations in found.items() if violations} == {}
+
+
+def test_a_narrow_screen_needs_no_sideways_scrolling(browser: Browser, pages: list[str]) -> None:
+    browser.resize(320, 640, phone=True)  # as wide as 1280 pixels at a zoom of 400 % (WCAG 2.2, 1.4.10)
+    for address in pages:
+        browser.open(address)
+        browser.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert browser.evaluate("document.documentElement.scrollWidth") == 320, address
+
+
+def test_a_keyboard_leads_to_the_search_and_its_answers(browser: Browser, daemon: Daemon) -> None:
+    wait_for(lambda: b"<mark>" in daemon.get(f"/search?q={quote('北约 外长')}").body)  # the index has it
+    browser.resize(*WIDTHS["desktop"], phone=False)
+    browser.open(f"{daemon.address}/")
+    focused = []
+    for _ in range(4):
+        browser.press("Tab")
+        focused.append(browser.evaluate("document.activeElement.className || document.activeElement.id"))
+        assert browser.evaluate("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
+        if focused[-1] == "q":
+            break
+    assert focused == ["skip", "q"]
+    browser.type("北约 外长")
+    browser.press("Enter")
+    wait_for(lambda: browser.evaluate("location.pathname") == "/search")
+    assert browser.evaluate("document.querySelector('h1').innerText").startswith("Search for")
+    assert browser.evaluate("document.querySelector('#q').value") == "北约 外长"
+    titles = browser.evaluate("[...document.querySelectorAll('h3')].map(each => each.innerText)")
+    assert TITLES[0] in titles
+    assert TITLES[2] not in titles
+    marks = browser.evaluate("[...new Set([...document.querySelectorAll('mark')].map(each => each.innerText))]")
+    assert set(marks) == {"北约", "外长"}
+    browser.evaluate("document.querySelector('h3 a').focus()")
+    browser.press("Enter")
+    wait_for(lambda: browser.evaluate("location.pathname").startswith("/entries/"))
+    assert browser.errors() == []
+
+
+def test_pictures_that_are_gone_do_not_look_broken(browser: Browser, daemon: Daemon) -> None:
+    browser.resize(*WIDTHS["desktop"], phone=False)
+    browser.prefer("light")
+    browser.open(entry_page(daemon, "A picture that is gone"))
+    assert browser.evaluate("document.querySelector('.content img').naturalWidth") == 0
+    style = "getComputedStyle(document.querySelector('.content img'), '::after')"
+    assert browser.evaluate(f"[{style}.content, {style}.position]") == ['"A fine view"', "absolute"]
+    keep_screenshot(browser, "picture-gone")
+    browser.open(f"{daemon.address}/")
+    assert browser.evaluate("getComputedStyle(document.querySelector('.picture'), '::after').position") == "absolute"
+
+
 def test_light_and_dark_differ(browser: Browser, daemon: Daemon) -> None:
     colours = {}
     for scheme in ("light", "dark"):
@@ -194,7 +328,10 @@ def test_a_dump_that_means_harm_does_none(browser: Browser, daemon: Daemon) -> N
         assert browser.evaluate("typeof window.__x") == "undefined"
         assert browser.evaluate("location.href") == address
         assert (
-            browser.evaluate("document.querySelectorAll('script,iframe,object,embed,form,style,svg,base').length") == 0
+            browser.evaluate(
+                "document.querySelectorAll('script,iframe,object,embed,form:not([role=search]),style,svg,base').length"
+            )
+            == 0
         )
         handlers = "[...document.querySelectorAll('*')].flatMap(e => [...e.attributes].map(a => a.name))"
         assert browser.evaluate(f"{handlers}.filter(name => name.startsWith('on'))") == []
