@@ -92,8 +92,8 @@ class ArchiveTables:
         covered = sa.exists().where(
             held.c.entry == entries.c.number,
             held.c.archive == archive.number,
-            sa.or_(held.c.page == OPEN, held.c.page >= archive.first),
-            sa.or_(held.c.updated.is_(None), held.c.updated >= entries.c.updated),
+            ~held.c.page.between(OPEN + 1, archive.first - 1),  # no "or": SQLite would look by page, not by entry
+            sa.func.coalesce(held.c.updated, entries.c.updated) >= entries.c.updated,
         )
         new = sa.select(sa.literal(archive.number), sa.literal(OPEN), entries.c.number).where(
             entries.c.state == LIVE, ~covered
