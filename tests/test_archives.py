@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 from feed_documents import FIRST, make_entry
 from lxml import etree
+from starlette.requests import Request
 
 from feedsvc.archives import FOR_EVER, Archives, Membership
 from feedsvc.assemble import FeedSettings, assemble_feed
 from feedsvc.feeds.addresses import archive_path, feed_path, parse_archive_path
 from feedsvc.feeds.atom import render_atom
 from feedsvc.feeds.history import HISTORY
+from feedsvc.http.respond import respond
 from feedsvc.model import Entry
 from feedsvc.store import Store
 from feedsvc.store.schema import LIVE, WITHDRAWN, entries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from pathlib import Path
 
     from feedsvc.model import FeedDocument, Representation
 
@@ -186,6 +189,9 @@ def test_what_caches_may_do(store: Store) -> None:
     assert (site.page(5).immutable, site.page(5).max_age) == (False, 60)
     assert site.page(1) is site.page(1)
     assert site.page(5) is site.page(5)
+    request = Request({"type": "http", "method": "GET", "headers": []})
+    assert respond(request, site.page(1)).headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert respond(request, site.page(5)).headers["Cache-Control"] == "public, max-age=60"
 
 
 def test_few_entries_need_no_archive(store: Store) -> None:
@@ -417,3 +423,12 @@ def test_import_of_many_closes_pages_without_rendering_them(store: Store, monkey
         archive = reader.archives.find("feed")
         assert archive is not None
         assert [reader.archives.load_page(archive, number) for number in (1, 98)] == [None, None]
+
+
+def test_page_that_an_older_version_gave_out_keeps_its_bytes(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "feedsvc.db")) as connection:
+        connection.executescript((Path(__file__).parent / "stores" / "0004.sql").read_text("utf-8"))
+    with closing(Store(f"sqlite:///{tmp_path}/feedsvc.db")) as store:
+        page = small(store).page(1)
+    assert page.etag == "c0ff999fe0eb48d2d5472f6ac2b859a5"
+    assert page.last_modified == datetime(2024, 4, 3, 22, 31, 42, tzinfo=UTC)

@@ -21,7 +21,6 @@ from xml.sax.saxutils import escape, quoteattr
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-    from datetime import datetime
 
     from feedsvc.model import Entry, FeedDocument
 
@@ -40,12 +39,17 @@ _ID = re.compile(rb"<id>(.*?)</id>", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An entry of a feed that no closed page holds; `number` is the store's, and says when it arrived."""
+    """An entry of a feed that no closed page holds.
+
+    Attributes:
+        number: The store's, which says when it arrived.
+        published: In seconds since 1970, as `updated` is.
+    """
 
     number: int
     key: str
-    published: datetime
-    updated: datetime
+    published: int
+    updated: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from feedsvc.feeds.archive import Member
-from feedsvc.store.schema import LIVE, archive_entries, archive_pages, archives, entries
+from feedsvc.store.schema import LIVE, RETIRED, WITHDRAWN, archive_entries, archive_pages, archives, entries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +19,39 @@ __all__ = ["Archive", "ArchiveTables", "Page"]
 
 OPEN: Final = 0  # the page of entries that no closed page holds
 _CHUNK: Final = 500
+
+
+def _join(*which: sa.ColumnElement[bool]) -> sa.Insert:
+    """Put live entries into the open page of an archive, but those that a page of its chain holds as they are."""
+    held = archive_entries.alias("held")
+    covered = sa.exists().where(
+        held.c.entry == entries.c.number,
+        held.c.archive == sa.bindparam("to_archive", type_=sa.Integer),
+        sa.or_(held.c.page == OPEN, held.c.page >= sa.bindparam("first_page")),
+        sa.or_(held.c.updated.is_(None), held.c.updated >= entries.c.updated),
+    )
+    row = (sa.bindparam("to_archive", type_=sa.Integer), sa.literal(OPEN), entries.c.number)
+    new = sa.select(*row).where(entries.c.state == LIVE, ~covered, *which)
+    return archive_entries.insert().from_select(["archive", "page", "entry"], new)
+
+
+# Made once: they run for every feed at every change.
+_JOIN_ALL: Final = _join()
+_JOIN_SOME: Final = _join(entries.c.number.in_(sa.bindparam("some", expanding=True)))
+_MEMBERS: Final = (
+    sa.select(
+        entries.c.number,
+        entries.c.key,
+        sa.type_coerce(entries.c.published, sa.BigInteger),
+        sa.type_coerce(entries.c.updated, sa.BigInteger),
+    )
+    .join(archive_entries, archive_entries.c.entry == entries.c.number)
+    .where(
+        archive_entries.c.archive == sa.bindparam("of_archive"),
+        archive_entries.c.page == sa.bindparam("of_page"),
+        entries.c.state == LIVE,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +121,12 @@ class ArchiveTables:
             archive: The archive.
             numbers: The entries'; None for all that are live.
         """
-        held = archive_entries.alias("held")
-        covered = sa.exists().where(
-            held.c.entry == entries.c.number,
-            held.c.archive == archive.number,
-            sa.or_(held.c.page == OPEN, held.c.page >= archive.first),
-            sa.or_(held.c.updated.is_(None), held.c.updated >= entries.c.updated),
-        )
-        new = sa.select(sa.literal(archive.number), sa.literal(OPEN), entries.c.number).where(
-            entries.c.state == LIVE, ~covered
-        )
-        columns = ["archive", "page", "entry"]
+        values: dict[str, Any] = {"to_archive": archive.number, "first_page": archive.first}
         if numbers is None:
-            self._connection.execute(archive_entries.insert().from_select(columns, new))
+            self._connection.execute(_JOIN_ALL, values)
             return
         for some in _chunks(numbers):
-            joined = new.where(entries.c.number.in_(some))
-            self._connection.execute(archive_entries.insert().from_select(columns, joined))
+            self._connection.execute(_JOIN_SOME, values | {"some": some})
 
     def leave(self, archive: Archive, numbers: Collection[int]) -> None:
         """Take entries out of the pages that nobody has seen yet."""
@@ -114,10 +136,8 @@ class ArchiveTables:
 
     def members(self, archive: Archive) -> list[Member]:
         """The live entries that no closed page holds."""
-        columns = [entries.c[name] for name in ("number", "key", "published", "updated")]
-        query = sa.select(*columns).join(archive_entries, archive_entries.c.entry == entries.c.number)
-        here = (archive_entries.c.archive == archive.number, archive_entries.c.page == OPEN, entries.c.state == LIVE)
-        return [Member(*row) for row in self._connection.execute(query.where(*here))]
+        values = {"of_archive": archive.number, "of_page": OPEN}
+        return [Member(*row) for row in self._connection.execute(_MEMBERS, values)]
 
     def close(self, archive: Archive, pages: Sequence[Sequence[int]]) -> Archive:
         """Close pages after the last one, each of entries from the open page; answers the archive as it is then."""
@@ -184,7 +204,7 @@ class ArchiveTables:
         query = (
             sa.select(archive_entries.c.archive, archive_entries.c.page, entries.c.number, entries.c.id)
             .join(archive_entries, archive_entries.c.entry == entries.c.number)
-            .where(entries.c.state != LIVE, archive_entries.c.updated.is_not(None))
+            .where(entries.c.state.in_([WITHDRAWN, RETIRED]), archive_entries.c.updated.is_not(None))
         )
         found: dict[tuple[int, int], dict[int, str]] = {}
         for which in [sa.true()] if numbers is None else [entries.c.number.in_(some) for some in _chunks(numbers)]:

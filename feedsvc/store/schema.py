@@ -375,11 +375,11 @@ archive_pages = Table(
 archive_entries = Table(
     "archive_entries",
     metadata,
+    Column("entry", ForeignKey("entries.number"), primary_key=True),
     Column("archive", ForeignKey("archives.number"), primary_key=True),
     Column("page", Integer, primary_key=True),  # 0: in none that is closed
-    Column("entry", ForeignKey("entries.number"), primary_key=True),
     Column("updated", Instant),  # as the page's bytes say; null while it has none
-    Index("archive_entries_by_entry", "entry", "archive"),
+    Index("archive_entries_by_page", "archive", "page"),
     sqlite_with_rowid=False,
 )
 

@@ -13,19 +13,19 @@ CREATE TABLE aliases (
 INSERT INTO "aliases" VALUES('https://example.org/news/0?id=7',1);
 INSERT INTO "aliases" VALUES('2024-04-04T22:31:42Z 北约 1',2);
 CREATE TABLE archive_entries (
+	entry INTEGER NOT NULL, 
 	archive INTEGER NOT NULL, 
 	page INTEGER NOT NULL, 
-	entry INTEGER NOT NULL, 
 	updated BIGINT, 
-	PRIMARY KEY (archive, page, entry), 
-	FOREIGN KEY(archive) REFERENCES archives (number), 
-	FOREIGN KEY(entry) REFERENCES entries (number)
+	PRIMARY KEY (entry, archive, page), 
+	FOREIGN KEY(entry) REFERENCES entries (number), 
+	FOREIGN KEY(archive) REFERENCES archives (number)
 )
  WITHOUT ROWID
 
 ;
-INSERT INTO "archive_entries" VALUES(1,0,2,NULL);
 INSERT INTO "archive_entries" VALUES(1,1,1,1712183502);
+INSERT INTO "archive_entries" VALUES(2,1,0,NULL);
 CREATE TABLE archive_pages (
 	archive INTEGER NOT NULL, 
 	page INTEGER NOT NULL, 
@@ -132,7 +132,7 @@ CREATE TABLE feeds (
 	PRIMARY KEY (name), 
 	UNIQUE (id)
 );
-INSERT INTO "feeds" VALUES('feed','urn:uuid:609c7203-635a-4b2b-98ef-37fd33a00315',1714564800,'f2352e1c0ae38478911d1f1fbc9d59ee55cf834798dab2c5c2222167cfc38113',1893456000);
+INSERT INTO "feeds" VALUES('feed','urn:uuid:609c7203-635a-4b2b-98ef-37fd33a00315',1714564800,'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',1714564800);
 CREATE TABLE learned_blocks (
 	source TEXT NOT NULL, 
 	block VARCHAR(16) NOT NULL, 
@@ -170,6 +170,8 @@ CREATE TABLE published (
 	origin VARCHAR(64), 
 	PRIMARY KEY ("key")
 );
+INSERT INTO "published" VALUES('lezw2bi32jdeerge','tag:feedsvc.invalid,2024-04-04:lezw2bi32jdeerge',1712269902,'1d5f8e34f1b568fb61537df9b5ea51ba1a22346d5f77c8a08dfdfcec2078932e','100e9b15dc84bde254048fa26d7805b1956e3ea48912ae631ad7f6370ce45276');
+INSERT INTO "published" VALUES('4lelapji6d5uh426','tag:example.org,2024-04-03:4lelapji6d5uh426',1712183502,'05db9ef38804322f532c5ba995b66003278eb842e4f54380c601595f473982ab','100e9b15dc84bde254048fa26d7805b1956e3ea48912ae631ad7f6370ce45276');
 CREATE TABLE removals (
 	entry INTEGER NOT NULL, 
 	position INTEGER NOT NULL, 
@@ -231,6 +233,6 @@ CREATE INDEX ix_aliases_entry ON aliases (entry);
 CREATE INDEX ix_removals_rule ON removals (rule);
 CREATE INDEX ix_entries_stood_back ON entries (stood_back);
 CREATE INDEX entries_by_source ON entries (source);
-CREATE INDEX archive_entries_by_entry ON archive_entries (entry, archive);
+CREATE INDEX archive_entries_by_page ON archive_entries (archive, page);
 CREATE INDEX entries_by_number ON entries (state, number, updated);
 COMMIT;

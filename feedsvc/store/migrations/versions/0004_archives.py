@@ -28,13 +28,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "archive_entries",
+        sa.Column("entry", sa.Integer, sa.ForeignKey("entries.number"), primary_key=True),
         sa.Column("archive", sa.Integer, sa.ForeignKey("archives.number"), primary_key=True),
         sa.Column("page", sa.Integer, primary_key=True),
-        sa.Column("entry", sa.Integer, sa.ForeignKey("entries.number"), primary_key=True),
         sa.Column("updated", sa.BigInteger),
         sqlite_with_rowid=False,
     )
-    op.create_index("archive_entries_by_entry", "archive_entries", ["entry", "archive"])
+    op.create_index("archive_entries_by_page", "archive_entries", ["archive", "page"])
     op.create_index("entries_by_number", "entries", ["state", "number", "updated"])
     op.create_table(
         "published",
