@@ -155,8 +155,6 @@ class _Site:
 
     async def published(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what no route does: a published address, or none."""
-        if self._publisher.document is None:
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=RETRY)
         if not self._publisher.has(scope["path"]):
             if self._publisher.ready:
                 raise HTTPException(HTTPStatus.NOT_FOUND)
