@@ -45,7 +45,7 @@ def _fixed_pages() -> Iterator[Page]:
 def _entry_pages(store: Store, title: str, base_url: str) -> Iterator[Page]:
     """A page an entry, newest first."""
     for entry, removals in store.live_ledgers():
-        yield Page(f"/entries/{entry.key}", render_entry(entry, removals, base_url, title))
+        yield Page(f"/entries/{entry.key}", render_entry(entry, removals, base_url, title, searchable=False))
 
 
 def _feed_pages(assembler: Assembler, base_url: str, now: datetime) -> Iterator[Page]:

@@ -20,8 +20,16 @@ from feedsvc.http import published as published_module
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from feedsvc.model import FeedDocument
+
 NOW = datetime(2024, 4, 4, 12, 0, 0, tzinfo=UTC)
-RENDERERS = {"/feed.atom": (atom.MEDIA_TYPE, atom.render_atom), "/": (pages.MEDIA_TYPE, pages.render_front)}
+
+
+def _front(document: FeedDocument, base_url: str) -> bytes:
+    return pages.render_front({document.name: document}, base_url)
+
+
+RENDERERS = {"/feed.atom": (atom.MEDIA_TYPE, atom.render_atom), "/": (pages.MEDIA_TYPE, _front)}
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 HASHED = hash_password("secret")
 RIGHT = f"Basic {base64.b64encode(b'reader:secret').decode()}"

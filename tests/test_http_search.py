@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from http.client import HTTPConnection
 from threading import Barrier
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from feed_documents import make_document, make_entry
+from feed_documents import Shelf, everything, make_document, make_entry
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +15,6 @@ from feedsvc.errors import StoreError
 from feedsvc.http import Server, bind, make_app
 from feedsvc.http.pages import MEDIA_TYPE
 from feedsvc.http.search import Found, excerpt, mark, parse_query
-from feedsvc.publish import Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,9 +112,9 @@ class Site:
         self.asked: list[Query] = []
         self.failure: Exception | None = None
         self.held: Barrier | None = None
-        self.publisher = Publisher({"/": (MEDIA_TYPE, lambda *_: b"")}, max_age=60, base_url="https://example.org")
+        self.shelf = Shelf(everything({"/": (MEDIA_TYPE, lambda *_: b"")}), "https://example.org")
         app = make_app(
-            publisher=self.publisher,
+            publisher=self.shelf.publisher,
             load_entry=lambda _: None,
             status=dict,
             base_url="https://example.org",
@@ -146,7 +144,7 @@ class Site:
 @pytest.fixture
 def site() -> Iterator[Site]:
     made = Site()
-    made.publisher.publish(make_document(), datetime(2024, 1, 1, tzinfo=UTC))
+    made.shelf.publish(make_document())
     made.server.start()
     yield made
     made.server.stop(0)

@@ -43,9 +43,3 @@ def test_etag_follows_the_bytes() -> None:
     assert one == same != other
     assert len(one) >= 32
     assert one.isalnum()
-
-
-def test_immutable() -> None:
-    made = [represent(b"x", "x", last_modified=None, max_age=1, immutable=immutable) for immutable in (False, True)]
-    assert [representation.immutable for representation in made] == [False, True]
-    assert not represent(b"x", "x", last_modified=None, max_age=1).immutable

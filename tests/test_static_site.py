@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from articles import NOW, make_article, save_dump
 
-from feedsvc.assemble import FeedSettings, assemble_feed
+from feedsvc.assemble import Assembler, FeedSettings, Plan
 from feedsvc.build import Page
 from feedsvc.feeds.atom import render_atom
-from feedsvc.http import render_entry, render_front, static_files
+from feedsvc.http import render_entry, static_files
 from feedsvc.model import Removal
-from feedsvc.static_site import entry_pages, feed_pages, site_pages
+from feedsvc.static_site import site_pages
 from feedsvc.store import Store
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 BASE = "https://feeds.example.org/news"
 SETTINGS = FeedSettings(title="News", subtitle=None, author="x", language=None, entries=100, max_bytes=None)
-RENDERERS = {
-    "/feed.atom": ("application/atom+xml; charset=utf-8", render_atom),
-    "/": ("text/html; charset=utf-8", render_front),
-}
 REMOVALS = (Removal("a", "one", "1", "<p>1</p>"), Removal("b", "two", "2", "<p>2</p>"))
 
 
@@ -37,31 +33,50 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
+def make_site(store: Store) -> tuple[Assembler, list[Page]]:
+    assembler = Assembler(store, Plan(SETTINGS))
+    assembler.refresh(NOW)
+    return assembler, list(site_pages(store, assembler, BASE, NOW))
+
+
+def entry_pages(store: Store) -> list[Page]:
+    return [page for page in make_site(store)[1] if page.address.startswith("/entries/")]
+
+
 def test_entry_pages_are_those_of_the_daemon(store: Store) -> None:
-    pages = list(entry_pages(store, "News", BASE))
     expected = []
     for entry in store.live_entries():
         found = store.load_entry(entry.key)
         assert found is not None
-        expected.append(Page(f"/entries/{entry.key}", render_entry(*found, BASE, "News")))
+        expected.append(Page(f"/entries/{entry.key}", render_entry(*found, BASE, "News", searchable=False)))
+    pages = entry_pages(store)
     assert pages == expected
     assert sum("two" in page.body.decode() for page in pages) == 84
 
 
-def test_feed_pages_have_the_time_of_their_document(store: Store) -> None:
-    document, last_modified = assemble_feed(store, SETTINGS, NOW)
-    assert list(feed_pages([(document, last_modified)], RENDERERS, BASE)) == [
-        Page("/feed.atom", render_atom(document, BASE), last_modified),
-        Page("/", render_front(document, BASE), last_modified),
-    ]
+def test_feeds_have_the_time_of_their_document(store: Store) -> None:
+    assembler, pages = make_site(store)
+    document, last_modified = assembler.load("feed", NOW)
+    assert Page("/feed.atom", render_atom(document, BASE), last_modified) in pages
 
 
 def test_a_page_comes_after_those_that_it_names(store: Store) -> None:
-    archives, feeds = [Page("/feeds/feed/archive/1.atom", b"")], [Page("/feed.atom", b"")]
-    pages = [page.address for page in site_pages(store, "News", BASE, archives=archives, feeds=feeds)]
-    assert pages[: len(static_files())] == list(static_files())
-    assert all(address.startswith("/entries/") for address in pages[len(static_files()) : -2])
-    assert pages[-2:] == ["/feeds/feed/archive/1.atom", "/feed.atom"]
+    _, pages = make_site(store)
+    addresses = [page.address for page in pages]
+    entries = sum(address.startswith("/entries/") for address in addresses)
+    fixed, single, feeds = (
+        addresses[: len(static_files())],
+        addresses[len(static_files()) : len(static_files()) + entries],
+        addresses[len(static_files()) + entries :],
+    )
+    assert fixed == list(static_files())
+    assert all(address.startswith("/entries/") for address in single)
+    assert feeds[:3] == ["/feed.atom", "/feed.rss", "/feed.json"]
+    assert set(feeds[-2:]) == {"/", "/feeds.opml"}  # they show all of them
+
+
+def test_nothing_answers_searches(store: Store) -> None:
+    assert all(b'action="' not in page.body for page in make_site(store)[1])
 
 
 def test_what_was_withdrawn_has_no_page(store: Store) -> None:
@@ -70,4 +85,4 @@ def test_what_was_withdrawn_has_no_page(store: Store) -> None:
         held = writer.load_held(dump)
         writer.drop_articles(dump, beyond=10)
         writer.withdraw_orphans(held)
-    assert len(list(entry_pages(store, "News", BASE))) == 10
+    assert len(entry_pages(store)) == 10
