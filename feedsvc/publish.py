@@ -304,10 +304,10 @@ class Publisher:
         if held is None or self._is_kept(key):
             return False
         held.unasked += 1
-        if held.unasked > _IDLE_RENDERS:
-            self._forget([key])
-            return True
-        return False
+        if held.unasked <= _IDLE_RENDERS:
+            return False
+        self._forget(key)
+        return True
 
     def _make_room(self, newest: _Key) -> None:
         """Forget what was not asked for the longest, past the bounds on base URLs and on bytes."""
@@ -322,9 +322,8 @@ class Publisher:
         for key in others:
             room -= self._held[key].size
             if room < 0 or key[0] not in {*seen, *self._kept}:
-                self._forget([key])
+                self._forget(key)
 
-    def _forget(self, keys: Sequence[_Key]) -> None:
-        for key in keys:
-            del self._held[key]
-            self._stale.discard(key)
+    def _forget(self, key: _Key) -> None:
+        del self._held[key]
+        self._stale.discard(key)
