@@ -9,14 +9,12 @@ from feedsvc.build import Page
 from feedsvc.http import render_entry, static_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator
 
-    from feedsvc.model import FeedDocument, Representation
-    from feedsvc.publish import Renderer
+    from feedsvc.model import Representation
     from feedsvc.store import Store
 
-__all__ = ["entry_pages", "feed_pages", "site_pages"]
+__all__ = ["entry_pages", "published_pages", "site_pages"]
 
 
 def site_pages(
@@ -34,7 +32,7 @@ def site_pages(
     Raises:
         FeedsvcError: Something cannot be read or rendered.
     """
-    return chain(_fixed(static_files()), entry_pages(store, title, base_url), archives, feeds)
+    return chain(published_pages(static_files().items()), entry_pages(store, title, base_url), archives, feeds)
 
 
 def entry_pages(store: Store, title: str, base_url: str) -> Iterator[Page]:
@@ -47,24 +45,7 @@ def entry_pages(store: Store, title: str, base_url: str) -> Iterator[Page]:
         yield Page(f"/entries/{entry.key}", render_entry(entry, removals, base_url, title))
 
 
-def feed_pages(
-    documents: Iterable[tuple[FeedDocument, datetime]], renderers: Mapping[str, tuple[str, Renderer]], base_url: str
-) -> Iterator[Page]:
-    """Everything that is rendered from the document of a feed.
-
-    Args:
-        documents: Each with its Last-Modified.
-        renderers: Media type and renderer of each address.
-        base_url: Where the site will be, without a slash at its end.
-
-    Raises:
-        RenderError: A feed cannot be rendered.
-    """
-    for document, last_modified in documents:
-        for address, (_, render) in renderers.items():
-            yield Page(address, render(document, base_url), last_modified)
-
-
-def _fixed(files: Mapping[str, Representation]) -> Iterator[Page]:
-    for address, representation in files.items():
-        yield Page(address, representation.body, representation.last_modified)
+def published_pages(published: Iterable[tuple[str, Representation]]) -> Iterator[Page]:
+    """What is at addresses, as pages."""
+    for address, found in published:
+        yield Page(address, found.body, found.last_modified, found.codings)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from articles import NOW, make_article, save_dump
 
-from feedsvc.assemble import FeedSettings, assemble_feed
 from feedsvc.build import Page
-from feedsvc.feeds.atom import render_atom
-from feedsvc.http import render_entry, render_front, static_files
+from feedsvc.http import render_entry, static_files
 from feedsvc.model import Removal
-from feedsvc.static_site import entry_pages, feed_pages, site_pages
+from feedsvc.represent import represent
+from feedsvc.static_site import entry_pages, published_pages, site_pages
 from feedsvc.store import Store
 
 if TYPE_CHECKING:
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BASE = "https://feeds.example.org/news"
-SETTINGS = FeedSettings(title="News", subtitle=None, author="x", language=None, entries=100, max_bytes=None)
-RENDERERS = {
-    "/feed.atom": ("application/atom+xml; charset=utf-8", render_atom),
-    "/": ("text/html; charset=utf-8", render_front),
-}
 REMOVALS = (Removal("a", "one", "1", "<p>1</p>"), Removal("b", "two", "2", "<p>2</p>"))
 
 
@@ -48,12 +42,10 @@ def test_entry_pages_are_those_of_the_daemon(store: Store) -> None:
     assert sum("two" in page.body.decode() for page in pages) == 84
 
 
-def test_feed_pages_have_the_time_of_their_document(store: Store) -> None:
-    document, last_modified = assemble_feed(store, SETTINGS, NOW)
-    assert list(feed_pages([(document, last_modified)], RENDERERS, BASE)) == [
-        Page("/feed.atom", render_atom(document, BASE), last_modified),
-        Page("/", render_front(document, BASE), last_modified),
-    ]
+def test_what_is_published_keeps_its_time_and_codings() -> None:
+    found = represent(b"<feed/>" * 100, "application/atom+xml", last_modified=NOW, max_age=60)
+    assert list(published_pages([("/feed.atom", found)])) == [Page("/feed.atom", found.body, NOW, found.codings)]
+    assert found.codings
 
 
 def test_a_page_comes_after_those_that_it_names(store: Store) -> None:

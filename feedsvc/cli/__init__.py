@@ -46,9 +46,10 @@ from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleErr
 from feedsvc.intake import BATCH
 from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
+from feedsvc.represent import represent
 from feedsvc.service import RENDERERS, feed_settings, read_clock
 from feedsvc.show import printable, show_findings, show_status
-from feedsvc.static_site import feed_pages, site_pages
+from feedsvc.static_site import published_pages, site_pages
 from feedsvc.status import ask_ready, collect_status
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing
@@ -152,8 +153,12 @@ def build(
         while ingest.reclean(BATCH):  # by what was learned from the last of them
             pass
         document, last_modified = assemble_feed(store, feed_settings(settings), read_clock())
-        feeds = feed_pages([(document, last_modified)], RENDERERS, base_url)
-        files = build_site(folder, site_pages(store, document.title, base_url, feeds=feeds))
+        published = (
+            (address, represent(render(document, base_url), media_type, last_modified=last_modified, max_age=0))
+            for address, (media_type, render) in RENDERERS.items()
+        )
+        pages = site_pages(store, document.title, base_url, feeds=published_pages(published))
+        files = build_site(folder, pages)
     out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)
     if missing:
         raise typer.Exit(WRONG)
