@@ -141,6 +141,13 @@ def test_other_versions(alternates: list[tuple[str, str | None]], links: list[tu
     assert [(link.get("rel"), link.get("hreflang"), link.get("href")) for link in others] == links
 
 
+def test_feed_names_its_hubs() -> None:
+    hubs = ("https://hub.example.org/?a=b&c", "https://hub.example.net/")
+    feed = parse(render_atom(make_document(hubs=hubs), BASE))
+    links = [link.get("href") for link in feed.iter("{http://www.w3.org/2005/Atom}link") if link.get("rel") == "hub"]
+    assert links == list(hubs)
+
+
 def test_feed_without_what_is_optional() -> None:
     feed = parse(render_atom(make_document(subtitle=None, language=None), BASE))
     assert feed.find("a:subtitle", ATOM) is None
