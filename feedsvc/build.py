@@ -25,7 +25,7 @@ from feedsvc.errors import FeedsvcError
 from feedsvc.represent import represent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -64,11 +64,13 @@ class Page:
         address: Its path below the base URL, such as "/feed.atom" or "/entries/KEY".
         body: The bytes as they are.
         last_modified: Aware; what web servers will tell. None for the time at which the file is written.
+        codings: The same bytes compressed, by content coding; None to have them compressed where they changed.
     """
 
     address: str
     body: bytes
     last_modified: datetime | None = None
+    codings: Mapping[str, bytes] | None = None
 
 
 def file_name(address: str) -> str:
@@ -137,7 +139,9 @@ class _Site:
         if kept.get(name) == digest and all(self._holds(known, has) for known, has in kept.items()):
             self.written |= kept
             return
-        made = represent(page.body, "", last_modified=None, max_age=0).codings
+        made = page.codings
+        if made is None:
+            made = represent(page.body, "", last_modified=None, max_age=0).codings
         wanted = {name: page.body} | {name + TWINS[coding]: body for coding, body in made.items()}
         if not self._holds(name, digest):
             for twin in _with_twins(name)[1:]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from feedsvc.build import Page
 from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.http import render_entry, static_files
+from feedsvc.represent import represent
 from feedsvc.site import make_resources
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def site_pages(store: Store, assembler: Assembler, base_url: str, now: datetime)
 
 def _fixed_pages() -> Iterator[Page]:
     for address, representation in static_files().items():
-        yield Page(address, representation.body, representation.last_modified)
+        yield Page(address, representation.body, representation.last_modified, representation.codings)
 
 
 def _entry_pages(store: Store, title: str, base_url: str) -> Iterator[Page]:
@@ -58,4 +59,7 @@ def _feed_pages(assembler: Assembler, base_url: str, now: datetime) -> Iterator[
     for feed in sorted(showing, key=lambda feed: feed is None):
         document, last_modified = (documents, None) if feed is None else assembler.load(feed, now)
         for address, resource in showing[feed]:
-            yield Page(address, resource.render(document, base_url), last_modified)
+            made = represent(
+                resource.render(document, base_url), resource.media_type, last_modified=last_modified, max_age=0
+            )
+            yield Page(address, made.body, made.last_modified, made.codings)

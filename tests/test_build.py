@@ -152,6 +152,12 @@ def test_twins_follow_their_file(site: Path) -> None:
     assert gzip.decompress((site / "feed.atom.gz").read_bytes()) == LONG + b"feed"
 
 
+def test_codings_that_are_given_are_taken(site: Path) -> None:
+    build_site(site, [Page("/feed.atom", LONG, MODIFIED, {"br": b"as br", "zstd": b"as zstd"})])
+    assert content(site).keys() == {"feed.atom", "feed.atom.br", "feed.atom.zst", MANIFEST}
+    assert (site / "feed.atom.br").read_bytes() == b"as br"
+
+
 @pytest.mark.parametrize("name", ["feed.atom", "feed.atom.gz", "entries/a1/index.html", MANIFEST])
 @pytest.mark.parametrize("harm", ["gone", "empty", "torn", "changed"])
 def test_what_was_harmed_is_mended(site: Path, name: str, harm: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from sites import Site, running
 
 from feedsvc.errors import StoreError
+from feedsvc.store import Store
 from feedsvc.websub import LONGEST_PAUSE, LONGEST_RETRY_AFTER, Pinger, backoff, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 TOPIC, OTHER = "https://feeds.example.org/feed.atom", "https://feeds.example.org/feeds/x.rss"
@@ -157,6 +159,16 @@ def test_a_hub_is_told(hub: Site) -> None:
     assert told(hub) == [TOPIC, OTHER]
     form = parse_qsl(hub.asked[0][2].decode())
     assert form == [("hub.mode", "publish"), ("hub.url", TOPIC), ("hub.topic", TOPIC)]
+
+
+def test_the_store_remembers_what_hubs_know(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/feedsvc.db"
+    with closing(Store(url)) as store:
+        for hub, topic, version in (("a", "x", "1"), ("a", "x", "2"), ("a", "y", "1"), ("b", "x", "3")):
+            store.save_announced(hub, topic, version)
+    with closing(Store(url)) as store:
+        known = {hub: store.load_announced(hub) for hub in "abc"}
+    assert known == {"a": {"x": "2", "y": "1"}, "b": {"x": "3"}, "c": {}}
 
 
 def test_what_is_announced_before_it_runs_waits(hub: Site) -> None:
