@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import weakref
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPMessage
@@ -188,6 +189,22 @@ def test_memory_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(10):
         assert site.ask(user_agent=f"reader {number % 4}").status == 200
         assert site.ask(cookie="x" * 3000).status == 200
+
+
+def test_what_is_no_longer_served_is_let_go() -> None:
+    shelf = Shelf(everything(RENDERERS), "http://a")
+    answers = published_module.Published(shelf.publisher, "http://a", lambda _path: False)
+    held = []
+    for numbers in ((1, 0), (2, 1), (3, 2)):
+        shelf.publish(make_document(*map(make_entry, numbers)))
+        for agent in (b"one", b"two"):
+            scope = {"method": "GET", "path": "/feed.atom", "scheme": "http", "headers": [(b"user-agent", agent)]}
+            found = answers.quick(scope)
+            assert found
+            assert answers.quick(scope) is found
+            held.append(weakref.ref(found))
+    del found
+    assert [made() is not None for made in held] == [False] * 4 + [True] * 2
 
 
 # People and readers

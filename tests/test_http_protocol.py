@@ -231,11 +231,11 @@ def test_an_idle_connection_is_ended(impatient: Site) -> None:
 
 def test_a_slow_answer_is_waited_for(impatient: Site) -> None:
     with impatient.connect() as connection, impatient.connect() as silent:
-        connection.sendall(SLOW + LAST)
+        connection.sendall(SLOW + GET[:-2])
         assert impatient.entered.wait(10)
         assert read_all(silent) == b""  # its time is over meanwhile
         impatient.leave.set()
-        assert statuses(read_all(connection)) == [b"404", b"200"]
+        assert statuses(read_all(connection)) == [b"404", b"408"]
 
 
 def test_a_client_that_does_not_read_is_cut_off(impatient: Site) -> None:

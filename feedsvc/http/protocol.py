@@ -101,7 +101,7 @@ class Connection(HttpToolsProtocol):
         else:
             chosen = self._dispatch()
         if fault is None and isinstance(chosen, Answer) and self._is_plain():
-            self.transport.write(chosen.as_http(self.server_state.default_headers))
+            self._write(chosen)
             self.server_state.total_requests += 1
             self._answered = True
             self._waiting = self.loop.time()  # for the next
@@ -215,6 +215,9 @@ class Connection(HttpToolsProtocol):
         if self._is_busy():
             self.cycle.keep_alive = False  # what came before is answered, then it ends
             return
-        answer = _REFUSALS[status]
-        self.transport.write(answer.as_http(self.server_state.default_headers))
+        self._write(_REFUSALS[status])
         self.transport.close()
+
+    def _write(self, answer: Answer) -> None:
+        for piece in answer.as_http(self.server_state.default_headers):
+            self.transport.write(piece)

@@ -32,7 +32,7 @@ CORS = {
     "Access-Control-Expose-Headers": "ETag, IM, Delta-Base",
 }
 _VARY = "Accept, Accept-Encoding, A-IM"
-_MEMO = 1024  # kinds of requests that are remembered with their answers
+_MEMO = 256  # kinds of requests that are remembered with their answers, and so what they hold is kept in memory
 _MEMO_BYTES = 2048  # of fields: a larger request is answered, but not remembered
 
 _Key = tuple[str, str, str, tuple[tuple[bytes, bytes], ...]]
@@ -77,6 +77,7 @@ class Published:
         self._base_url = base_url
         self._is_private = is_private
         self._memo: dict[_Key, tuple[str, Representation, Answer]] = {}
+        self._newest: dict[tuple[str, str], Representation] = {}  # of those in the memo, by path and base
 
     def base(self, scope: Scope, asked: Mapping[str, str]) -> str | None:
         """The base URL of a request; None where its Host field is not valid."""
@@ -98,10 +99,20 @@ class Published:
         asked = join_fields(scope["headers"])
         made = self._answer(scope["method"], path, self.base(scope, asked), asked)
         if made is not None and sum(len(name) + len(value) for name, value in key[3]) <= _MEMO_BYTES:
-            if len(self._memo) >= _MEMO:
-                self._memo.clear()
-            self._memo[key] = made
+            self._remember(key, made)
         return made[2] if made else None
+
+    def _remember(self, key: _Key, made: tuple[str, Representation, Answer]) -> None:
+        """Keep an answer; what is no longer served is let go."""
+        base, representation, _ = made
+        if len(self._memo) >= _MEMO:
+            self._memo.clear()
+            self._newest.clear()
+        older = self._newest.get((key[1], base))
+        if older is not None and older is not representation:
+            self._memo = {other: known for other, known in self._memo.items() if known[1] is not older}
+        self._newest[key[1], base] = representation
+        self._memo[key] = made
 
     async def slow(self, request: Request) -> Answer:
         """Answer whatever `quick` does not.
