@@ -447,3 +447,21 @@ def test_page_asked_for_by_many_at_once_is_made_once(store: Store) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert len({page.etag for page in threads.map(ask, range(8))}) == 1
+
+
+def test_what_is_to_be_told_after_a_start(store: Store) -> None:
+    def start(**rules: str) -> tuple[Archives, int, set[str]]:
+        archives = Archives(store, max_age=60)
+        revision, new = archives.outdated(rules)
+        return archives, revision, set(new)
+
+    archives, revision, new = start(feed="", odd="x")
+    assert (revision, new) == (0, {"feed", "odd"})
+    archives.update([Membership("feed", [], None), Membership("odd", [], [], rule="x")], NOW, revision=7)
+    assert start(feed="", odd="x")[1:] == (7, set())
+    archives, revision, new = start(feed="", even="y")
+    assert (revision, new) == (7, {"even"})
+    archives.update([Membership("even", [], [], rule="y")], NOW, revision=9)
+    assert start(feed="", even="y")[1:] == (9, set())
+    assert start(feed="", even="z")[1:] == (9, {"even"})
+    assert start(feed="", odd="x")[1:] == (7, set())  # what was not there was not told
