@@ -26,7 +26,7 @@ from feedsvc.represent import represent
 from feedsvc.store import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from feedsvc.feeds.sift import Sifted
@@ -97,17 +97,41 @@ class Archives:
         self._admit = admit
         self._page_entries = page_entries
         self._reserve = reserve
+        self._feeds: frozenset[str] = frozenset()
         self._lock = Lock()
         self._kept: OrderedDict[tuple[str, int, str], tuple[object, Representation]] = OrderedDict()
 
-    def update(self, feeds: Iterable[Membership], now: datetime) -> dict[str, Links]:
+    def outdated(self, rules: Mapping[str, str]) -> tuple[int, frozenset[str]]:
+        """What is to be told after a start.
+
+        Args:
+            rules: What decides which entries are a feed's, by the feed's name; see `Membership`.
+
+        Returns:
+            The revision of the store's entries since which changes are to be told, and the names of the feeds
+            all of whose entries are to be told: they are new, or have another rule.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._store.archiving() as reader:
+            told = reader.archives.told()
+        self._feeds = frozenset(rules)
+        known = {name: told[name] for name in rules if name in told}
+        new = frozenset(name for name, rule in rules.items() if name not in known or known[name][0] != rule)
+        return min((revision for name, (_, revision) in known.items() if name not in new), default=0), new
+
+    def update(self, feeds: Iterable[Membership], now: datetime, revision: int = 0) -> dict[str, Links]:
         """Take down which entries feeds have, and close pages, in one transaction.
 
-        To be called before feeds are published, with those that changed; after a start with all of them.
+        To be called before feeds are published, with those that changed, even where no entry that they show did;
+        after a start with all of them, and with what `outdated` asks for.
 
         Args:
             feeds: What changed.
             now: Aware, in UTC.
+            revision: Of the store's entries, up to which this tells all changes of the feeds that `outdated`
+                was told.
 
         Returns:
             What the documents of the feeds are to name, by the feed's name.
@@ -121,6 +145,7 @@ class Archives:
                 links[feed.feed] = self._update(writer.archives, feed)
                 if feed.left:
                     self._cut(writer.archives, feed.left, now)
+            writer.archives.save_revision(revision, self._feeds | links.keys())
         return links
 
     def _update(self, tables: ArchiveTables, feed: Membership) -> Links:

@@ -99,7 +99,7 @@ class ArchiveTables:
         """
         row = self._select(feed)
         if row is None:
-            values: dict[str, Any] = {"feed": feed, "membership": membership, "first": 1, "closed": 0}
+            values: dict[str, Any] = {"feed": feed, "membership": membership, "first": 1, "closed": 0, "revision": 0}
             self._connection.execute(archives.insert().values(values))
         elif row.membership != membership:
             values = {"membership": membership, "first": row.closed + 1}
@@ -113,6 +113,16 @@ class ArchiveTables:
 
     def _select(self, feed: str) -> Any:  # noqa: ANN401 - a row has no better type
         return self._connection.execute(sa.select(archives).where(archives.c.feed == feed)).one_or_none()
+
+    def told(self) -> dict[str, tuple[str, int]]:
+        """What decides which entries are a feed's, and the revision it has taken over, for all that have an archive."""
+        return {row.feed: (row.membership, row.revision) for row in self._connection.execute(sa.select(archives))}
+
+    def save_revision(self, revision: int, feeds: Collection[str]) -> None:
+        """Remember which revision of the store's entries these feeds have taken over."""
+        for some in _chunks(feeds):
+            which = (archives.c.feed.in_(some), archives.c.revision != revision)
+            self._connection.execute(archives.update().where(*which).values(revision=revision))
 
     def join(self, archive: Archive, numbers: Collection[int] | None) -> None:
         """Put live entries into the open page, but those that a page holds as they are.

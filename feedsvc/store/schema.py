@@ -359,6 +359,7 @@ archives = Table(
     Column("membership", String(64), nullable=False),  # fingerprint of what decides which entries are the feed's
     Column("first", Integer, nullable=False),  # page of the chain: earlier ones are of another membership
     Column("closed", Integer, nullable=False),  # the number of the last closed page
+    Column("revision", BigInteger, nullable=False),  # of the store's entries that was taken over last
 )
 
 # Closed pages that were asked for: from then on they keep their bytes.

@@ -41,10 +41,11 @@ CREATE TABLE archives (
 	membership VARCHAR(64) NOT NULL, 
 	first INTEGER NOT NULL, 
 	closed INTEGER NOT NULL, 
+	revision BIGINT NOT NULL, 
 	PRIMARY KEY (number), 
 	UNIQUE (feed)
 );
-INSERT INTO "archives" VALUES(1,'feed','',1,1);
+INSERT INTO "archives" VALUES(1,'feed','',1,1,0);
 CREATE TABLE articles (
 	dump INTEGER NOT NULL, 
 	position INTEGER NOT NULL, 

@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("membership", sa.String(64), nullable=False),
         sa.Column("first", sa.Integer, nullable=False),
         sa.Column("closed", sa.Integer, nullable=False),
+        sa.Column("revision", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "archive_pages",
