@@ -178,6 +178,8 @@ def test_languages(
     lang = "{http://www.w3.org/XML/1998/namespace}lang"
     assert feed.get(lang) == feed_lang
     assert [entry.get(lang) for entry in feed.findall("a:entry", ATOM)] == entry_langs
+
+
 def test_feed_names_its_hubs() -> None:
     hubs = ("https://hub.example.org/?a=b&c", "https://hub.example.net/")
     feed = parse(render_atom(make_document(hubs=hubs), BASE))
