@@ -161,7 +161,9 @@ class _Site:
                 with suppress(OSError):  # holds something else
                     (self._folder / parent).rmdir()
         lines = [f"{digest}  {name}\n" for name, digest in sorted(self.written.items())]
-        self._replace(MANIFEST, "".join([*lines, _END]).encode())
+        manifest = "".join([*lines, _END]).encode()
+        if not self._holds(MANIFEST, _digest(manifest)):
+            self._replace(MANIFEST, manifest)
 
     def _write(self, name: str, body: bytes, last_modified: datetime | None) -> None:
         digest = self.written[name] = _digest(body)
