@@ -89,6 +89,7 @@ class Connection(HttpToolsProtocol):
         """Begin to wait for the rest of a head."""
         super().on_message_begin()
         self._waiting = self.loop.time()
+        self._head = self._head or 1  # where it came in one piece with the end of another
         self._answered = False
 
     def on_headers_complete(self) -> None:
