@@ -127,9 +127,11 @@ def test_every_address_is_documented_and_no_other() -> None:
 
 
 def test_every_address_answers(checkout: Seeds) -> None:
-    key = re.findall(r"/entries/([a-z0-9]+)", checkout.get("/").body.decode("utf-8"))[0]
+    front = checkout.get("/").body.decode("utf-8")
+    key = re.findall(r"/entries/([a-z0-9]+)", front)[0]
+    name = re.findall(r"/feeds/([^/.\"]+)\.atom", front)[0]
     for row in rows(section("Addresses")):
-        assert checkout.get(row[0].strip("`").replace("KEY", key)).status == 200
+        assert checkout.get(row[0].strip("`").replace("KEY", key).replace("NAME", name)).status == 200
 
 
 def test_every_key_stands_in_the_configuration_file_with_its_default() -> None:
