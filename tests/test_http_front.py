@@ -141,6 +141,7 @@ def test_the_newest_of_several_tags(site: Site) -> None:
         {},
         {"a_im": "vcdiff"},
         {"a_im": "feed;q=0"},
+        {"a_im": "feed", "accept": "application/atom+xml,application/x-netcdf,*/*;q=0.1"},  # feedparser
         {"a_im": "feed", "if_none_match": '"unknown"'},
         {"a_im": "feed", "if_none_match": ""},
     ],

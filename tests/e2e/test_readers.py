@@ -63,7 +63,7 @@ def test_a_reader_lists_what_is_new_and_nothing_twice(
         wait_for(lambda: LATER in daemon.feed().titles)
         recorder.forget()
         reader.poll()
-        assert recorder.statuses == [200]
+        assert recorder.statuses in ([200], [226])  # some ask for deltas (A-IM: feed), and get just this one
         assert reader.take_unread() == [LATER]
 
         # A restart, and the same dumps again under other names: nobody sees anything as unread.
