@@ -71,7 +71,7 @@ def test_bytes_are_those_of_the_daemon(daemons: Daemons) -> None:
     done = feedsvc("build", "site", "--config", daemon.config, cwd=daemon.home)
     assert done.returncode == 0, done.stderr
     site = daemon.home / "site"
-    for address, name in {"/feed.atom": "feed.atom", "/": "index.html", "/style.css": "style.css"}.items():
+    for address, name in {"/feed.atom": "feed.atom", "/feeds.opml": "feeds.opml", "/style.css": "style.css"}.items():
         assert daemon.get(address).body == (site / name).read_bytes()
         packed = daemon.get(address, {"Accept-Encoding": "gzip"})
         assert packed.body == (site / f"{name}.gz").read_bytes()

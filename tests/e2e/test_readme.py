@@ -127,11 +127,11 @@ def test_every_address_is_documented_and_no_other() -> None:
 
 
 def test_every_address_answers(checkout: Seeds) -> None:
-    front = checkout.get("/").body.decode("utf-8")
-    key = re.findall(r"/entries/([a-z0-9]+)", front)[0]
-    name = re.findall(r"/feeds/([^/.\"]+)\.atom", front)[0]
+    checkout.drop("sourced.txt", f"---\ntitle: From a source\nfrom: Example\n---\n\n{make_dump('From a source')}")
+    wait_for(lambda: checkout.get("/feeds/example.atom").status == 200)
+    key = re.findall(r"/entries/([a-z0-9]+)", checkout.get("/").body.decode("utf-8"))[0]
     for row in rows(section("Addresses")):
-        assert checkout.get(row[0].strip("`").replace("KEY", key).replace("NAME", name)).status == 200
+        assert checkout.get(row[0].strip("`").replace("KEY", key).replace("NAME", "example")).status == 200
 
 
 def test_every_key_stands_in_the_configuration_file_with_its_default() -> None:
