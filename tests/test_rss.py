@@ -135,3 +135,10 @@ def test_feedparser_agrees() -> None:
         assert entry.summary == expected.summary
         assert [tag.term for tag in entry.tags] == list(expected.categories)
         assert entry.media_thumbnail[0]["url"] == expected.images[0]
+
+
+def test_hubs() -> None:
+    hubs = ("https://hub.example.org/?a=b&c", "https://hub.example.net/")
+    channel = parse(render_rss(make_document(hubs=hubs), BASE))[0]
+    links = [link.get("href") for link in channel.iter("{http://www.w3.org/2005/Atom}link") if link.get("rel") == "hub"]
+    assert links == list(hubs)

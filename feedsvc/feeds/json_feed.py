@@ -61,7 +61,7 @@ def render_json_feed(document: FeedDocument, base_url: str) -> bytes:
         "favicon": f"{base_url}/favicon.ico",
         "authors": _authors(line(document.author)),
         "language": language,
-        "hubs": [{"type": "WebSub", "url": hub} for hub in getattr(document, "hubs", ())],
+        "hubs": [{"type": "WebSub", "url": hub} for hub in document.hubs],
     }
     items = [_item(document, entry, base_url, language) for entry in document.entries]
     return json.dumps(_known(feed) | {"items": items}, ensure_ascii=False, separators=(",", ":")).encode()

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from feedgen.entry import FeedEntry
+from feedgen.ext.base import BaseEntryExtension, BaseExtension
 from feedgen.ext.dc import DcEntryExtension, DcExtension
 from feedgen.feed import FeedGenerator
 from lxml import etree
@@ -23,7 +24,8 @@ __all__ = ["MEDIA_TYPE", "render_rss"]
 
 MEDIA_TYPE = "application/rss+xml; charset=utf-8"
 
-_UPDATED = "{http://www.w3.org/2005/Atom}updated"
+_ATOM = "http://www.w3.org/2005/Atom"
+_UPDATED = f"{{{_ATOM}}}updated"
 
 
 def render_rss(document: FeedDocument, base_url: str) -> bytes:
@@ -52,6 +54,21 @@ def render_rss(document: FeedDocument, base_url: str) -> bytes:
     return written(document, feed.rss_str, lambda: [(item.id(), item.rss_entry) for item in feed.entry()])
 
 
+class _Hubs(BaseExtension):  # type: ignore[misc]  # feedgen ships no types
+    """WebSub hubs: feedgen writes no other link than the feed's own."""
+
+    addresses: tuple[str, ...] = ()
+
+    def extend_ns(self) -> dict[str, str]:
+        return {"atom": _ATOM}
+
+    def extend_rss(self, feed: etree._Element) -> etree._Element:
+        channel = feed.find("channel")
+        for address in self.addresses if channel is not None else ():
+            etree.SubElement(channel, f"{{{_ATOM}}}link", rel="hub", href=address)
+        return feed
+
+
 class _Item(FeedEntry):  # type: ignore[misc]  # feedgen ships no types
     """An item that also says when it was updated, for which RSS has no element of its own."""
 
@@ -70,6 +87,8 @@ def _feed(document: FeedDocument, base_url: str) -> FeedGenerator:
     feed = FeedGenerator()
     register_media(feed)
     feed.register_extension("dc", DcExtension, DcEntryExtension, atom=False)
+    feed.register_extension("hubs", _Hubs, BaseEntryExtension, atom=False)
+    feed.hubs.addresses = document.hubs
     title = line(document.title)
     feed.title(title)
     feed.description(line(document.subtitle or "") or title)
