@@ -63,9 +63,8 @@ class _Hubs(BaseExtension):  # type: ignore[misc]  # feedgen ships no types
         return {"atom": _ATOM}
 
     def extend_rss(self, feed: etree._Element) -> etree._Element:
-        channel = feed.find("channel")
-        for address in self.addresses if channel is not None else ():
-            etree.SubElement(channel, f"{{{_ATOM}}}link", rel="hub", href=address)
+        for address in self.addresses:
+            etree.SubElement(feed[0], f"{{{_ATOM}}}link", rel="hub", href=address)
         return feed
 
 

@@ -15,7 +15,7 @@ import pytest
 from feed_documents import Shelf
 from typer.main import get_command
 
-from e2e.harness import PROJECT, environment, wait_for
+from e2e.harness import PROJECT, environment, make_dump, wait_for
 from e2e.test_feed import Seeds
 from feedsvc import cli
 from feedsvc.config import Config, Section
