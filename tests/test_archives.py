@@ -90,8 +90,8 @@ class Site:
         shown = [number[entry.id] for entry in document.entries]
         new = None if joined is None else [number[entry_id] for entry_id in joined]
         gone = [number[entry_id] for entry_id in left]
-        [links] = self.archives.update([Membership(document.name, shown, new, gone, rule)], now).values()
-        self.document = replace(document, previous=links.previous, open_state=links.open_state)
+        self.archives.update([Membership(document.name, shown, new, gone, rule)], now)
+        self.document = self.archives.linked(document)
         return self.document
 
     def page(self, number: int, base: str = BASE) -> Representation:
@@ -190,8 +190,8 @@ def test_what_caches_may_do(store: Store) -> None:
     assert site.page(1) is site.page(1)
     assert site.page(5) is site.page(5)
     request = Request({"type": "http", "method": "GET", "headers": []})
-    assert respond(request, site.page(1)).headers["Cache-Control"] == "public, max-age=31536000, immutable"
-    assert respond(request, site.page(5)).headers["Cache-Control"] == "public, max-age=60"
+    assert respond(request, site.page(1)).fields["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert respond(request, site.page(5)).fields["Cache-Control"] == "public, max-age=60"
 
 
 def test_few_entries_need_no_archive(store: Store) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from feedsvc.feeds.archive import Member
-from feedsvc.store.schema import LIVE, RETIRED, WITHDRAWN, archive_entries, archive_pages, archives, entries
+from feedsvc.store.schema import LIVE, RETIRED, WITHDRAWN, archive_entries, archive_pages, archives, entries, revisions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Archive", "ArchiveTables", "Page"]
 
 OPEN: Final = 0  # the page of entries that no closed page holds
+_ABSENT: Final = "absent"  # no fingerprint: what changes while there is no such feed is not followed
 _CHUNK: Final = 500
 
 
@@ -88,6 +89,37 @@ class ArchiveTables:
         """The archive of the feed of this name, or None."""
         row = self._select(feed)
         return None if row is None else Archive(row.number, row.first, row.closed)
+
+    def revision(self) -> int:
+        """The last change of an entry that archives have taken over."""
+        return int(self._connection.scalar(sa.select(revisions.c.archived)) or 0)
+
+    def save_revision(self, number: int) -> None:
+        """Note up to which change archives have followed."""
+        self._connection.execute(revisions.update().values(archived=number))
+
+    def load_memberships(self) -> dict[str, str]:
+        """What decides which entries feeds have, by the names of those whose archives are kept."""
+        rows = self._connection.execute(
+            sa.select(archives.c.feed, archives.c.membership).where(archives.c.membership != _ABSENT)
+        )
+        return {row.feed: row.membership for row in rows}
+
+    def abandon(self, feeds: Collection[str]) -> None:
+        """Follow changes of these feeds no longer; should one come back, its archive begins anew."""
+        for some in _chunks(feeds):
+            self._connection.execute(archives.update().where(archives.c.feed.in_(some)).values(membership=_ABSENT))
+
+    def load_holders(self, numbers: Collection[int]) -> dict[int, list[str]]:
+        """The names of the feeds whose archives hold an entry in any page, by its number."""
+        held = sa.select(archive_entries.c.entry, archives.c.feed).join(
+            archives, archives.c.number == archive_entries.c.archive
+        )
+        found: dict[int, list[str]] = {}
+        for some in _chunks(numbers):
+            for row in self._connection.execute(held.where(archive_entries.c.entry.in_(some)).distinct()):
+                found.setdefault(row.entry, []).append(row.feed)
+        return found
 
     def begin(self, feed: str, membership: str) -> Archive:
         """The archive of a feed, made at the first call.

@@ -264,7 +264,12 @@ feeds = Table(
 )
 
 # One row: the last revision. Whoever changes entries holds it until the end of the transaction.
-revisions = Table("revisions", metadata, Column("number", BigInteger, nullable=False))
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("number", BigInteger, nullable=False),
+    Column("archived", BigInteger, nullable=False, server_default="0"),  # the last one that archives have taken over
+)
 
 # What the feed of a source is called, once and for all.
 source_feeds = Table(

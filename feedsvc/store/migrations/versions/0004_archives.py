@@ -10,7 +10,8 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the tables."""
+    """Add the tables, and up to which revision archives have followed."""
+    op.add_column("revisions", sa.Column("archived", sa.BigInteger, nullable=False, server_default="0"))
     op.create_table(
         "archives",
         sa.Column("number", sa.Integer, primary_key=True),
