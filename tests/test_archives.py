@@ -191,7 +191,7 @@ def test_what_caches_may_do(store: Store) -> None:
     assert site.page(5) is site.page(5)
     request = Request({"type": "http", "method": "GET", "headers": []})
     assert respond(request, site.page(1)).fields["Cache-Control"] == "public, max-age=31536000, immutable"
-    assert respond(request, site.page(5)).fields["Cache-Control"] == "public, max-age=60"
+    assert respond(request, site.page(5)).fields["Cache-Control"] == "public, max-age=60, stale-while-revalidate=600"
 
 
 def test_few_entries_need_no_archive(store: Store) -> None:

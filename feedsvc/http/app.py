@@ -92,7 +92,6 @@ def make_app(
             Route("/healthz", site.healthz),
             Route("/readyz", site.readyz),
             *(Route(address, partial(_static, representation)) for address, representation in static_files().items()),
-            Route("/{path:path}", site.published),  # feeds come and go
         ],
         exception_handlers={
             HTTPException: site.refuse,
