@@ -14,27 +14,28 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import StoreError
-from feedsvc.feeds.archive import ANY_BASE, PAGE_ENTRIES, RESERVE, cut_entries, page_of, set_base, split
+from feedsvc.feeds.archive import ANY_BASE, PAGE_ENTRIES, RESERVE, cut_entries, page_of, set_base, split, state_of
 from feedsvc.feeds.atom import MEDIA_TYPE, render_atom
 from feedsvc.feeds.sift import sift
 from feedsvc.represent import represent
 from feedsvc.store import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
+    from feedsvc.feeds.archive import Member
     from feedsvc.feeds.sift import Sifted
     from feedsvc.model import Entry, FeedDocument, Representation
-    from feedsvc.store import Archive, Store
+    from feedsvc.store import Archive, Store, Writer
     from feedsvc.store.archives import ArchiveTables
 
-__all__ = ["FOR_EVER", "Archives", "Links", "Membership"]
+__all__ = ["FOR_EVER", "Archives", "Membership"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Membership:
 
     Attributes:
         feed: The feed's name.
-        shown: The entries that the feed itself holds: no archive page need hold them.
+        shown: The entries that the feed itself holds, if they have room: they are not for closed pages yet.
         joined: Entries that are the feed's, whatever their age, and that are new or have changed, whether they
             are shown or not; those that are known already do no harm. None for all that are live.
         left: Entries that were withdrawn or retired, or are the feed's no longer.
@@ -61,14 +62,6 @@ class Membership:
     joined: Collection[int] | None
     left: Collection[int] = ()
     rule: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """Where a feed's archive begins; see `feedsvc.model.FeedDocument`."""
-
-    previous: int | None
-    open_state: str | None
 
 
 class Archives:
@@ -97,58 +90,67 @@ class Archives:
         self._admit = admit
         self._page_entries = page_entries
         self._reserve = reserve
-        self._feeds: frozenset[str] = frozenset()
         self._lock = Lock()
         self._kept: OrderedDict[tuple[str, int, str], tuple[object, Representation]] = OrderedDict()
 
-    def outdated(self, rules: Mapping[str, str]) -> tuple[int, frozenset[str]]:
-        """What is to be told after a start.
+    def update(
+        self,
+        feeds: Sequence[Membership],
+        now: datetime,
+        *,
+        since: int | None = None,
+        until: int = 0,
+        absent: Collection[str] = (),
+    ) -> bool:
+        """Take down which entries feeds have, and close pages, in one transaction.
+
+        To be called before feeds are published; see `feedsvc.membership`.
 
         Args:
-            rules: What decides which entries are a feed's, by the feed's name; see `Membership`.
+            feeds: What changed.
+            now: Aware, in UTC.
+            since: The revision after which changes were looked at; None where that does not count.
+            until: The last one that was.
+            absent: The names of feeds that are there no more.
 
         Returns:
-            The revision of the store's entries since which changes are to be told, and the names of the feeds
-            all of whose entries are to be told: they are new, or have another rule.
+            Whether it was done; it was not where another process did it meanwhile, at least in part.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        with self._store.writing() as writer:
+            tables = writer.archives
+            if since is not None:
+                if tables.revision() != since:
+                    return False
+                tables.save_revision(max(since, until))
+            tables.abandon(absent)
+            for feed in feeds:
+                self._update(tables, feed)
+            left = set().union(*(feed.left for feed in feeds))
+            if left:
+                self._cut(tables, left, now)
+        return True
+
+    def linked(self, document: FeedDocument) -> FeedDocument:
+        """A feed that leads to its archive.
+
+        Args:
+            document: The feed with its entries, those included that readers may not see.
 
         Raises:
             StoreError: The store cannot be read.
         """
         with self._store.archiving() as reader:
-            told = reader.archives.told()
-        self._feeds = frozenset(rules)
-        known = {name: told[name] for name in rules if name in told}
-        new = frozenset(name for name, rule in rules.items() if name not in known or known[name][0] != rule)
-        return min((revision for name, (_, revision) in known.items() if name not in new), default=0), new
+            archive = reader.archives.find(document.name)
+            if archive is None:
+                return document
+            state = state_of(_outside(reader.archives, archive, document))
+        newest = archive.closed + 1 if state else archive.closed
+        return replace(document, previous=newest if newest >= archive.first else None, open_state=state)
 
-    def update(self, feeds: Iterable[Membership], now: datetime, revision: int = 0) -> dict[str, Links]:
-        """Take down which entries feeds have, and close pages, in one transaction.
-
-        To be called before feeds are published, with those that changed, even where no entry that they show did;
-        after a start with all of them, and with what `outdated` asks for.
-
-        Args:
-            feeds: What changed.
-            now: Aware, in UTC.
-            revision: Of the store's entries, up to which this tells all changes of the feeds that `outdated`
-                was told.
-
-        Returns:
-            What the documents of the feeds are to name, by the feed's name.
-
-        Raises:
-            StoreError: The store cannot be written.
-        """
-        links = {}
-        with self._store.writing() as writer:
-            for feed in feeds:
-                links[feed.feed] = self._update(writer.archives, feed)
-                if feed.left:
-                    self._cut(writer.archives, feed.left, now)
-            writer.archives.save_revision(revision, self._feeds | links.keys())
-        return links
-
-    def _update(self, tables: ArchiveTables, feed: Membership) -> Links:
+    def _update(self, tables: ArchiveTables, feed: Membership) -> None:
         archive = tables.begin(feed.feed, feed.rule)
         if feed.left:
             tables.leave(archive, feed.left)
@@ -157,8 +159,6 @@ class Archives:
         archive = tables.close(archive, done.pages)
         if done.pages:
             logger.info("archive pages closed", extra={"feed": feed.feed, "pages": archive.closed})
-        newest = archive.closed + 1 if done.open else archive.closed
-        return Links(newest if newest >= archive.first else None, done.state)
 
     def drop_gone(self, now: datetime) -> None:
         """Take what was withdrawn or retired out of all pages; to be called after a start and after retention.
@@ -178,7 +178,7 @@ class Archives:
         """A page of a feed's archive. It may wait for the store and render.
 
         Args:
-            document: The feed as it is published, with its `Links`.
+            document: The feed as it is published.
             number: The page's, from 1.
             base_url: Of the request.
 
@@ -195,31 +195,54 @@ class Archives:
             if archive is None or not 0 < number <= archive.closed + 1:
                 return None
             is_open = number > archive.closed
-            state = document if is_open else reader.archives.load_modified(archive, number)
+            state: object = document if is_open else reader.archives.load_modified(archive, number)
             kept = self._recall((name, number, base_url), state)
             if kept is not None:
                 return kept
-            if is_open:
-                members = reader.archives.members(archive)
-                shown = {entry.key for entry in document.entries}
-                entries = reader.load_live([member.number for member in members if member.key not in shown])
-                if not entries and archive.closed < archive.first:
-                    return None
-                sifted = _render(document, self._admit([entry for _, entry in entries]), number, archive)
-                made = represent(
-                    set_base(sifted.body, base_url),
-                    MEDIA_TYPE,
-                    last_modified=sifted.document.updated,
-                    max_age=self._max_age,
-                )
-                return self._keep((name, number, base_url), document, made)
-            page = reader.archives.load_page(archive, number)
+            page = self._page(reader, document, archive, number)
         if page is None:
-            page = self._freeze(document, number)
+            return None
         made = represent(
-            set_base(page.body, base_url), MEDIA_TYPE, last_modified=page.modified, max_age=FOR_EVER, immutable=True
+            set_base(page.body, base_url),
+            MEDIA_TYPE,
+            last_modified=page.modified,
+            max_age=self._max_age if is_open else FOR_EVER,
+            immutable=not is_open,
         )
-        return self._keep((name, number, base_url), page.modified, made)
+        return self._keep((name, number, base_url), state if is_open else page.modified, made)
+
+    def pages(self, document: FeedDocument, base_url: str) -> Iterator[tuple[int, Page]]:
+        """All pages of a feed's archive by number, the oldest first; read or rendered as they are asked for.
+
+        Args:
+            document: The feed as it is published.
+            base_url: Where it will be.
+
+        Raises:
+            StoreError: The store cannot be read or written.
+            RenderError: A page cannot be rendered.
+        """
+        number = 1
+        while True:
+            with self._store.archiving() as reader:
+                archive = reader.archives.find(document.name)
+                if archive is None or number > archive.closed + 1:
+                    return
+                page = self._page(reader, document, archive, number)
+            if page is not None:
+                yield number, Page(set_base(page.body, base_url), page.modified)
+            number += 1
+
+    def _page(self, reader: Writer, document: FeedDocument, archive: Archive, number: int) -> Page | None:
+        if number <= archive.closed:
+            return reader.archives.load_page(archive, number) or self._freeze(document, number)
+        outside = _outside(reader.archives, archive, document)
+        if not outside and archive.closed < archive.first:
+            return None
+        entries = reader.load_live([member.number for member in outside])
+        document = replace(document, open_state=state_of(outside))
+        sifted = _render(document, self._admit([entry for _, entry in entries]), number, archive)
+        return Page(sifted.body, sifted.document.updated)
 
     def _freeze(self, document: FeedDocument, number: int) -> Page:
         """Make the bytes of a closed page, once and for all."""
@@ -253,6 +276,12 @@ class Archives:
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return made
+
+
+def _outside(tables: ArchiveTables, archive: Archive, document: FeedDocument) -> list[Member]:
+    """What the open page holds: whatever neither the feed nor a closed page does."""
+    shown = {entry.key for entry in document.entries}
+    return [member for member in tables.members(archive) if member.key not in shown]
 
 
 def _render(document: FeedDocument, entries: Sequence[Entry], number: int, archive: Archive) -> Sifted:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, overload
 from feedsvc.catalogue import Catalogue
 from feedsvc.feeds import fit
 from feedsvc.feeds.addresses import EVERYTHING
+from feedsvc.membership import Follower
 from feedsvc.model import Entry, FeedDocument
 from feedsvc.plan import FeedSettings, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from feedsvc.archives import Archives
     from feedsvc.store import FeedRecord, Store
 
 __all__ = ["Assembler", "FeedSettings", "Plan", "StoredEntries", "assemble_feed"]
@@ -66,10 +68,27 @@ class StoredEntries(Sequence[Entry]):
 class Assembler:
     """Makes the documents of all feeds of a plan. Threads may read while another refreshes."""
 
-    def __init__(self, store: Store, plan: Plan) -> None:
-        """Know no feeds yet; `refresh` is to be called first."""
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        *,
+        archives: Archives | None = None,
+        admit: Callable[[Sequence[Entry]], Sequence[Entry]] = tuple,
+    ) -> None:
+        """Know no feeds yet; `refresh` is to be called first.
+
+        Args:
+            store: The store.
+            plan: Which feeds there are to be.
+            archives: Kept up to date with the feeds, which then lead to them; None for feeds without archives.
+            admit: Gives entries as readers may see them, without those that they may not; see `feedsvc.guard`.
+        """
         self._store = store
         self._catalogue = Catalogue(store, plan)
+        self._archives = archives
+        self._follower = Follower(store, self._catalogue, archives) if archives else None
+        self._admit = admit
         self._records: dict[str, FeedRecord] = {}
         self._documents: dict[str, FeedDocument] = {}
         self._changed: frozenset[str] = frozenset()  # and not yet told
@@ -105,6 +124,8 @@ class Assembler:
             StoreError: The store cannot be read or written.
         """
         self._changed |= self._catalogue.refresh(now)
+        if self._follower:
+            self._changed |= self._follower.follow(now)
         feeds = self._catalogue.feeds
         if not feeds.keys() <= self._records.keys():
             self._records = self._store.load_feeds(feeds.keys(), now)
@@ -120,7 +141,10 @@ class Assembler:
             StoreError: The store cannot be read or written.
         """
         document = self._documents[name]
-        entries = tuple(document.entries)
+        document = replace(document, entries=tuple(document.entries))
+        if self._archives:
+            document = self._archives.linked(document)
+        entries = tuple(self._admit(document.entries))
         updated = max((entry.updated for entry in entries), default=self._records[name].born)
         document = replace(document, updated=updated, entries=entries)
         # No feed shows which rules cleaned an entry: others that lead to the same are no change.

@@ -15,13 +15,15 @@ from feedsvc.filters import Candidate
 from feedsvc.windows import Spot, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
     from feedsvc.plan import FeedSettings, Plan
     from feedsvc.store import FeedTables, Store
 
 __all__ = ["Catalogue"]
+
+_Belonging = tuple[int, list[str]]  # an entry's number, and the names of the feeds that it belongs to
 
 
 class Catalogue:
@@ -45,6 +47,11 @@ class Catalogue:
     def feeds(self) -> Mapping[str, FeedSettings]:
         """The settings of all feeds by name, in the order they are listed."""
         return self._feeds
+
+    @property
+    def revision(self) -> int:
+        """The number of the last change that was taken over; -1 before the first refresh."""
+        return -1 if self._revision is None else self._revision
 
     def is_stale(self) -> bool:
         """Whether an entry changed since the last refresh.
@@ -89,6 +96,21 @@ class Catalogue:
             changed = frozenset(self._changed)
             self._changed.clear()
             return changed
+
+    def changes(self, tables: FeedTables, since: int) -> Iterator[_Belonging]:
+        """Say of the entries that changed after a revision, as far as was taken over, which feeds they belong to now.
+
+        Age does not count. An entry that is live no more belongs to none.
+        """
+        for row in tables.changed_rows(self._columns, since):
+            if row.revision <= self.revision:
+                yield row.number, self._belonging(row) if row.live else []
+
+    def members(self, tables: FeedTables, names: Collection[str]) -> Iterator[_Belonging]:
+        """Say of all live entries which of these feeds they belong to, whatever their age."""
+        for row in tables.live_rows(self._columns, self._sources_of(names)):
+            if row.revision <= self.revision:
+                yield row.number, [name for name in self._belonging(row) if name in names]
 
     def _add_feeds(self) -> None:
         """Begin the feeds that are not there yet."""
@@ -136,17 +158,19 @@ class Catalogue:
                 self._changed.add(name)
 
     def _feeds_of(self, row: Any, now: datetime) -> list[str]:  # noqa: ANN401 - a row has no better type
-        """The feeds that an entry belongs to."""
+        """The feeds that an entry belongs to and is not too old for."""
+        return [
+            name
+            for name in self._belonging(row)
+            if (age := self._feeds[name].filter.age) is None or row.published >= _seconds(now - age)
+        ]
+
+    def _belonging(self, row: Any) -> list[str]:  # noqa: ANN401 - a row has no better type
         entry = Candidate.of_row(row, self._columns)
         reached = self._reached.get(row.source)
         if reached is None:
             reached = self._reached[row.source] = self._reach(entry)
-        return [
-            name
-            for name in reached
-            if (filter_ := self._feeds[name].filter).matches(entry)
-            and (filter_.age is None or row.published >= _seconds(now - filter_.age))
-        ]
+        return [name for name in reached if self._feeds[name].filter.matches(entry)]
 
     def _reach(self, entry: Candidate) -> tuple[str, ...]:
         own = self._sources.get(entry.source or "")

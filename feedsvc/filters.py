@@ -7,6 +7,8 @@ without spaces, such as Chinese, have no such bounds.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -86,6 +88,7 @@ class Filter:
         age: How long after its publication an entry stays; None for ever.
         source: Whether an entry may belong, as far as its source goes; None where any source will do.
         columns: The properties of an entry that it looks at.
+        rule: Fingerprint of all but the age; the same in any process.
     """
 
     include: tuple[Callable[[Candidate], bool], ...] = ()
@@ -93,6 +96,7 @@ class Filter:
     age: timedelta | None = None
     source: Callable[[Candidate], bool] | None = None
     columns: frozenset[str] = frozenset()
+    rule: str = ""
 
     def matches(self, entry: Candidate) -> bool:
         """Whether the entry belongs, whatever its age."""
@@ -121,13 +125,23 @@ def make_filter(
         age=age,
         source=conditions.get("source"),
         columns=frozenset(columns),
+        rule=_fingerprint(include, exclude),
     )
 
 
 def of_source(source: str) -> Filter:
     """The filter of just one source, as it is written."""
     is_it = partial(_is_source, source)
-    return Filter(include=(is_it,), source=is_it, columns=frozenset({"source"}))
+    return Filter(include=(is_it,), source=is_it, columns=frozenset({"source"}), rule=_fingerprint(source))
+
+
+def _fingerprint(*rule: str | Mapping[str, Sequence[str]]) -> str:
+    parts = [
+        part if isinstance(part, str) else [[key, sorted(map(fold, part[key]))] for key in KEYS if part.get(key)]
+        for part in rule
+    ]
+    # What matches everything has none.
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest() if any(parts) else ""
 
 
 def _condition(key: str, values: Sequence[str]) -> Callable[[Candidate], bool]:

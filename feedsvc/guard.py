@@ -164,18 +164,18 @@ class Guard:
             logger.error("change of what readers know refused", extra={"id": entry_id, "reason": refused})
 
     def checked(self, render: Renderer) -> Renderer:
-        """A renderer of Atom whose bytes are fit to go live.
+        """A renderer of whole Atom feeds, of admitted entries, whose bytes are fit to go live.
 
         It raises RenderError where they cannot be made so; the last good ones are to stay.
         """
 
         def _render(document: FeedDocument, base_url: str) -> bytes:
-            admitted = replace(document, entries=self.admit(document.entries))
+            admitted = self._spare(document)
             with self._lock:
                 before, left_out = self._shown.get(document.name, ()), set(self._left_out)
-            if before:
+            gone = set(before) - {entry.key for entry in admitted.entries}
+            if gone:
                 with self._store.archiving() as reader:
-                    gone = set(before) - {entry.key for entry in admitted.entries}
                     states = reader.published.load_states(gone)
                 lost = find_lost(before, admitted, states, left_out)
                 if lost:
@@ -187,12 +187,19 @@ class Guard:
         return _render
 
     def admitting(self, render: Renderer) -> Renderer:
-        """A renderer of another format, which shows the same entries as the Atom feed."""
+        """A renderer of other formats, or of some entries, that shows none that the Atom feed may not show."""
 
         def _render(document: FeedDocument, base_url: str) -> bytes:
-            return render(replace(document, entries=self.admit(document.entries)), base_url)
+            return render(self._spare(document), base_url)
 
         return _render
+
+    def _spare(self, document: FeedDocument) -> FeedDocument:
+        with self._lock:
+            if not self._left_out:
+                return document
+            kept = tuple(entry for entry in document.entries if not self._is_left_out(entry))
+        return replace(document, entries=kept)
 
     def _note(self, document: FeedDocument, faults: Sequence[Fault]) -> None:
         with self._lock:

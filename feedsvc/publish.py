@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from feedsvc.deltas import Deltas
 from feedsvc.errors import FeedsvcError, RenderError
-from feedsvc.feeds.addresses import EVERYTHING
+from feedsvc.feeds.addresses import EVERYTHING, feed_path, parse_archive_path
 from feedsvc.model import FeedDocument, Representation
 from feedsvc.represent import represent
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
-__all__ = ["ListRenderer", "Loader", "Publisher", "Renderer", "Resource"]
+__all__ = ["ArchiveLoader", "ListRenderer", "Loader", "Publisher", "Renderer", "Resource"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,12 +34,19 @@ ListRenderer = Callable[[Mapping[str, FeedDocument], str], bytes]
 # A feed of a name as it is now, and since when it has been so, aware.
 Loader = Callable[[str], tuple[FeedDocument, "datetime"]]
 
+# A page of a feed's archive, by its number and under a base URL.
+ArchiveLoader = Callable[[FeedDocument, int, str], Representation | None]
+
 _SEEN_BASES = 8  # enough for localhost, a LAN name and their spellings; a bound on what a client can make us keep
 _MOST_BYTES = 128 * 2**20  # of representations that are kept beside those that are made in advance
 _IDLE_RENDERS = 100  # what changed so often without being asked for is made again when it is
 
 _Key = tuple[str, str]  # base URL and address
 _Shown = tuple[Any, "datetime | None"]  # what a resource shows, and since when it has been so where that is known
+
+
+def _no_archive(_document: FeedDocument, _number: int, _base_url: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +57,13 @@ class Resource:
         media_type: The Content-Type field's value.
         feed: The name of the feed that it shows; None where it shows all.
         render: Makes its bytes of that feed's document, or of all documents by name, and of a base URL.
+        render_some: Makes the bytes of a part of the feed; None where `render` does that as well.
     """
 
     media_type: str
     feed: str | None
     render: Callable[[Any, str], bytes]
+    render_some: Renderer | None = None
 
     @property
     def eager(self) -> bool:
@@ -89,6 +98,7 @@ class Publisher:
         max_age: int,
         base_url: str | None,
         known_bases: Sequence[str] = (),
+        load_archive: ArchiveLoader = _no_archive,
         most_bytes: int = _MOST_BYTES,
     ) -> None:
         """Start with nothing published.
@@ -98,9 +108,11 @@ class Publisher:
             max_age: Seconds for which caches may reuse what is published.
             base_url: What subscribers see, without a slash at its end; None to take it from each request.
             known_bases: Rendered in advance and never forgotten, where `base_url` is None.
+            load_archive: Gives a page of a feed's archive, or None where there is none of that number.
             most_bytes: How much is kept of what was asked for, beside what is rendered in advance.
         """
         self._load = load
+        self._load_archive = load_archive
         self._max_age = max_age
         self._base_url = base_url
         # At least one, so that a feed that cannot be rendered is noticed before it is asked for.
@@ -137,8 +149,18 @@ class Publisher:
         return tuple(self._resources)
 
     def has(self, address: str) -> bool:
-        """Whether the address, such as "/feeds/asia.atom", is one that is published."""
-        return address in self._resources
+        """Whether the address, such as "/feeds/asia.atom", is one that is published.
+
+        Of archives it is not known how many pages there are: only `representation` tells.
+        """
+        return address in self._resources or self._archive_at(address) is not None
+
+    def _archive_at(self, address: str) -> tuple[FeedDocument, int] | None:
+        """The feed and the number of the page that an address of an archive means."""
+        found = parse_archive_path(address)
+        if found is None or feed_path(found[0], "atom") not in self._resources or found[0] not in self._documents:
+            return None
+        return self._documents[found[0]], found[1]
 
     def publish(
         self,
@@ -203,6 +225,8 @@ class Publisher:
             FeedsvcError: The feed cannot be read or rendered.
         """
         base = self._base_url or base_url
+        if address not in self._resources and (page := self._archive_at(address)):
+            return self._load_archive(*page, base)
         found = self.prepared(address, base)
         if found is not None or address not in self._resources:
             return found
@@ -232,11 +256,10 @@ class Publisher:
         """
         base = self._base_url or base_url
         held, resource = self._held.get((base, address)), self._resources.get(address)
-        document = self._documents.get(resource.feed) if resource and resource.feed else None
-        if held is None or resource is None or document is None:
+        if held is None or resource is None or resource.feed is None:
             return None
-        render = resource.render
-        document = replace(document, entries=tuple(document.entries))
+        render = resource.render_some or resource.render
+        document, _ = self._load(resource.feed)
         return self._deltas.represent(held.representation, document, etags, lambda newer: render(newer, base))
 
     def _touched(self, changed: Collection[str]) -> set[_Key]:

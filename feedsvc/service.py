@@ -9,10 +9,12 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from feedsvc.archives import Archives
 from feedsvc.assemble import Assembler
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.addresses import EVERYTHING, feed_path
+from feedsvc.guard import Guard
 from feedsvc.http import Server, make_app, parse_account
 from feedsvc.http.search import PER_PAGE, Found, Query
 from feedsvc.ingest import Ingest
@@ -154,15 +156,17 @@ class Service:
         """
         self.config = config
         self._store = Store(config.store.url)
-        self._assembler = Assembler(self._store, config.plan)
+        self._problems = Problems(self._store)
+        self.report = report = self._problems.report
         try:
+            self._guard = Guard(self._store, report)
             self._ingest = make_ingest(config, self._store)
             self._index = self._store.open_search()
         except FeedsvcError:
             self._store.close()
             raise
-        self._problems = Problems(self._store)
-        self.report = report = self._problems.report
+        self._archives = Archives(self._store, max_age=MAX_AGE, admit=self._guard.admit)
+        self._assembler = Assembler(self._store, config.plan, archives=self._archives, admit=self._guard.admit)
         host, port = listener.getsockname()[:2]
         self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._publisher = Publisher(
@@ -170,6 +174,7 @@ class Service:
             max_age=MAX_AGE,
             base_url=config.base_url,
             known_bases=[self._address],
+            load_archive=self._archives.load,
         )
         self._schedule = Schedule(report, read_clock)
         self._regenerator = Regenerator(self._schedule, "regenerate", config.schedule.regenerate, self._regenerate)
@@ -211,6 +216,8 @@ class Service:
             FeedsvcError: Something cannot start.
         """
         self._problems.begin()
+        self._guard.look_back()
+        self._archives.drop_gone(read_clock())
         empty = self._store.count_entries() == 0
         self._intake.start()
         self._watcher.start()
@@ -242,6 +249,12 @@ class Service:
         self._intake.stop()
         self._schedule.stop()
         self._pinger.stop()
+        try:
+            self._guard.save(read_clock())
+        except StoreError as error:
+            logger.exception(
+                "what was published cannot be kept", extra={"store": self._store.url, "reason": str(error)}
+            )
 
     def stop_serving(self) -> None:
         """Answer what is in flight, then close the server and the store."""
@@ -251,8 +264,11 @@ class Service:
     def _regenerate(self) -> None:
         changed = self._assembler.refresh(read_clock())
         documents = self._assembler.documents
-        resources = make_resources(self._assembler.formats, title=self.config.feed.title)
-        self._publisher.publish(documents, resources, changed)
+        resources = make_resources(self._assembler.formats, title=self.config.feed.title, guard=self._guard)
+        try:
+            self._publisher.publish(documents, resources, changed)
+        finally:
+            self._guard.save(read_clock())
         if changed:
             more = {"feed": min(changed, key=list(documents).index), "feeds": len(changed)}
             logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})
@@ -281,6 +297,7 @@ class Service:
         with self._store.writing() as writer:
             retired = writer.retire(before=before, beyond=beyond)
         if retired:
+            self._archives.drop_gone(read_clock())
             logger.info("retired", extra={"entries": retired, "store": self._store.url})
             self._regenerator.request()
 

@@ -14,6 +14,7 @@ from feedsvc.publish import Resource
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from feedsvc.guard import Guard
     from feedsvc.model import FeedDocument
 
 __all__ = ["MAX_AGE", "make_resources"]
@@ -22,7 +23,11 @@ MAX_AGE = 60  # seconds for which a cache may reuse a feed
 
 
 def make_resources(
-    feeds: Mapping[str, Collection[str]], *, title: str = "All feeds", searchable: bool = True
+    feeds: Mapping[str, Collection[str]],
+    *,
+    title: str = "All feeds",
+    searchable: bool = True,
+    guard: Guard | None = None,
 ) -> dict[str, Resource]:
     """List what is served, other than what never changes, single entries and archives.
 
@@ -30,6 +35,7 @@ def make_resources(
         feeds: The extensions of the formats that each feed is served in, by the feed's name.
         title: Of the feed of everything.
         searchable: Whether something answers searches.
+        guard: Looks at feeds before they go live; None for nobody.
 
     Returns:
         Resources by address, those of the feed of everything first.
@@ -40,7 +46,11 @@ def make_resources(
     for name, extensions in {EVERYTHING: feeds.get(EVERYTHING, ()), **feeds}.items():
         for extension in extensions:
             form = FORMATS[extension]
-            resources[feed_path(name, extension)] = Resource(form.media_type, name, form.render)
+            render, some = form.render, None
+            if guard:
+                some = guard.admitting(form.render)
+                render = guard.checked(form.render) if extension == "atom" else some
+            resources[feed_path(name, extension)] = Resource(form.media_type, name, render, some)
         resources.setdefault(page_path(name), Resource(MEDIA_TYPE, name, page))
     resources[OPML_PATH] = Resource(opml.MEDIA_TYPE, None, _render_opml)
     return resources

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from feedsvc.build import Page
-from feedsvc.feeds.addresses import EVERYTHING
+from feedsvc.feeds.addresses import EVERYTHING, archive_path, feed_path
 from feedsvc.http import render_entry, static_files
 from feedsvc.represent import represent
 from feedsvc.site import make_resources
@@ -15,14 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from feedsvc.archives import Archives
     from feedsvc.assemble import Assembler
+    from feedsvc.guard import Guard
     from feedsvc.publish import Resource
     from feedsvc.store import Store
 
 __all__ = ["site_pages"]
 
 
-def site_pages(store: Store, assembler: Assembler, base_url: str, now: datetime) -> Iterator[Page]:
+def site_pages(
+    store: Store,
+    assembler: Assembler,
+    base_url: str,
+    now: datetime,
+    *,
+    archives: Archives | None = None,
+    guard: Guard | None = None,
+) -> Iterator[Page]:
     """All pages, each after those that it names; read and rendered as they are asked for.
 
     Args:
@@ -30,12 +40,15 @@ def site_pages(store: Store, assembler: Assembler, base_url: str, now: datetime)
         assembler: Makes the feeds; refreshed.
         base_url: Where the site will be, without a slash at its end.
         now: Aware.
+        archives: The archives that the assembler keeps up to date; None for feeds without archives.
+        guard: Looks at feeds before they are written; None for nobody.
 
     Raises:
         FeedsvcError: Something cannot be read or rendered.
     """
+    feeds = _feed_pages(assembler, base_url, now, archives, guard)
     title = assembler.documents[EVERYTHING].title
-    return chain(_fixed_pages(), _entry_pages(store, title, base_url), _feed_pages(assembler, base_url, now))
+    return chain(_fixed_pages(), _entry_pages(store, title, base_url), feeds)
 
 
 def _fixed_pages() -> Iterator[Page]:
@@ -49,14 +62,19 @@ def _entry_pages(store: Store, title: str, base_url: str) -> Iterator[Page]:
         yield Page(f"/entries/{entry.key}", render_entry(entry, removals, base_url, title, searchable=False))
 
 
-def _feed_pages(assembler: Assembler, base_url: str, now: datetime) -> Iterator[Page]:
-    """Feeds in all formats and their pages for people, one feed after the other; then what shows all of them."""
+def _feed_pages(
+    assembler: Assembler, base_url: str, now: datetime, archives: Archives | None, guard: Guard | None
+) -> Iterator[Page]:
+    """Archives, feeds in all formats and their pages for people, a feed after the other; then what shows all feeds."""
     documents = assembler.documents
     showing: dict[str | None, list[tuple[str, Resource]]] = {}
-    resources = make_resources(assembler.formats, title=documents[EVERYTHING].title, searchable=False)
+    resources = make_resources(assembler.formats, title=documents[EVERYTHING].title, searchable=False, guard=guard)
     for address, resource in resources.items():
         showing.setdefault(resource.feed, []).append((address, resource))
     for feed in sorted(showing, key=lambda feed: feed is None):
+        if archives and feed is not None and feed_path(feed, "atom") in resources:
+            for number, page in archives.pages(documents[feed], base_url):
+                yield Page(archive_path(feed, number), page.body, page.modified)
         document, last_modified = (documents, None) if feed is None else assembler.load(feed, now)
         for address, resource in showing[feed]:
             made = represent(

@@ -6,12 +6,10 @@ import re
 import sqlite3
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,8 +90,8 @@ class Site:
         shown = [number[entry.id] for entry in document.entries]
         new = None if joined is None else [number[entry_id] for entry_id in joined]
         gone = [number[entry_id] for entry_id in left]
-        [links] = self.archives.update([Membership(document.name, shown, new, gone, rule)], now).values()
-        self.document = replace(document, previous=links.previous, open_state=links.open_state)
+        self.archives.update([Membership(document.name, shown, new, gone, rule)], now)
+        self.document = self.archives.linked(document)
         return self.document
 
     def page(self, number: int, base: str = BASE) -> Representation:
@@ -434,34 +432,3 @@ def test_page_that_an_older_version_gave_out_keeps_its_bytes(tmp_path: Path) -> 
         page = small(store).page(1)
     assert page.etag == "c0ff999fe0eb48d2d5472f6ac2b859a5"
     assert page.last_modified == datetime(2024, 4, 3, 22, 31, 42, tzinfo=UTC)
-
-
-def test_page_asked_for_by_many_at_once_is_made_once(store: Store) -> None:
-    save(store, *(make_entry(number) for number in range(30)))
-    site = small(store)
-    start = Barrier(8)
-
-    def ask(_: int) -> Representation:
-        start.wait()
-        return Archives(store, max_age=60).load(site.document, 1, BASE) or site.page(1)
-
-    with ThreadPoolExecutor(8) as threads:
-        assert len({page.etag for page in threads.map(ask, range(8))}) == 1
-
-
-def test_what_is_to_be_told_after_a_start(store: Store) -> None:
-    def start(**rules: str) -> tuple[Archives, int, set[str]]:
-        archives = Archives(store, max_age=60)
-        revision, new = archives.outdated(rules)
-        return archives, revision, set(new)
-
-    archives, revision, new = start(feed="", odd="x")
-    assert (revision, new) == (0, {"feed", "odd"})
-    archives.update([Membership("feed", [], None), Membership("odd", [], [], rule="x")], NOW, revision=7)
-    assert start(feed="", odd="x")[1:] == (7, set())
-    archives, revision, new = start(feed="", even="y")
-    assert (revision, new) == (7, {"even"})
-    archives.update([Membership("even", [], [], rule="y")], NOW, revision=9)
-    assert start(feed="", even="y")[1:] == (9, set())
-    assert start(feed="", even="z")[1:] == (9, {"even"})
-    assert start(feed="", odd="x")[1:] == (7, set())  # what was not there was not told

@@ -9,7 +9,7 @@ from feed_documents import make_document, make_entry
 from lxml import etree
 
 from feedsvc.feeds.addresses import archive_path, parse_archive_path
-from feedsvc.feeds.archive import ANY_BASE, Member, cut_entries, page_of, set_base, split
+from feedsvc.feeds.archive import ANY_BASE, Member, cut_entries, page_of, set_base, split, state_of
 from feedsvc.feeds.atom import render_atom
 from feedsvc.feeds.history import HISTORY
 
@@ -38,15 +38,12 @@ def test_split(
 ) -> None:
     done = split(reversed(members(*published)), shown, page_entries=3, reserve=1 if len(published) > 3 else 3)
     assert (done.pages, done.open) == (pages, open_page)
-    assert (done.state is None) == (not open_page)
 
 
 def test_state_of_the_open_page_follows_what_it_holds() -> None:
     one, two = members(1, 2)
-    states = [
-        split(held, [], page_entries=9, reserve=9).state
-        for held in ([one], [two], [one, two], [two, one], [one, replace(two, updated=3)])
-    ]
+    assert state_of([]) is None
+    states = [state_of(held) for held in ([one], [two], [one, two], [two, one], [one, replace(two, updated=3)])]
     assert states[2] == states[3]
     assert len(set(states)) == 4
 

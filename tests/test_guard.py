@@ -142,7 +142,7 @@ class Readers:
         }
 
     def document(self, **changes: object) -> FeedDocument:
-        return make_document(*self.store.live_entries(), **changes)
+        return make_document(*self.guard.admit(tuple(self.store.live_entries())), **changes)
 
     def change(self, *which: sa.ColumnElement[bool], **values: object) -> None:
         with self.store.writing() as writer:

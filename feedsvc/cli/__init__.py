@@ -20,6 +20,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from feedsvc import __version__
+from feedsvc.archives import Archives
 from feedsvc.assemble import Assembler
 from feedsvc.build import build_site
 from feedsvc.check import Level, check_all
@@ -44,12 +45,14 @@ from feedsvc.cli.learned import learned
 from feedsvc.cli.rules import rules
 from feedsvc.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
+from feedsvc.guard import Guard
 from feedsvc.http import hash_password
 from feedsvc.intake import BATCH
 from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
 from feedsvc.service import read_clock
 from feedsvc.show import printable, show_findings, show_status
+from feedsvc.site import MAX_AGE
 from feedsvc.static_site import site_pages
 from feedsvc.status import ask_ready, collect_status
 from feedsvc.store import Store
@@ -157,9 +160,15 @@ def build(
                 _take(ingest, ingest.compare(Listing(directory, found, frozenset(), unreadable)))
         while ingest.reclean(BATCH):  # by what was learned from the last of them
             pass
-        assembler = Assembler(store, settings.plan)
+        guard = Guard(store, _warn)
+        guard.look_back()
+        archives = Archives(store, max_age=MAX_AGE, admit=guard.admit)
+        archives.drop_gone(read_clock())
+        assembler = Assembler(store, settings.plan, archives=archives, admit=guard.admit)
         assembler.refresh(read_clock())
-        files = build_site(folder, site_pages(store, assembler, base_url, read_clock()))
+        pages = site_pages(store, assembler, base_url, read_clock(), archives=archives, guard=guard)
+        files = build_site(folder, pages)
+        guard.save(read_clock())
     out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)
     if missing:
         raise typer.Exit(WRONG)
@@ -210,6 +219,11 @@ def status(
         out.print(show_status(found))
     if not ready:
         raise typer.Exit(WRONG)
+
+
+def _warn(_key: str, message: str | None) -> None:
+    if message:
+        complain(f"feedsvc: {message}")
 
 
 def _take(ingest: Ingest, files: Sequence[Change]) -> list[Report]:

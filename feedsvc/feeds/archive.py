@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Entry, FeedDocument
 
-__all__ = ["ANY_BASE", "PAGE_ENTRIES", "RESERVE", "Member", "Split", "cut_entries", "page_of", "set_base", "split"]
+__all__ = [
+    "ANY_BASE",
+    "PAGE_ENTRIES",
+    "RESERVE",
+    "Member",
+    "Split",
+    "cut_entries",
+    "page_of",
+    "set_base",
+    "split",
+    "state_of",
+]
 
 PAGE_ENTRIES = 100
 # So many of the newest entries below the feed stay in the open page: they are the ones that come back to the feed
@@ -59,12 +70,10 @@ class Split:
     Attributes:
         pages: The numbers of the entries of each page to be closed, the oldest page first.
         open: What stays in the open page, in the order of arrival.
-        state: Tells the states of the open page apart; None where it is empty.
     """
 
     pages: tuple[tuple[int, ...], ...]
     open: tuple[int, ...]
-    state: str | None
 
 
 def split(
@@ -85,13 +94,16 @@ def split(
     ready = [member.number for member in outside if member.number not in kept]
     whole = len(ready) - len(ready) % page_entries
     closed = set(ready[:whole])
-    remaining = [member for member in outside if member.number not in closed]
-    state = hashlib.sha256(repr([(member.key, member.updated) for member in remaining]).encode()).hexdigest()[:12]
     return Split(
         tuple(tuple(ready[start : start + page_entries]) for start in range(0, whole, page_entries)),
-        tuple(member.number for member in remaining),
-        state if remaining else None,
+        tuple(member.number for member in outside if member.number not in closed),
     )
+
+
+def state_of(members: Iterable[Member]) -> str | None:
+    """Tell the states of an open page apart by what it holds; None where that is nothing."""
+    held = sorted((member.number, member.key, member.updated) for member in members)
+    return hashlib.sha256(repr([rest for _, *rest in held]).encode()).hexdigest()[:12] if held else None
 
 
 def page_of(

@@ -121,7 +121,7 @@ class Published:
         """Answer whatever `quick` does not.
 
         Raises:
-            HTTPException: 400, 412 or 503.
+            HTTPException: 400, 404, 412 or 503.
         """
         path, asked = request.scope["path"], join_fields(request.scope["headers"])
         base = self.base(request.scope, asked)
@@ -131,6 +131,8 @@ class Published:
         if found is None:  # in memory it is answered from the event loop: a feed must not wait for threads
             found = await run_in_threadpool(self._publisher.representation, path, base)
         if found is None:
+            if self._publisher.ready:  # it has no such page, or not any more
+                raise HTTPException(HTTPStatus.NOT_FOUND)
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=RETRY)
         if page := self._page(path, asked):
             return _see_other(request.method, base + page)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from feedsvc.feeds.archive import Member
-from feedsvc.store.schema import LIVE, RETIRED, WITHDRAWN, archive_entries, archive_pages, archives, entries
+from feedsvc.store.schema import LIVE, RETIRED, WITHDRAWN, archive_entries, archive_pages, archives, entries, revisions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Archive", "ArchiveTables", "Page"]
 
 OPEN: Final = 0  # the page of entries that no closed page holds
+_ABSENT: Final = "absent"  # no fingerprint: what changes while there is no such feed is not followed
 _CHUNK: Final = 500
 
 
@@ -89,6 +90,37 @@ class ArchiveTables:
         row = self._select(feed)
         return None if row is None else Archive(row.number, row.first, row.closed)
 
+    def revision(self) -> int:
+        """The last change of an entry that archives have taken over."""
+        return int(self._connection.scalar(sa.select(revisions.c.archived)) or 0)
+
+    def save_revision(self, number: int) -> None:
+        """Note up to which change archives have followed."""
+        self._connection.execute(revisions.update().values(archived=number))
+
+    def load_memberships(self) -> dict[str, str]:
+        """What decides which entries feeds have, by the names of those whose archives are kept."""
+        rows = self._connection.execute(
+            sa.select(archives.c.feed, archives.c.membership).where(archives.c.membership != _ABSENT)
+        )
+        return {row.feed: row.membership for row in rows}
+
+    def abandon(self, feeds: Collection[str]) -> None:
+        """Follow changes of these feeds no longer; should one come back, its archive begins anew."""
+        for some in _chunks(feeds):
+            self._connection.execute(archives.update().where(archives.c.feed.in_(some)).values(membership=_ABSENT))
+
+    def load_holders(self, numbers: Collection[int]) -> dict[int, list[str]]:
+        """The names of the feeds whose archives hold an entry in any page, by its number."""
+        held = sa.select(archive_entries.c.entry, archives.c.feed).join(
+            archives, archives.c.number == archive_entries.c.archive
+        )
+        found: dict[int, list[str]] = {}
+        for some in _chunks(numbers):
+            for row in self._connection.execute(held.where(archive_entries.c.entry.in_(some)).distinct()):
+                found.setdefault(row.entry, []).append(row.feed)
+        return found
+
     def begin(self, feed: str, membership: str) -> Archive:
         """The archive of a feed, made at the first call.
 
@@ -99,7 +131,7 @@ class ArchiveTables:
         """
         row = self._select(feed)
         if row is None:
-            values: dict[str, Any] = {"feed": feed, "membership": membership, "first": 1, "closed": 0, "revision": 0}
+            values: dict[str, Any] = {"feed": feed, "membership": membership, "first": 1, "closed": 0}
             self._connection.execute(archives.insert().values(values))
         elif row.membership != membership:
             values = {"membership": membership, "first": row.closed + 1}
@@ -113,16 +145,6 @@ class ArchiveTables:
 
     def _select(self, feed: str) -> Any:  # noqa: ANN401 - a row has no better type
         return self._connection.execute(sa.select(archives).where(archives.c.feed == feed)).one_or_none()
-
-    def told(self) -> dict[str, tuple[str, int]]:
-        """What decides which entries are a feed's, and the revision it has taken over, for all that have an archive."""
-        return {row.feed: (row.membership, row.revision) for row in self._connection.execute(sa.select(archives))}
-
-    def save_revision(self, revision: int, feeds: Collection[str]) -> None:
-        """Remember which revision of the store's entries these feeds have taken over."""
-        for some in _chunks(feeds):
-            which = (archives.c.feed.in_(some), archives.c.revision != revision)
-            self._connection.execute(archives.update().where(*which).values(revision=revision))
 
     def join(self, archive: Archive, numbers: Collection[int] | None) -> None:
         """Put live entries into the open page, but those that a page holds as they are.

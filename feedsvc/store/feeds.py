@@ -29,6 +29,7 @@ _PLACE: Final = [
     sa.type_coerce(entries.c.updated, sa.BigInteger).label("updated"),
     (entries.c.state == LIVE).label("live"),
     entries.c.source,
+    entries.c.revision,
 ]
 
 
@@ -61,7 +62,8 @@ class FeedTables:
         """Where live entries stand in feeds, newest first by `published`, then by id.
 
         Args:
-            columns: What is read beside number, id, published and updated (seconds since 1970), live and source.
+            columns: What is read beside number, id, published and updated (seconds since 1970), live, source and
+                revision.
             sources: Only entries of these; None for all.
         """
         query = self._rows(columns).where(entries.c.state == LIVE)

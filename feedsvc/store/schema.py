@@ -264,7 +264,12 @@ feeds = Table(
 )
 
 # One row: the last revision. Whoever changes entries holds it until the end of the transaction.
-revisions = Table("revisions", metadata, Column("number", BigInteger, nullable=False))
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("number", BigInteger, nullable=False),
+    Column("archived", BigInteger, nullable=False, server_default="0"),  # the last one that archives have taken over
+)
 
 # What the feed of a source is called, once and for all.
 source_feeds = Table(
@@ -359,7 +364,6 @@ archives = Table(
     Column("membership", String(64), nullable=False),  # fingerprint of what decides which entries are the feed's
     Column("first", Integer, nullable=False),  # page of the chain: earlier ones are of another membership
     Column("closed", Integer, nullable=False),  # the number of the last closed page
-    Column("revision", BigInteger, nullable=False),  # of the store's entries that was taken over last
 )
 
 # Closed pages that were asked for: from then on they keep their bytes.

@@ -41,11 +41,10 @@ CREATE TABLE archives (
 	membership VARCHAR(64) NOT NULL, 
 	first INTEGER NOT NULL, 
 	closed INTEGER NOT NULL, 
-	revision BIGINT NOT NULL, 
 	PRIMARY KEY (number), 
 	UNIQUE (feed)
 );
-INSERT INTO "archives" VALUES(1,'feed','',1,1,0);
+INSERT INTO "archives" VALUES(1,'feed','',1,1);
 CREATE TABLE articles (
 	dump INTEGER NOT NULL, 
 	position INTEGER NOT NULL, 
@@ -116,14 +115,14 @@ CREATE TABLE entries (
 	cleaner VARCHAR(64) NOT NULL, 
 	state VARCHAR(16) NOT NULL, 
 	dump INTEGER, 
-	position INTEGER, alternates JSON DEFAULT '[]' NOT NULL, stood_back BOOLEAN DEFAULT 0 NOT NULL, 
+	position INTEGER, alternates JSON DEFAULT '[]' NOT NULL, stood_back BOOLEAN DEFAULT 0 NOT NULL, revision BIGINT DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (number), 
 	UNIQUE (id), 
 	UNIQUE ("key"), 
 	FOREIGN KEY(dump) REFERENCES dumps (id)
 );
-INSERT INTO "entries" VALUES(1,'tag:example.org,2024-04-03:4lelapji6d5uh426','4lelapji6d5uh426','北约 0','https://example.org/news/0?id=7',1712183502,1712183502,'张三','Example News','["\u56fd\u9645", "R&D"]','zh','<p>正文 0</p><img src="https://img.example.org/0.jpg">','正文 0','正文 0','© 2024 Example','["https://img.example.org/0.jpg"]','05db9ef38804322f532c5ba995b66003278eb842e4f54380c601595f473982ab','cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc','live',1,0,'[]',0);
-INSERT INTO "entries" VALUES(2,'tag:feedsvc.invalid,2024-04-04:lezw2bi32jdeerge','lezw2bi32jdeerge','北约 1',NULL,1712269902,1712269902,NULL,'Example News','[]','zh','<p>正文 1</p><img src="https://img.example.org/1.jpg">','正文 1','正文 1',NULL,'[]','1d5f8e34f1b568fb61537df9b5ea51ba1a22346d5f77c8a08dfdfcec2078932e','cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc','live',1,1,'[]',0);
+INSERT INTO "entries" VALUES(1,'tag:example.org,2024-04-03:4lelapji6d5uh426','4lelapji6d5uh426','北约 0','https://example.org/news/0?id=7',1712183502,1712183502,'张三','Example News','["\u56fd\u9645", "R&D"]','zh','<p>正文 0</p><img src="https://img.example.org/0.jpg">','正文 0','正文 0','© 2024 Example','["https://img.example.org/0.jpg"]','05db9ef38804322f532c5ba995b66003278eb842e4f54380c601595f473982ab','cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc','live',1,0,'[]',0,0);
+INSERT INTO "entries" VALUES(2,'tag:feedsvc.invalid,2024-04-04:lezw2bi32jdeerge','lezw2bi32jdeerge','北约 1',NULL,1712269902,1712269902,NULL,'Example News','[]','zh','<p>正文 1</p><img src="https://img.example.org/1.jpg">','正文 1','正文 1',NULL,'[]','1d5f8e34f1b568fb61537df9b5ea51ba1a22346d5f77c8a08dfdfcec2078932e','cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc','live',1,1,'[]',0,0);
 CREATE TABLE feeds (
 	name VARCHAR(64) NOT NULL, 
 	id TEXT NOT NULL, 
@@ -191,6 +190,10 @@ CREATE TABLE restored (
 	PRIMARY KEY (entry, digest), 
 	FOREIGN KEY(entry) REFERENCES entries (number)
 );
+CREATE TABLE revisions (
+	number BIGINT NOT NULL
+, archived BIGINT DEFAULT '0' NOT NULL);
+INSERT INTO "revisions" VALUES(0,0);
 CREATE TABLE rulesets (
 	digest VARCHAR(64) NOT NULL, 
 	version TEXT NOT NULL, 
@@ -226,6 +229,12 @@ CREATE TABLE sighted_shapes (
  WITHOUT ROWID
 
 ;
+CREATE TABLE source_feeds (
+	source TEXT NOT NULL, 
+	name VARCHAR(64) NOT NULL, 
+	PRIMARY KEY (source), 
+	UNIQUE (name)
+);
 CREATE INDEX ix_dumps_outcome ON dumps (outcome);
 CREATE INDEX ix_entries_cleaner ON entries (cleaner);
 CREATE INDEX entries_by_published ON entries (state, published);
@@ -234,6 +243,7 @@ CREATE INDEX ix_aliases_entry ON aliases (entry);
 CREATE INDEX ix_removals_rule ON removals (rule);
 CREATE INDEX ix_entries_stood_back ON entries (stood_back);
 CREATE INDEX entries_by_source ON entries (source);
+CREATE INDEX ix_entries_revision ON entries (revision);
 CREATE INDEX archive_entries_by_page ON archive_entries (archive, page);
 CREATE INDEX entries_by_number ON entries (state, number, updated);
 COMMIT;

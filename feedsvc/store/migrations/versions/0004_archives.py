@@ -10,7 +10,8 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the tables."""
+    """Add the tables, and up to which revision archives have followed."""
+    op.add_column("revisions", sa.Column("archived", sa.BigInteger, nullable=False, server_default="0"))
     op.create_table(
         "archives",
         sa.Column("number", sa.Integer, primary_key=True),
@@ -18,7 +19,6 @@ def upgrade() -> None:
         sa.Column("membership", sa.String(64), nullable=False),
         sa.Column("first", sa.Integer, nullable=False),
         sa.Column("closed", sa.Integer, nullable=False),
-        sa.Column("revision", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "archive_pages",
