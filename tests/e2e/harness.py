@@ -35,7 +35,7 @@ FEEDSVC = Path(sys.executable).with_name("feedsvc")
 GENEROUS = 60.0  # seconds; a bound for what has no promised time
 PROMISED = 1.0  # seconds from the last file operation to the served feed
 
-_NOT_FOR_CHILDREN = ("FEEDSVC_", "NOTIFY_SOCKET", "XDG_")
+_NOT_FOR_CHILDREN = ("FEEDSVC_", "NOTIFY_SOCKET", "XDG_", "COLUMNS")  # pytest-xdist sets the last
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -127,7 +127,7 @@ def test_every_address_is_documented_and_no_other() -> None:
 
 
 def test_every_address_answers(checkout: Seeds) -> None:
-    checkout.drop("sourced.txt", f"---\ntitle: From a source\nfrom: Example\n---\n\n{make_dump('From a source')}")
+    checkout.drop("sourced.txt", f"---\ntitle: From a source\ntags: Example\n---\n\n{make_dump('From a source')}")
     wait_for(lambda: checkout.get("/feeds/example.atom").status == 200)
     key = re.findall(r"/entries/([a-z0-9]+)", checkout.get("/").body.decode("utf-8"))[0]
     for row in rows(section("Addresses")):
