@@ -32,6 +32,7 @@ class Follower:
         self._catalogue = catalogue
         self._archives = archives
         self._followed: dict[str, str] | None = None  # feed to its rule, of those whose archives are kept up
+        self._seen: int | None = None  # the last revision that was followed here
 
     def follow(self, now: datetime) -> frozenset[str]:
         """Take over what the catalogue took over at its last refresh.
@@ -54,13 +55,17 @@ class Follower:
         rules = {name: feed.filter.rule for name, feed in catalogue.feeds.items()}
         with self._store.archiving() as reader:
             since = reader.archives.revision()
+            if since > catalogue.revision:  # by another process, which may have feeds that the catalogue does not know
+                return frozenset()  # the catalogue is stale: the next refresh will do
             known = reader.archives.load_memberships() if self._followed is None else self._followed
             fresh = {name for name, rule in rules.items() if known.get(name) != rule}
             absent = known.keys() - rules.keys()
-            if since >= catalogue.revision and not fresh and not absent:
-                self._followed = rules
+            # What another process has archived meanwhile moves links here too; to take it down again does no harm.
+            unseen = since if self._seen is None else min(since, self._seen)
+            if unseen == catalogue.revision and not fresh and not absent:
+                self._followed, self._seen = rules, unseen
                 return frozenset()
-            joined, left = self._look(reader, since)
+            joined, left = self._look(reader, unseen)
             if fresh:
                 for number, names in catalogue.members(reader.feeds, fresh):
                     _add(joined, number, names)
@@ -76,7 +81,7 @@ class Follower:
         ]
         if not self._archives.update(feeds, now, since=since, until=catalogue.revision, absent=absent):
             return None
-        self._followed = rules
+        self._followed, self._seen = rules, catalogue.revision
         return frozenset(feed.feed for feed in feeds)
 
     def _look(self, reader: Writer, since: int) -> tuple[dict[str, set[int]], dict[str, set[int]]]:

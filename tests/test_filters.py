@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedsvc.filters import Candidate, fold, make_filter, of_source
+from feedsvc.filters import Candidate, Filter, fold, make_filter, of_source
 
 ENTRY = {
     "source": "CCTV新闻联播",
@@ -115,3 +115,19 @@ def test_folding_twice_is_folding_once(text: str) -> None:
 @given(st.text(min_size=1).filter(fold), st.text(), st.text())
 def test_word_is_found_between_spaces(word: str, before: str, after: str) -> None:
     assert takes({"text": [word]}, text=f"{before} {word} {after}")
+
+
+def test_rules_are_told_apart_by_what_they_match_and_not_by_how_they_are_written() -> None:
+    rules = [
+        make_filter({"title": ["a"]}, {}, None).rule,
+        make_filter({}, {"title": ["a"]}, None).rule,
+        make_filter({"text": ["a"]}, {}, None).rule,
+        make_filter({"title": ["a", "b"]}, {}, None).rule,
+        make_filter({"source": ["a"]}, {}, None).rule,
+        of_source("a").rule,
+        of_source("A").rule,
+        Filter().rule,
+    ]
+    assert len(set(rules)) == len(rules)
+    assert make_filter({}, {}, timedelta(days=1)).rule == Filter().rule == ""
+    assert make_filter({"title": ["B", "a"]}, {}, timedelta(days=1)).rule == rules[3]

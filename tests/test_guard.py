@@ -18,6 +18,7 @@ from feedsvc.feeds.atom import render_atom
 from feedsvc.guard import Guard, compare
 from feedsvc.known import find_lost, hold
 from feedsvc.model import Entry, FeedDocument
+from feedsvc.site import make_resources
 from feedsvc.store import Store
 from feedsvc.store.published import Mark, State
 from feedsvc.store.schema import LIVE, RETIRED, WITHDRAWN, dumps, entries
@@ -288,3 +289,17 @@ def test_rendering_only_reads(store: Store) -> None:
     readers = Readers(store)
     with closing(Store(store.url)) as other, other.writing():
         assert len(readers.read(save=False)) == 4
+
+
+def test_part_of_a_feed_is_no_loss(store: Store) -> None:
+    """What a client is sent that asks for the newer entries only."""
+    readers = Readers(store)
+    before = readers.read()
+    whole = readers.document()
+    oldest = replace(whole, entries=whole.entries[-1:])
+    resource = make_resources({"feed": ("atom", "rss")}, guard=readers.guard)["/feed.atom"]
+    assert resource.render_some is not None
+    assert resource.render_some(oldest, BASE).count(b"<entry>") == 1
+    with pytest.raises(RenderError, match="is missing"):
+        resource.render(oldest, BASE)
+    assert readers.read() == before

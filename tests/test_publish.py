@@ -10,11 +10,12 @@ from feed_documents import Shelf, make_document
 
 from feedsvc.errors import RenderError, StoreError
 from feedsvc.publish import Resource
+from feedsvc.represent import represent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from feedsvc.model import FeedDocument
+    from feedsvc.model import FeedDocument, Representation
     from feedsvc.publish import Publisher, Renderer
 
 NOW = datetime(2024, 4, 4, 12, 0, 0, tzinfo=UTC)
@@ -377,3 +378,28 @@ def test_many_threads_never_read_an_older_state_again() -> None:
         reader.join(10)
     assert wrong == []
     assert body(publisher, "http://host1", "/b") == b"199 http://host1"
+
+
+def test_archive_pages_are_asked_for_each_time_and_of_feeds_in_atom_only() -> None:
+    page = represent(b"page", "application/atom+xml", last_modified=NOW, max_age=1, immutable=True)
+    asked = []
+
+    def load_archive(document: FeedDocument, number: int, base_url: str) -> Representation | None:
+        asked.append((document.name, number, base_url))
+        return page if number == 1 else None
+
+    shown = {"/feed.atom": text("feed", render_plain), "/feeds/asia.json": text("asia", render_plain)}
+    shelf = Shelf(shown, load_archive=load_archive)
+    publisher = shelf.publisher
+    path = "/feeds/feed/archive/1.atom"
+    assert not publisher.has(path)
+    assert publisher.representation(path, BASE) is None
+    shelf.publish(make_document(), make_document(name="asia"))
+    assert publisher.has(path)
+    assert publisher.prepared(path, BASE) is None
+    assert publisher.representation(path, BASE) is page
+    assert publisher.representation("/feeds/feed/archive/2.atom", BASE) is None
+    assert asked == [("feed", 1, BASE), ("feed", 2, BASE)]
+    for other in ("/feeds/asia/archive/1.atom", "/feeds/none/archive/1.atom", "/feeds/feed/archive/0.atom"):
+        assert not publisher.has(other)
+        assert publisher.representation(other, BASE) is None

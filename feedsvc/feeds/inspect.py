@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    _Parts = dict[str, list[Any]]  # an element's children by tag
 
 __all__ = ["MOST_ENTRY_BYTES", "Finding", "inspect_atom"]
 
@@ -54,83 +56,101 @@ def inspect_atom(
         return [Finding(None, f"not well-formed: {error}")]
     if feed.tag != f"{_ATOM}feed":
         return [Finding(None, f"is <{feed.tag}>, not an Atom feed")]
-    found = [Finding(None, message) for message in _look_at_feed(feed)]
+    whole = _parts_of(feed)
+    found = [Finding(None, message) for message in _look_at_feed(whole)]
     if max_bytes is not None and len(body) > max_bytes:
         found.append(Finding(None, f"has {len(body)} bytes, more than {max_bytes}"))
     seen: set[str] = set()
-    signed = feed.find(f"{_ATOM}author") is not None
-    for position, entry in enumerate(feed.findall(f"{_ATOM}entry"), start=1):
-        entry_id = entry.findtext(f"{_ATOM}id")
+    entries = [_parts_of(entry) for entry in whole[f"{_ATOM}entry"]]
+    for position, entry in enumerate(entries, start=1):
+        entry_id = _text(entry, "id")
         if entry_id in seen:
             found.append(Finding(entry_id, f"entry {position}: its id {entry_id!r} is another entry's as well"))
         seen.add(entry_id or "")
         found.extend(
             Finding(entry_id, f"entry {position} ({entry_id!r}): {message}")
-            for message in _look_at_entry(entry, signed=signed, max_bytes=max_entry_bytes)
+            for message in _look_at_entry(entry, signed=_has(whole, "author"), max_bytes=max_entry_bytes)
         )
     return found
 
 
-def _look_at_feed(feed: etree._Element) -> Iterator[str]:
+def _parts_of(element: etree._Element) -> _Parts:
+    # In one go: a feed is looked at whenever it changes, and to ask lxml for each kind takes three times as long.
+    parts: _Parts = defaultdict(list)
+    for child in element:
+        parts[str(child.tag)].append(child)
+    return parts
+
+
+def _has(parts: _Parts, name: str) -> bool:
+    return _ATOM + name in parts
+
+
+def _text(parts: _Parts, name: str) -> str | None:
+    """As `findtext`: of the first one; None where there is none."""
+    return (parts[_ATOM + name][0].text or "") if _has(parts, name) else None
+
+
+def _look_at_feed(feed: _Parts) -> Iterator[str]:
     yield from _count(feed, _FEED_ONCE, _FEED_MOST_ONCE)
     yield from _look_at_parts(feed)
-    if feed.find(f"{_ATOM}author") is None and any(
-        entry.find(f"{_ATOM}author") is None for entry in feed.findall(f"{_ATOM}entry")
-    ):
+    entries = feed.get(f"{_ATOM}entry", ())
+    if not _has(feed, "author") and any(entry.find(f"{_ATOM}author") is None for entry in entries):
         yield "has no author, and neither have all entries"
 
 
-def _look_at_entry(entry: etree._Element, *, signed: bool, max_bytes: int) -> Iterator[str]:
+def _look_at_entry(entry: _Parts, *, signed: bool, max_bytes: int) -> Iterator[str]:
     yield from _count(entry, _ENTRY_ONCE, _ENTRY_MOST_ONCE)
     yield from _look_at_parts(entry)
-    if not signed and entry.find(f"{_ATOM}author") is None and entry.find(f"{_ATOM}source/{_ATOM}author") is None:
+    sources = entry.get(f"{_ATOM}source", ())
+    if not signed and not _has(entry, "author") and all(each.find(f"{_ATOM}author") is None for each in sources):
         yield "has no author"
-    content = entry.find(f"{_ATOM}content")
-    alternates = [link for link in entry.findall(f"{_ATOM}link") if link.get("rel", "alternate") == "alternate"]
-    if content is None and not alternates:
+    contents = entry.get(f"{_ATOM}content", ())
+    if not contents and not any(_is_alternate(link) for link in entry.get(f"{_ATOM}link", ())):
         yield "has neither content nor a link of relation alternate"
-    if content is not None:
-        if content.get("src") is not None and entry.find(f"{_ATOM}summary") is None:
+    for content in contents[:1]:
+        if content.get("src") is not None and not _has(entry, "summary"):
             yield "has content elsewhere, and no summary"
         if len(content.text or "") > max_bytes:
             yield f"has content of {len(content.text or '')} characters, more than {max_bytes}"
 
 
-def _count(element: etree._Element, once: tuple[str, ...], most_once: tuple[str, ...]) -> Iterator[str]:
-    numbers = Counter(str(child.tag) for child in element)
+def _count(parts: _Parts, once: tuple[str, ...], most_once: tuple[str, ...]) -> Iterator[str]:
     for name in once:
-        number = numbers[_ATOM + name]
+        number = len(parts.get(_ATOM + name, ()))
         if number != 1:
             yield f"has {number} elements {name}, not one"
-        elif name != "title" and not (element.findtext(_ATOM + name) or "").strip():
+        elif name != "title" and not (_text(parts, name) or "").strip():
             yield f"has an empty {name}"
     for name in most_once:
-        if numbers[_ATOM + name] > 1:
-            yield f"has {numbers[_ATOM + name]} elements {name}, more than one"
+        if (number := len(parts.get(_ATOM + name, ()))) > 1:
+            yield f"has {number} elements {name}, more than one"
 
 
-def _look_at_parts(element: etree._Element) -> Iterator[str]:
+def _look_at_parts(parts: _Parts) -> Iterator[str]:
     """What holds for feed and entry alike (RFC 4287, sections 3 and 4.2)."""
-    entry_id = element.findtext(f"{_ATOM}id")
-    if entry_id and entry_id.strip() and not _ABSOLUTE.fullmatch(entry_id):
-        yield f"has the id {entry_id!r}, which is no absolute IRI"
+    part_id = _text(parts, "id")
+    if part_id and part_id.strip() and not _ABSOLUTE.fullmatch(part_id):
+        yield f"has the id {part_id!r}, which is no absolute IRI"
     for name in ("updated", "published"):
-        moment = element.findtext(_ATOM + name)
+        moment = _text(parts, name)
         if moment and not _is_instant(moment):
             yield f"has {name} {moment!r}, which is no date and time of RFC 3339"
-    for person in [*element.findall(f"{_ATOM}author"), *element.findall(f"{_ATOM}contributor")]:
+    for person in [*parts.get(f"{_ATOM}author", ()), *parts.get(f"{_ATOM}contributor", ())]:
         if not (person.findtext(f"{_ATOM}name") or "").strip():
             yield "has an author without a name"
-    if any(not category.get("term") for category in element.findall(f"{_ATOM}category")):
+    if any(not category.get("term") for category in parts.get(f"{_ATOM}category", ())):
         yield "has a category without a term"
-    links = element.findall(f"{_ATOM}link")
+    links = parts.get(f"{_ATOM}link", ())
     if any(not link.get("href") for link in links):
         yield "has a link that leads nowhere"
-    same = Counter(
-        (link.get("type"), link.get("hreflang")) for link in links if link.get("rel", "alternate") == "alternate"
-    )
-    if any(number > 1 for number in same.values()):
+    alternates = [(link.get("type"), link.get("hreflang")) for link in links if _is_alternate(link)]
+    if len(alternates) > len(set(alternates)):
         yield "has two links of relation alternate with the same type and language"
+
+
+def _is_alternate(link: etree._Element) -> bool:
+    return link.get("rel", "alternate") == "alternate"
 
 
 def _is_instant(text: str) -> bool:
