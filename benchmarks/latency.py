@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,7 +167,8 @@ def watch_barely(folder: Path, seen: Connection) -> None:
     while True:
         os.read(queue, 65536)
         for path in folder.iterdir():
-            path.stat()
+            with suppress(FileNotFoundError):  # renamed meanwhile
+                path.stat()
         seen.send(time.monotonic())
 
 
