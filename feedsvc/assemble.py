@@ -103,6 +103,11 @@ class Assembler:
         """The extensions of the formats that each feed is served in."""
         return {name: feed.formats for name, feed in self._catalogue.feeds.items()}
 
+    @property
+    def unlisted(self) -> frozenset[str]:
+        """The names of the feeds that nobody is told of."""
+        return self._catalogue.plan.unlisted
+
     def is_stale(self) -> bool:
         """Whether an entry changed since the last refresh.
 

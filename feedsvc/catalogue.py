@@ -32,7 +32,7 @@ class Catalogue:
     def __init__(self, store: Store, plan: Plan) -> None:
         """Know nothing yet; `refresh` is to be called first."""
         self._store = store
-        self._plan = plan
+        self.plan = plan
         self._refreshing = threading.Lock()
         self._revision: int | None = None
         self._feeds: dict[str, FeedSettings] = {}
@@ -115,7 +115,7 @@ class Catalogue:
     def _add_feeds(self) -> None:
         """Begin the feeds that are not there yet."""
         self._sources = self._store.load_source_names()
-        self._feeds = self._plan.feeds(self._sources)
+        self._feeds = self.plan.feeds(self._sources)
         self._reached.clear()
         new = self._feeds.keys() - self._windows.keys()
         self._windows |= {name: Window(self._feeds[name].entries) for name in new}
@@ -174,7 +174,7 @@ class Catalogue:
 
     def _reach(self, entry: Candidate) -> tuple[str, ...]:
         own = self._sources.get(entry.source or "")
-        named = [feed.name for feed in (self._plan.everything, *self._plan.configured) if feed.filter.accepts(entry)]
+        named = [feed.name for feed in (self.plan.everything, *self.plan.configured) if feed.filter.accepts(entry)]
         return (*named, own) if own in self._feeds and own not in named else tuple(named)
 
     def _sources_of(self, names: Collection[str]) -> set[str] | None:

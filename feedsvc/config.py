@@ -13,15 +13,15 @@ import tomllib
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from feedsvc.errors import ConfigError
 from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.filters import KEYS, fold, make_filter
-from feedsvc.http import parse_account
+from feedsvc.http import Guard, parse_account
 from feedsvc.links import tidy_link
 from feedsvc.names import FEED_NAME
 from feedsvc.plan import FeedSettings, Plan
@@ -167,6 +167,12 @@ def _check_name(value: str) -> str:
     return value
 
 
+def _check_secret(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{16,}", value):
+        raise ValueError('give at least 16 letters (a to z), digits, "-" and "_"; `openssl rand -hex 16` makes some')
+    return value
+
+
 def _check_age(value: object) -> timedelta:
     age = parse_duration(value)
     if not age:
@@ -176,6 +182,7 @@ def _check_age(value: object) -> timedelta:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Texts = Annotated[list[Text], BeforeValidator(_listed), Field(min_length=1)]
+Secret = Annotated[str, AfterValidator(_check_secret)]
 FeedName = Annotated[str, AfterValidator(_check_name)]
 Age = Annotated[timedelta, BeforeValidator(_check_age)]
 
@@ -227,15 +234,28 @@ class FeedsSection(Section):
     formats: list[Literal["atom", "rss", "json"]] = Field(default=["atom", "rss", "json"], min_length=1)
     filter: FilterSection = FilterSection()
     exclude: ExcludeSection = ExcludeSection()
+    secret: Secret | None = None
+    auth: Auth | None = None
+
+    @property
+    def served_as(self) -> str:
+        """Its name in addresses, which the secret is a part of."""
+        return f"{self.name}-{self.secret}" if self.secret else self.name
+
+    @model_validator(mode="after")
+    def _check_served_as(self) -> Self:
+        if not FEED_NAME.fullmatch(self.served_as):
+            raise ValueError("name and secret are longer than 63 characters together; shorten one of them")
+        return self
 
 
 def _check_names(feeds: list[FeedsSection]) -> list[FeedsSection]:
     seen: set[str] = set()
     for feed in feeds:
         # Files of a static site may live where case does not count.
-        if feed.name.casefold() in seen:
-            raise ValueError(f"two feeds have the name {feed.name!r} (case does not count); give each its own")
-        seen.add(feed.name.casefold())
+        if feed.served_as.casefold() in seen:
+            raise ValueError(f"two feeds have the name {feed.served_as!r} (case does not count); give each its own")
+        seen.add(feed.served_as.casefold())
     return feeds
 
 
@@ -291,7 +311,7 @@ class Config(Section):
         )
         configured = [
             FeedSettings(
-                name=own.name,
+                name=own.served_as,
                 title=own.title,
                 subtitle=own.subtitle,
                 author=own.author or feed.author,
@@ -299,12 +319,23 @@ class Config(Section):
                 entries=own.entries or feed.entries,
                 max_bytes=own.max_bytes or feed.max_bytes,
                 formats=tuple(own.formats),
-                hubs=tuple(self.websub.hubs),
+                # A hub would have to know the secret or the password.
+                hubs=() if own.secret or own.auth else tuple(self.websub.hubs),
+                listed=own.secret is None,
                 filter=make_filter(own.filter.values, own.exclude.values, own.filter.age),
             )
             for own in self.feeds
         ]
         return Plan(everything, tuple(configured), sources=feed.sources)
+
+    @property
+    def guards(self) -> dict[str, Guard]:
+        """What keeps single feeds from the public, by their names in addresses."""
+        return {
+            own.served_as: Guard(parse_account(own.auth) if own.auth else None)
+            for own in self.feeds
+            if own.secret or own.auth
+        }
 
     def resolve(self, folder: Path) -> Config:
         """The same with absolute paths.
@@ -417,7 +448,8 @@ def _explain(
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "missing":
         return f"{origin}: is missing"
-    given = "" if place == ("feeds",) else f" (it is {detail['input']!r})"
+    is_whole_feed = place[0] == "feeds" and len(place) <= len(("feeds", "0"))
+    given = "" if is_whole_feed else f" (it is {detail['input']!r})"
     return f"{origin}: {message[0].lower()}{message[1:]}{given}"
 
 

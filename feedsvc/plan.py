@@ -28,6 +28,7 @@ class FeedSettings:
         formats: The extensions of the formats that it is served in.
         filter: Which entries it holds.
         hubs: Addresses of WebSub hubs.
+        listed: Whether others than those who know its address are told of it.
     """
 
     title: str
@@ -40,6 +41,7 @@ class FeedSettings:
     formats: tuple[str, ...] = _ALL_FORMATS
     filter: Filter = _ALL_ENTRIES
     hubs: tuple[str, ...] = ()
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ class Plan:
     everything: FeedSettings
     configured: tuple[FeedSettings, ...] = ()
     sources: bool = True
+
+    @property
+    def unlisted(self) -> frozenset[str]:
+        """The names of the feeds that nobody is told of."""
+        return frozenset(feed.name for feed in self.configured if not feed.listed)
 
     def feeds(self, sources: Mapping[str, str]) -> dict[str, FeedSettings]:
         """All feeds by name, in the order they are listed.

@@ -29,7 +29,7 @@ from feedsvc.websub import Pinger
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from feedsvc.clean import RuleSet
     from feedsvc.clean.learned import Learned
@@ -196,6 +196,7 @@ class Service:
             rate=config.server.rate,
             account=parse_account(config.server.auth) if config.server.auth else None,
             search=self._search,
+            guards=config.guards,
         )
         self._server = Server(app, listener.dup())
         self._pinger = Pinger(
@@ -264,7 +265,12 @@ class Service:
     def _regenerate(self) -> None:
         changed = self._assembler.refresh(read_clock())
         documents = self._assembler.documents
-        resources = make_resources(self._assembler.formats, title=self.config.feed.title, guard=self._guard)
+        resources = make_resources(
+            self._assembler.formats,
+            title=self.config.feed.title,
+            guard=self._guard,
+            unlisted=self._assembler.unlisted,
+        )
         try:
             self._publisher.publish(documents, resources, changed)
         finally:
@@ -274,14 +280,14 @@ class Service:
             logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})
         self._announce(changed)
 
-    def _announce(self, changed: Collection[str]) -> None:
+    def _announce(self, changed: frozenset[str]) -> None:
         """Have hubs told of feeds that changed; see `feedsvc.websub`."""
         base_url = self.config.base_url
         if base_url and self.config.websub.hubs:
             self._pinger.announce(
                 {
                     base_url + feed_path(name, extension): self._assembler.version(name)
-                    for name in changed
+                    for name in changed - self.config.guards.keys()
                     for extension in self._assembler.formats[name]
                 }
             )
@@ -311,7 +317,8 @@ class Service:
 
     def _status(self) -> dict[str, object]:
         ready = self._publisher.ready and self._watcher.alive and self._intake.alive and self._schedule.alive
-        feeds = {name: len(document.entries) for name, document in self._publisher.documents.items()}
+        listed = self._publisher.documents.keys() - self._assembler.unlisted
+        feeds = {name: len(document.entries) for name, document in self._publisher.documents.items() if name in listed}
         # Paths and reasons are for `feedsvc status`: whoever can read feeds need not know them.
         return {"ready": ready, "feeds": feeds}
 

@@ -28,6 +28,7 @@ def make_resources(
     title: str = "All feeds",
     searchable: bool = True,
     guard: Guard | None = None,
+    unlisted: Collection[str] = (),
 ) -> dict[str, Resource]:
     """List what is served, other than what never changes, single entries and archives.
 
@@ -36,11 +37,18 @@ def make_resources(
         title: Of the feed of everything.
         searchable: Whether something answers searches.
         guard: Looks at feeds before they go live; None for nobody.
+        unlisted: The names of feeds that nobody is told of.
 
     Returns:
         Resources by address, those of the feed of everything first.
     """
-    front = partial(render_front, formats=feeds, searchable=searchable)
+
+    def front(documents: Mapping[str, FeedDocument], base_url: str) -> bytes:
+        return render_front(_listed(documents, unlisted), base_url, formats=feeds, searchable=searchable)
+
+    def listing(documents: Mapping[str, FeedDocument], base_url: str) -> bytes:
+        return opml.render_opml(_listed(documents, unlisted).values(), base_url, documents[EVERYTHING].title)
+
     page = partial(render_feed, formats=feeds, searchable=searchable, site_title=title)
     resources = {page_path(EVERYTHING): Resource(MEDIA_TYPE, None, front)}
     for name, extensions in {EVERYTHING: feeds.get(EVERYTHING, ()), **feeds}.items():
@@ -52,9 +60,9 @@ def make_resources(
                 render = guard.checked(form.render) if extension == "atom" else some
             resources[feed_path(name, extension)] = Resource(form.media_type, name, render, some)
         resources.setdefault(page_path(name), Resource(MEDIA_TYPE, name, page))
-    resources[OPML_PATH] = Resource(opml.MEDIA_TYPE, None, _render_opml)
+    resources[OPML_PATH] = Resource(opml.MEDIA_TYPE, None, listing)
     return resources
 
 
-def _render_opml(documents: Mapping[str, FeedDocument], base_url: str) -> bytes:
-    return opml.render_opml(documents.values(), base_url, documents[EVERYTHING].title)
+def _listed(documents: Mapping[str, FeedDocument], unlisted: Collection[str]) -> dict[str, FeedDocument]:
+    return {name: document for name, document in documents.items() if name not in unlisted}

@@ -12,7 +12,7 @@ from feedsvc.represent import represent
 from feedsvc.site import make_resources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
 
     from feedsvc.archives import Archives
@@ -32,6 +32,7 @@ def site_pages(
     *,
     archives: Archives | None = None,
     guard: Guard | None = None,
+    private: Collection[str] = (),
 ) -> Iterator[Page]:
     """All pages, each after those that it names; read and rendered as they are asked for.
 
@@ -42,11 +43,12 @@ def site_pages(
         now: Aware.
         archives: The archives that the assembler keeps up to date; None for feeds without archives.
         guard: Looks at feeds before they are written; None for nobody.
+        private: The names of feeds that are left out, for files ask nobody for a password.
 
     Raises:
         FeedsvcError: Something cannot be read or rendered.
     """
-    feeds = _feed_pages(assembler, base_url, now, archives, guard)
+    feeds = _feed_pages(assembler, base_url, now, archives=archives, guard=guard, private=private)
     title = assembler.documents[EVERYTHING].title
     return chain(_fixed_pages(), _entry_pages(store, title, base_url), feeds)
 
@@ -63,12 +65,19 @@ def _entry_pages(store: Store, title: str, base_url: str) -> Iterator[Page]:
 
 
 def _feed_pages(
-    assembler: Assembler, base_url: str, now: datetime, archives: Archives | None, guard: Guard | None
+    assembler: Assembler,
+    base_url: str,
+    now: datetime,
+    *,
+    archives: Archives | None,
+    guard: Guard | None,
+    private: Collection[str],
 ) -> Iterator[Page]:
     """Archives, feeds in all formats and their pages for people, a feed after the other; then what shows all feeds."""
-    documents = assembler.documents
+    documents = {name: document for name, document in assembler.documents.items() if name not in private}
+    formats = {name: extensions for name, extensions in assembler.formats.items() if name not in private}
     showing: dict[str | None, list[tuple[str, Resource]]] = {}
-    resources = make_resources(assembler.formats, title=documents[EVERYTHING].title, searchable=False, guard=guard)
+    resources = make_resources(formats, title=documents[EVERYTHING].title, searchable=False, guard=guard)
     for address, resource in resources.items():
         showing.setdefault(resource.feed, []).append((address, resource))
     for feed in sorted(showing, key=lambda feed: feed is None):

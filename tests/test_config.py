@@ -346,6 +346,9 @@ WORDS = "give at least one character that can be seen"
 DURATION = 'give seconds as a number, or a text such as "500 ms", "30 s", "5 m", "1 h", "90 d"'
 OWN = "(case does not count); give each its own"
 RESERVED = "is the name of the feed of everything, which [feed] describes; give another one"
+SECRETS = 'give at least 16 letters (a to z), digits, "-" and "_"; `openssl rand -hex 16` makes some'
+TOGETHER = "name and secret are longer than 63 characters together; shorten one of them"
+ACCOUNTS = 'give a user and the hash of a password, "USER:scrypt$...", as `feedsvc password` makes it'
 NAMES = 'a name is 1 to 64 letters (a to z), digits, "-" and "_", for it stands in addresses'
 
 
@@ -371,6 +374,9 @@ def test_mistake_in_a_feed_is_named(tmp_path: Path, line: str, message: str) -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (FEED + "secret = 'short'", f"[[feeds]] \"asia\": secret: {SECRETS} (it is 'short')"),
+        (FEED + f"secret = '{'x' * 60}'", f'[[feeds]] "asia": {TOGETHER}'),
+        (FEED + "auth = 'reader'", f"[[feeds]] \"asia\": auth: {ACCOUNTS} (it is 'reader')"),
         (FEED + FEED.replace("asia", "ASIA"), f"feeds: two feeds have the name 'ASIA' {OWN}"),
         ("[[feeds]]\nname = 'a'", '[[feeds]] "a": title: is missing'),
         ("[[feeds]]\ntitle = 'a'", "[[feeds]] number 1: name: is missing"),

@@ -166,7 +166,9 @@ def build(
         archives.drop_gone(read_clock())
         assembler = Assembler(store, settings.plan, archives=archives, admit=guard.admit)
         assembler.refresh(read_clock())
-        pages = site_pages(store, assembler, base_url, read_clock(), archives=archives, guard=guard)
+        pages = site_pages(
+            store, assembler, base_url, read_clock(), archives=archives, guard=guard, private=settings.guards
+        )
         files = build_site(folder, pages)
         guard.save(read_clock())
     out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)

@@ -48,11 +48,13 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"NO_PROXY": "*", "LC_ALL": "C.UTF-8"} | more
 
 
-def feedsvc(*arguments: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def feedsvc(
+    *arguments: str | Path, cwd: Path, stdin: str | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     command = [FEEDSVC, *arguments]
     return subprocess.run(
-        command, cwd=cwd, env=environment(**more), capture_output=True, text=True, check=False, timeout=120
+        command, cwd=cwd, env=environment(**more), input=stdin, capture_output=True, text=True, check=False, timeout=120
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import signal
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from e2e.harness import feedsvc, make_dump, wait_for
+from e2e.harness import PROJECT, feedsvc, make_dump, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,29 @@ def test_sources_and_filters_have_feeds(daemons: Daemons) -> None:
     assert daemon.get("/feeds/bbc-news").status == HTTPStatus.OK
     for address in ("/feeds/other.atom", "/feeds/feed.atom", "/feeds/asia.rss", "/feeds/asia.atom/", "/feeds/"):
         assert daemon.get(address).status == HTTPStatus.NOT_FOUND
+
+
+def test_private_feeds(daemons: Daemons) -> None:
+    password = feedsvc("password", "reader", cwd=PROJECT, stdin="open sesame\n").stdout.strip()
+    secret = "0123456789abcdef"  # noqa: S105 - of a test
+    feeds = ASIA + f'secret = "{secret}"\n' + SPORT.replace('"sport"', '"games"', 1) + f"auth = '{password}'\n"
+    daemon = prepare(daemons, feeds)
+    right = {"Authorization": f"Basic {base64.b64encode(b'reader:open sesame').decode()}"}
+    for address, fields in ((f"/feeds/asia-{secret}.atom", {}), ("/feeds/games.atom", right)):
+        answer = daemon.get(address, fields)
+        assert answer.status == HTTPStatus.OK
+        assert answer.entries
+        assert "private" in answer.fields["cache-control"]
+    assert daemon.get("/feeds/games.atom").status == HTTPStatus.UNAUTHORIZED
+    assert daemon.get("/feeds/asia.atom").status == HTTPStatus.NOT_FOUND
+    for address in ("/", "/feeds.opml", "/readyz", "/feed.atom", "/feeds/bbc-news"):
+        assert secret.encode() not in daemon.get(address).body
+    assert f"asia-{secret}" in daemon.status()["feeds"]
+    done = feedsvc("build", "site", "--config", daemon.config, cwd=daemon.home, FEEDSVC_BASE_URL="https://example.org")
+    assert done.returncode == 0, done.stderr
+    built = {path.name for path in (daemon.home / "site" / "feeds").iterdir()}
+    assert "bbc-news.atom" in built
+    assert not any(name.startswith(("asia", "games")) for name in built)
 
 
 def test_change_moves_only_the_feeds_that_show_it(daemons: Daemons) -> None:
