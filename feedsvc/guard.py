@@ -170,29 +170,41 @@ class Guard:
         """
 
         def _render(document: FeedDocument, base_url: str) -> bytes:
-            admitted = self._spare(document)
-            with self._lock:
-                before, left_out = self._shown.get(document.name, ()), set(self._left_out)
-            gone = set(before) - {entry.key for entry in admitted.entries}
-            if gone:
-                with self._store.archiving() as reader:
-                    states = reader.published.load_states(gone)
-                lost = find_lost(before, admitted, states, left_out)
-                if lost:
-                    raise RenderError(f"feed {document.name}: {lost[0]}; {_ACCEPT}")
-            sifted = sift(admitted, base_url, render)
+            sifted = sift(self._keep(document), base_url, render)
             self._note(sifted.document, sifted.faults)
             return sifted.body
 
         return _render
 
+    def following(self, render: Renderer) -> Renderer:
+        """A renderer of whole feeds in another format: refused where the Atom feed is for an entry that it lost."""
+
+        def _render(document: FeedDocument, base_url: str) -> bytes:
+            return render(self._keep(document), base_url)
+
+        return _render
+
     def admitting(self, render: Renderer) -> Renderer:
-        """A renderer of other formats, or of some entries, that shows none that the Atom feed may not show."""
+        """A renderer of some entries of a feed, that shows none that the feed may not show."""
 
         def _render(document: FeedDocument, base_url: str) -> bytes:
             return render(self._spare(document), base_url)
 
         return _render
+
+    def _keep(self, document: FeedDocument) -> FeedDocument:
+        """Leave out what is at fault; refuse a feed that lost anything else."""
+        admitted = self._spare(document)
+        with self._lock:
+            before, left_out = self._shown.get(document.name, ()), set(self._left_out)
+        gone = set(before) - {entry.key for entry in admitted.entries}
+        if gone:
+            with self._store.archiving() as reader:
+                states = reader.published.load_states(gone)
+            lost = find_lost(before, admitted, states, left_out)
+            if lost:
+                raise RenderError(f"feed {document.name}: {lost[0]}; {_ACCEPT}")
+        return admitted
 
     def _spare(self, document: FeedDocument) -> FeedDocument:
         with self._lock:

@@ -57,7 +57,7 @@ def make_resources(
             render, some = form.render, None
             if guard:
                 some = guard.admitting(form.render)
-                render = guard.checked(form.render) if extension == "atom" else some
+                render = guard.checked(form.render) if extension == "atom" else guard.following(form.render)
             resources[feed_path(name, extension)] = Resource(form.media_type, name, render, some)
         resources.setdefault(page_path(name), Resource(MEDIA_TYPE, name, page))
     resources[OPML_PATH] = Resource(opml.MEDIA_TYPE, None, listing)

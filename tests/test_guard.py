@@ -297,9 +297,12 @@ def test_part_of_a_feed_is_no_loss(store: Store) -> None:
     before = readers.read()
     whole = readers.document()
     oldest = replace(whole, entries=whole.entries[-1:])
-    resource = make_resources({"feed": ("atom", "rss")}, guard=readers.guard)["/feed.atom"]
-    assert resource.render_some is not None
-    assert resource.render_some(oldest, BASE).count(b"</entry>") == 1
-    with pytest.raises(RenderError, match="is missing"):
-        resource.render(oldest, BASE)
+    resources = make_resources({"feed": ("atom", "rss")}, guard=readers.guard)
+    for address, end in (("/feed.atom", b"</entry>"), ("/feed.rss", b"</item>")):
+        resource = resources[address]
+        assert resource.render_some is not None
+        assert resource.render_some(oldest, BASE).count(end) == 1
+        with pytest.raises(RenderError, match="is missing"):
+            resource.render(oldest, BASE)
+        assert resource.render(whole, BASE).count(end) == len(before)
     assert readers.read() == before
