@@ -2,7 +2,7 @@
 
     documents, resources -> what is at each address, under each base URL -> Representation
 
-What everybody reads (the feed of everything, and what shows all feeds) is rendered in advance. Any other feed is
+What everybody reads (the feed of everything as Atom, and the front page) is rendered in advance. All else is
 rendered when it is first asked for, and kept up to date in advance from then on, for as long as it is asked for.
 """
 
@@ -58,17 +58,19 @@ class Resource:
         feed: The name of the feed that it shows; None where it shows all.
         render: Makes its bytes of that feed's document, or of all documents by name, and of a base URL.
         render_some: Makes the bytes of a part of the feed; None where `render` does that as well.
+        on_demand: Not rendered before somebody asks, whatever it shows.
     """
 
     media_type: str
     feed: str | None
     render: Callable[[Any, str], bytes]
     render_some: Renderer | None = None
+    on_demand: bool = False
 
     @property
     def eager(self) -> bool:
         """Whether it is rendered before anybody asks."""
-        return self.feed in {None, EVERYTHING}
+        return self.feed in {None, EVERYTHING} and not self.on_demand
 
 
 @dataclass(slots=True)

@@ -58,9 +58,11 @@ def make_resources(
             if guard:
                 some = guard.admitting(form.render)
                 render = guard.checked(form.render) if extension == "atom" else guard.following(form.render)
-            resources[feed_path(name, extension)] = Resource(form.media_type, name, render, some)
+            resources[feed_path(name, extension)] = Resource(
+                form.media_type, name, render, some, on_demand=extension != "atom"
+            )
         resources.setdefault(page_path(name), Resource(MEDIA_TYPE, name, page))
-    resources[OPML_PATH] = Resource(opml.MEDIA_TYPE, None, listing)
+    resources[OPML_PATH] = Resource(opml.MEDIA_TYPE, None, listing, on_demand=True)
     return resources
 
 

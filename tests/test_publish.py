@@ -403,3 +403,19 @@ def test_archive_pages_are_asked_for_each_time_and_of_feeds_in_atom_only() -> No
     for other in ("/feeds/asia/archive/1.atom", "/feeds/none/archive/1.atom", "/feeds/feed/archive/0.atom"):
         assert not publisher.has(other)
         assert publisher.representation(other, BASE) is None
+
+
+def test_what_is_on_demand_is_rendered_when_it_is_first_asked_for_and_kept() -> None:
+    renders: list[str] = []
+
+    def render(document: FeedDocument, base_url: str) -> bytes:
+        renders.append(document.title)
+        return render_plain(document, base_url)
+
+    shelf = Shelf({"/plain": Resource("text/plain", "feed", render, on_demand=True)}, BASE)
+    shelf.publish(make_document(title="first"))
+    assert (shelf.publisher.ready, renders) == (True, [])
+    assert body(shelf.publisher) == f"first at {BASE}".encode()
+    shelf.publish(make_document(title="second"))
+    assert renders == ["first", "second"]
+    assert body(shelf.publisher) == f"second at {BASE}".encode()
