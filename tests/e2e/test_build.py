@@ -118,7 +118,7 @@ TYPES = {
 CACHING = {
     "/feed.atom": "public, max-age=60, stale-while-revalidate=600",
     "/": "public, max-age=60, stale-while-revalidate=600",
-    "/feeds/x/archive/1.atom": "public, max-age=31536000, immutable",
+    "/feeds/x/archive/1.atom": "public, max-age=3600",
     "/style.css": "public, max-age=3600, stale-while-revalidate=36000",
 }
 
