@@ -87,7 +87,9 @@ def test_each_hash_has_salt_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "reader", "reader:secret", f":{HASHED}", HASHED, f"reader:{HASHED}0", f"reader:{HASHED.upper()}"]
+    "text",
+    ["", "reader", "reader:secret", f":{HASHED}", HASHED, f"reader:{HASHED}0", f"reader:{HASHED.upper()}"],
+    ids=["nothing", "no hash", "no hash but a password", "no user", "no colon", "longer", "capitals"],
 )
 def test_what_is_no_account(text: str) -> None:
     with pytest.raises(ValueError, match="feedsvc password"):
