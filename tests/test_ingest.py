@@ -341,7 +341,7 @@ def test_batch_is_one_transaction(box: Box) -> None:
 def test_batch_that_cannot_be_written_leaves_nothing(box: Box) -> None:
     path = box.put("a.txt", block())
     with box.store.writing() as writer:
-        writer.connection.exec_driver_sql("DROP TABLE removals")
+        writer.connection.exec_driver_sql("DROP TABLE articles")
     with pytest.raises(StoreError, match="no such table"):
         box.ingest.take([Change(path, gone=False)])
     assert box.entries == []

@@ -562,6 +562,8 @@ class Writer:
                 entries.c.link.is_(None),
             )
         )
+        if number is None:
+            return None
         known = self.connection.scalars(sa.select(aliases.c.name).where(aliases.c.entry == number))
         return None if any(name in present for name in known) else number
 
@@ -586,6 +588,8 @@ class Writer:
             stood_back: Whether rules stood back from that content.
         """
         values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        if removed is not None:
+            values |= {"dump": place.dump, "position": place.position, "stood_back": stood_back}
         row = self._stored(entry.id)
         if row is None:
             number = self._insert(entries, values | {"state": LIVE, "revision": self._revise()})
@@ -594,10 +598,10 @@ class Writer:
             if row.state != RETIRED and (row.state != LIVE or _differs(row, entry)):
                 values |= {"state": LIVE, "revision": self._revise()}
         self._stand(place, number, said)
-        if removed is not None:
-            values |= {"dump": place.dump, "position": place.position, "stood_back": stood_back}
+        if row is not None:
+            self.connection.execute(entries.update().where(entries.c.number == number).values(values))
+        if removed is not None and (removed or row is not None):
             self._save_removals(number, removed)
-        self.connection.execute(entries.update().where(entries.c.number == number).values(values))
         taken = set(self.connection.scalars(sa.select(aliases.c.name).where(aliases.c.name.in_(names))))
         for name in dict.fromkeys(names):
             if name not in taken:
