@@ -193,6 +193,8 @@ class TreeEmitter(EventEmitter):
 
     def _add_watch(self, folder: str) -> bool:
         """Set one watch; say whether the folder wants listing."""
+        if not self._inotify_fd.should_keep_running():  # its file descriptor may be another's by now
+            raise OSError(errno.EBADF, "the reader of inotify events has ended", folder)
         callback_id = CallbackId(next(_callback_ids))
         try:
             wd = self._inotify_fd.add_callback(os.fsencode(folder), _MASK, self, callback_id)
@@ -218,7 +220,8 @@ class TreeEmitter(EventEmitter):
         gone = [(wd, id_) for wd, (folder, id_) in self._folders.items() if folder == top or folder.startswith(below)]
         for wd, _ in gone:
             del self._folders[wd]
-        self._inotify_fd.remove_callbacks(gone)
+        if self._inotify_fd.should_keep_running():  # else the kernel dropped them all
+            self._inotify_fd.remove_callbacks(gone)
 
 
 class TreeObserver(BaseObserver):
