@@ -6,7 +6,6 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from feedsvc.archives import Archives
@@ -19,6 +18,7 @@ from feedsvc.http import Server, make_app, parse_account
 from feedsvc.http.search import PER_PAGE, Found, Query
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
+from feedsvc.problems import Problems
 from feedsvc.publish import Publisher
 from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from feedsvc.config import Config
 
 __all__ = [
-    "Problems",
     "Service",
     "load_configured",
     "make_cleaner",
@@ -106,45 +105,6 @@ def make_ingest(config: Config, store: Store) -> Ingest:
     )
 
 
-class Problems:
-    """What is wrong at present: kept in the store for `feedsvc status`, and said in the log."""
-
-    def __init__(self, store: Store) -> None:
-        """Begin with none."""
-        self._store = store
-        self._lock = Lock()
-        self._standing: dict[str, str] = {}
-
-    def begin(self) -> None:
-        """Forget those of an earlier run.
-
-        Raises:
-            StoreError: The store cannot be written.
-        """
-        with self._store.writing() as writer:
-            writer.drop_problem(None)
-
-    def report(self, key: str, message: str | None) -> None:
-        """A problem stands, or has ended (None)."""
-        with self._lock:
-            if self._standing.get(key) == message:
-                return
-            if message is None:
-                del self._standing[key]
-                logger.info("problem ended", extra={"problem": key})
-            else:
-                self._standing[key] = message
-                logger.error("problem", extra={"problem": key, "reason": message})
-            try:
-                with self._store.writing() as writer:
-                    if message is None:
-                        writer.drop_problem(key)
-                    else:
-                        writer.save_problem(key, message, read_clock())
-            except StoreError as error:
-                logger.exception("problem cannot be kept in the store", extra={"problem": key, "reason": str(error)})
-
-
 class Service:
     """Everything that runs under one configuration, on one listening socket."""
 
@@ -156,7 +116,7 @@ class Service:
         """
         self.config = config
         self._store = Store(config.store.url)
-        self._problems = Problems(self._store)
+        self._problems = Problems(self._store, read_clock)
         self.report = report = self._problems.report
         try:
             self._guard = Guard(self._store, report)
