@@ -15,6 +15,7 @@ __all__ = [
     "DumpError",
     "FeedsvcError",
     "NotADump",
+    "PartEnded",
     "RenderError",
     "RequestError",
     "RuleError",
@@ -101,3 +102,7 @@ class RequestError(FeedsvcError):
 
 class DaemonUnreachable(FeedsvcError):  # noqa: N818 - reads as the state it reports
     """No daemon answers at the address named in the message."""
+
+
+class PartEnded(FeedsvcError):  # noqa: N818 - reads as what happened
+    """A part of the daemon ended by itself, so that the daemon is of no use; the message names it."""

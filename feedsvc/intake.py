@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from feedsvc.errors import StoreError
+from feedsvc.health import BEAT_SECONDS, Pulse, show_thread
 from feedsvc.watch import Listing
 
 if TYPE_CHECKING:
@@ -26,7 +28,13 @@ RETRY_SECONDS = 1.0
 
 
 class Intake:
-    """Takes what the watcher delivers into the store, and says when something changed."""
+    """Takes what the watcher delivers into the store, and says when something changed.
+
+    Attributes:
+        pulse: Beats between two dumps, and while there is nothing to do.
+        last_dump: When a dump was last taken in, in monotonic seconds; None before the first.
+        refused_since: Since when the store refuses what is to be stored, in monotonic seconds; None while it does not.
+    """
 
     def __init__(
         self, ingest: Ingest, *, changed: Callable[[], None], report: Callable[[str, str | None], None]
@@ -38,6 +46,9 @@ class Intake:
             changed: Called after a batch in which an entry was added, changed or withdrawn.
             report: Told as ("store", message) while the store cannot be written, and with None afterwards.
         """
+        self.pulse = Pulse()
+        self.last_dump: float | None = None
+        self.refused_since: float | None = None
         self._ingest = ingest
         self._changed = changed
         self._report = report
@@ -82,10 +93,13 @@ class Intake:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        show_thread("intake")
+        while not self._interrupted():
             batch = self._next_batch(wait=not self._outdated.is_set())
             if batch:
-                reports = self._persist(partial(self._ingest.take, batch, self._stopping.is_set))
+                reports = self._persist(partial(self._ingest.take, batch, self._interrupted))
+                if reports:
+                    self.last_dump = time.monotonic()
                 if reports and any(report.keys for report in reports):
                     self._changed()
                 if self._ingest.learned_anew():
@@ -108,7 +122,7 @@ class Intake:
                 with self._delivering:
                     if self._queue.empty():
                         self._idle.set()
-                item = self._queue.get()
+                item = self._wait()
             if item is None:
                 break
             if isinstance(item, Listing):
@@ -119,18 +133,31 @@ class Intake:
             batch.append(self._backlog.popleft())
         return batch
 
+    def _wait(self) -> Change | Listing | None:
+        """What comes next in the queue."""
+        while True:
+            self.pulse.beat()
+            try:
+                return self._queue.get(timeout=BEAT_SECONDS)
+            except queue.Empty:
+                continue
+
+    def _interrupted(self) -> bool:
+        self.pulse.beat()
+        return self._stopping.is_set()
+
     def _persist(self, work: Callable[[], T]) -> T | None:
         """Do what needs the store, again and again while the store refuses; None when stopped meanwhile."""
-        failed = False
-        while not self._stopping.is_set():
+        while not self._interrupted():
             try:
                 done = work()
             except StoreError as error:
-                failed = True
+                self.refused_since = self.refused_since or time.monotonic()
                 self._report("store", str(error))
                 self._stopping.wait(RETRY_SECONDS)
             else:
-                if failed:
+                if self.refused_since is not None:
+                    self.refused_since = None
                     self._report("store", None)
                 return done
         return None

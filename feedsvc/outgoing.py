@@ -24,7 +24,7 @@ from feedsvc.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Outgoing", "Reply", "Resolver", "get_json", "is_public", "resolve"]
+__all__ = ["Asker", "Outgoing", "Reply", "Resolver", "get_json", "is_public", "resolve"]
 
 Resolver = Callable[[str, int], "Sequence[str]"]
 """Host and port to addresses of IP, the best first; OSError where there are none."""
@@ -58,6 +58,31 @@ def get_json(url: str, *, seconds: float) -> Any:  # noqa: ANN401 - JSON has no 
         return httpx.get(url, timeout=seconds, trust_env=False).json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise RequestError(_reason(error)) from error
+
+
+class Asker:
+    """Asks this machine again and again, each time on a new connection; no address is refused."""
+
+    def __init__(self, url: str, *, seconds: float) -> None:
+        """Know what to ask, and how long each step may take."""
+        self._url = url
+        # One client for all: to make one takes longer than to ask.
+        self._client = httpx.Client(timeout=seconds, trust_env=False, headers={"Connection": "close"})
+
+    def ask(self) -> int:
+        """Answer the status code of the response.
+
+        Raises:
+            RequestError: There was none.
+        """
+        try:
+            return self._client.get(self._url).status_code
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise RequestError(_reason(error)) from error
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        self._client.close()
 
 
 def is_public(address: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
 from feedsvc.site import MAX_AGE, make_resources
 from feedsvc.store import Store
+from feedsvc.vitals import Vitals
 from feedsvc.watch import Watcher
 from feedsvc.websub import Pinger
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from feedsvc.clean import RuleSet
     from feedsvc.clean.learned import Learned
     from feedsvc.config import Config
+    from feedsvc.supervisor import Summary
 
 __all__ = [
     "Service",
@@ -60,6 +63,12 @@ AGE = timedelta(minutes=1)  # how often to look for entries that grew too old fo
 def read_clock() -> datetime:
     """The time, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def _reachable(host: str) -> str:
+    """Where this machine reaches what listens on an address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound to it here
+    return f"[{host}]" if ":" in host else host
 
 
 def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
@@ -147,6 +156,7 @@ class Service:
             deliver=self._intake.deliver,
             report=report,
         )
+        self._started = False
         app = make_app(
             publisher=self._publisher,
             load_entry=self._store.load_entry,
@@ -156,9 +166,21 @@ class Service:
             rate=config.server.rate,
             account=parse_account(config.server.auth) if config.server.auth else None,
             search=self._search,
+            health=self.check,
             guards=config.guards,
         )
         self._server = Server(app, listener.dup())
+        self._vitals = Vitals(
+            watcher=self._watcher,
+            intake=self._intake,
+            schedule=self._schedule,
+            regenerator=self._regenerator,
+            store=self._store,
+            server=self._server,
+            address=f"http://{_reachable(host)}:{port}",
+            regenerate=config.schedule.regenerate.total_seconds(),
+            report=report,
+        )
         self._pinger = Pinger(
             config.websub.hubs,
             self._store,
@@ -167,11 +189,18 @@ class Service:
             clock=read_clock,
         )
 
-    def start(self, interrupted: Callable[[], bool]) -> None:
-        """Start to watch, publish what is in the store, and serve it.
+    def start(
+        self,
+        interrupted: Callable[[], bool],
+        ending: Callable[[], bool] = lambda: False,
+        tell: Callable[[str], None] = lambda _stage: None,
+    ) -> None:
+        """Start to watch, publish what is in the store, and serve it. A store that holds entries is served first.
 
         Args:
             interrupted: Asked while an empty store is filled; where it says True, what is there is served at once.
+            ending: Asked between the stages; where it says True, the rest is left out, for all is to be stopped.
+            tell: Told which stage begins.
 
         Raises:
             FeedsvcError: Something cannot start.
@@ -180,16 +209,43 @@ class Service:
         self._guard.look_back()
         self._archives.drop_gone(read_clock())
         empty = self._store.count_entries() == 0
+        stages: list[tuple[str, Callable[[], None]]] = [
+            ("reading the folders", self._watch),
+            ("rendering the feeds", self._serve),
+        ]
+        if empty:
+            stages.insert(1, ("taking in what is in the folders", partial(self._fill, interrupted)))
+        else:
+            stages.reverse()
+        for stage, work in stages:
+            if ending():
+                return
+            tell(stage)
+            work()
+        self._schedule_jobs()
+        self._pinger.start()
+        self._vitals.begin()
+        self._started = True
+        logger.info("serving", extra={"address": self._address, "store": self._store.url})
+
+    def _watch(self) -> None:
         self._intake.start()
         self._watcher.start()
-        if empty:
-            until = time.monotonic() + FIRST_FILL_SECONDS
-            while not (self._intake.wait_idle(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
-                pass
+
+    def _fill(self, interrupted: Callable[[], bool]) -> None:
+        until = time.monotonic() + FIRST_FILL_SECONDS
+        while not (self._intake.wait_idle(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
+            pass
+
+    def _serve(self) -> None:
         try:
             self._regenerate()
         except RenderError as error:  # what is in the store does not keep the daemon from starting
             self.report("job:regenerate", f"regenerate failed: {error}")
+            self._regenerator.request()  # and again, until it is served
+        self._server.start()
+
+    def _schedule_jobs(self) -> None:
         when = self.config.schedule
         self._schedule.add_regular("rescan", when.rescan, self._rescan)
         self._schedule.add_regular("retention", when.retention, self._retire)
@@ -200,12 +256,10 @@ class Service:
         self._schedule.add_regular("index", INDEX, self._catch_up)
         self._schedule.add_regular("index-upkeep", when.upkeep, self._index.tidy)
         self._schedule.start()
-        self._server.start()
-        self._pinger.start()
-        logger.info("serving", extra={"address": self._address, "store": self._store.url})
 
     def stop_work(self) -> None:
         """Stop to watch, to take dumps in and to publish; what was published is served on."""
+        self._vitals.rest()
         self._watcher.stop()
         self._intake.stop()
         self._schedule.stop()
@@ -276,11 +330,31 @@ class Service:
                 self._regenerator.request()
 
     def _status(self) -> dict[str, object]:
-        ready = self._publisher.ready and self._watcher.alive and self._intake.alive and self._schedule.alive
-        listed = self._publisher.documents.keys() - self._assembler.unlisted
-        feeds = {name: len(document.entries) for name, document in self._publisher.documents.items() if name in listed}
-        # Paths and reasons are for `feedsvc status`: whoever can read feeds need not know them.
-        return {"ready": ready, "feeds": feeds}
+        """What /readyz shows. Paths and reasons are for `feedsvc status`: whoever reads feeds need not know them."""
+        documents, unlisted = self._publisher.documents, self._assembler.unlisted
+        feeds = {name: len(document.entries) for name, document in documents.items() if name not in unlisted}
+        return {"ready": self.ready and self._vitals.fresh and not any(self.check().values()), "feeds": feeds}
+
+    @property
+    def ready(self) -> bool:
+        """Whether all has started and a feed can be served."""
+        return self._started and self._publisher.ready
+
+    def check(self) -> dict[str, str | None]:
+        """Why each part does not answer, by its name; None for one that does. Never waits."""
+        return self._vitals.health.check()
+
+    def dead(self) -> tuple[str, ...]:
+        """The parts that ended though nobody stopped them. Never waits."""
+        return self._vitals.health.dead()
+
+    def keep_time(self) -> None:
+        """Let no job wait because the clock was set back."""
+        self._schedule.keep_time()
+
+    def summarise(self) -> Summary:
+        """What the STATUS line says, as far as it is known: nothing is read."""
+        return self._vitals.summarise(len(self._publisher.documents.keys() - self._assembler.unlisted))
 
     def _catch_up(self) -> None:
         until = time.monotonic() + INDEX_SECONDS

@@ -35,6 +35,7 @@ __all__ = [
     "find_files",
     "find_in",
     "load",
+    "locate",
     "opened",
     "out",
 ]
@@ -62,6 +63,11 @@ Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", exists=True, hel
 def complain(message: str) -> None:
     """Say what is wrong on standard error, as one line."""
     err.print(printable(message), markup=False, soft_wrap=True)
+
+
+def locate(config: Path | None) -> Path:
+    """The configuration that was named, or the one that is found; where none is, where one would be looked for."""
+    return config or next((place for place in CONFIG_PLACES if place.exists()), CONFIG_PLACES[0])
 
 
 def load(config: Path | None) -> Config:

@@ -145,6 +145,11 @@ class Server:
             self._thread.join()
             raise ServerError(f"cannot serve on {self._address}: {self._failure}") from self._failure
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def stop(self, timeout: float) -> None:
         """Accept nothing more, answer what is in flight, end kept-alive connections, and join the thread.
 

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import WatchError
+from feedsvc.health import Pulse, show_thread
 from feedsvc.watch.agenda import Agenda
 from feedsvc.watch.files import Listing, scan
 from feedsvc.watch.folder import distinct
@@ -48,6 +49,7 @@ class Watcher:
 
     Attributes:
         overflows: How often a folder lost events because the kernel's queue was full.
+        pulse: Beats while the folders are looked after: at each look, folder read and path delivered.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Watcher:
             poll_interval: Seconds between two polls.
         """
         self.overflows = 0
+        self.pulse = Pulse()
         self._directories = [os.fspath(directory) for directory in directories]
         self._recursive = recursive
         self._polling = polling
@@ -130,7 +133,9 @@ class Watcher:
         return self._thread.is_alive() and (observer is None or observer.is_alive())
 
     def _run(self) -> None:
+        show_thread("watch")
         while self._agenda.wait():
+            self.pulse.beat()
             self._check_folders()
             self._list_folders()
             self._collect()
@@ -208,7 +213,7 @@ class Watcher:
         if folder.identity is None:
             return
         try:
-            files, unreadable = scan(folder.name, recursive=self._recursive, interrupted=self._stopping.is_set)
+            files, unreadable = scan(folder.name, recursive=self._recursive, interrupted=self._interrupted)
         except OSError as error:
             folder.unlisted = f"folder {folder.name} cannot be read: {error.strerror}"
             self._agenda.request_listing(folder, after=_RETRY)
@@ -231,10 +236,14 @@ class Watcher:
         unsettled = self._agenda.unsettled(folder, files.items())
         self._hand_over(Listing(folder.name, files, unsettled, unreadable), folder.name)
 
+    def _interrupted(self) -> bool:
+        self.pulse.beat()
+        return self._stopping.is_set()
+
     def _collect(self) -> None:
         intact: dict[str, bool] = {}
         for change in self._agenda.collect():
-            if self._stopping.is_set():
+            if self._interrupted():
                 return  # the listing at the next start has the rest
             folder = max(
                 (folder for folder in self._folders if change.path.startswith(folder.prefix)),
