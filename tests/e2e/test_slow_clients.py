@@ -62,10 +62,8 @@ def test_others_are_answered_beside_slow_clients(daemons: Daemons, kind: str) ->
 
 
 def test_where_files_are_few_the_slow_make_place(daemons: Daemons) -> None:
-    daemon = daemons.start()
     limit = [sys.executable, "-c", "import resource, sys; n = int(sys.argv[2]); resource.prlimit(int(sys.argv[1]), "]
     limit[-1] += "resource.RLIMIT_NOFILE, (n, n))"
-    daemon.kill()
     daemon = daemons.prepare()
     daemon.launch()
     subprocess.run([*limit, str(daemon.process.pid), str(FILES)], check=True)
