@@ -9,7 +9,6 @@ to what was pipelined before it.
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
@@ -17,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from feedsvc.http.answer import Answer
+from feedsvc.http.rate import client_of
+from feedsvc.http.room import MOST_CONNECTIONS, Held, choose_to_end
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,12 +30,15 @@ __all__ = ["MOST_HEAD_BYTES", "Connection"]
 MOST_HEAD_BYTES = 16 * 1024  # of a request's target and fields
 HEAD_SECONDS = 10.0  # from the first byte, or from connecting, until the head is whole
 TAKE_SECONDS = 60.0  # until the client has taken what was written
+_MOST_PIPELINED = 64  # requests that wait behind one that is being answered; each takes some KiB
+_PART_ENDED = 16  # one in so many connections ends when there are too many: choosing takes a look at all
 
 _EXPLAINED = {
     HTTPStatus.BAD_REQUEST: "The request is not valid HTTP/1.1.",
     HTTPStatus.REQUEST_TIMEOUT: "The request did not come in time.",
     HTTPStatus.NOT_IMPLEMENTED: "The transfer coding is not known.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The fields are larger than {MOST_HEAD_BYTES} bytes.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Too many requests are being answered.",
 }
 
 
@@ -52,9 +56,11 @@ class Connection(HttpToolsProtocol):
 
     Attributes:
         limits: Seconds until the head must be whole, and until what was written must have been taken.
+        most: Of all connections of one server, how many may be open at once.
     """
 
     limits = (HEAD_SECONDS, TAKE_SECONDS)
+    most = MOST_CONNECTIONS
 
     # What uvicorn calls
 
@@ -66,6 +72,8 @@ class Connection(HttpToolsProtocol):
         self._closing = False
         self._answered = False  # the request that is being parsed
         super().connection_made(transport)
+        if len(self.connections) > self.most and not self._make_room():
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
 
     def data_received(self, data: bytes) -> None:
         """Parse; what belongs to a head that does not end is counted."""
@@ -87,6 +95,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a head."""
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            raise OverflowError  # to the parser, which stops: what waits is answered, then the connection ends
         super().on_message_begin()
         self._waiting = self.loop.time()
         self._head = self._head or 1  # where it came in one piece with the end of another
@@ -148,6 +158,33 @@ class Connection(HttpToolsProtocol):
         elif now - self._writing > take:
             self.transport.abort()
 
+    def _make_room(self) -> bool:
+        """End some of those that only wait, this one excepted; tell whether there were any."""
+        held = [
+            Held(client_of(other.client[0] if other.client else ""), since, other)
+            for other in self.connections
+            if isinstance(other, Connection) and other is not self and (since := other.waits_since()) is not None
+        ]
+        chosen = choose_to_end(held, max(1, self.most // _PART_ENDED))
+        for one in chosen:
+            cast("Connection", one.connection).make_room()
+        return bool(chosen)
+
+    def waits_since(self) -> float | None:
+        """Tell since when the client alone keeps this connection, by the loop's time; None where it does not."""
+        if self._writing is not None:
+            return self._writing
+        return None if self._is_busy() or self.transport.is_closing() else self._waiting
+
+    def make_room(self) -> None:
+        """End without a word: to send one may take a client that reads."""
+        self.connections.discard(self)  # at once, so that no further one ends for it
+        self._closing = True
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
     def _dispatch(self) -> ASGIApp:
         """What the application has this request answered by."""
         path, _, query = self.url.partition(b"?")
@@ -167,7 +204,6 @@ class Connection(HttpToolsProtocol):
             and self.parser.should_keep_alive()
             and self.parser.get_http_version() == "1.1"
             and not self._has_content()
-            and len(self.connections) < (self.limit_concurrency or math.inf)
         )
 
     def _check(self) -> HTTPStatus | None:
