@@ -178,13 +178,6 @@ def test_whoever_asks_starts_it(installed: Installation) -> None:
     wait_for(lambda: installed.running)  # it serves before it says so
 
 
-def test_another_address_is_served_as_the_socket_says(installed: Installation) -> None:
-    """Limits on outgoing addresses are none on those that come in: they are the socket's."""
-    installed.box.run("ip", "link", "add", "dummy0", "type", "dummy")
-    installed.box.run("ip", "address", "add", "192.0.2.1/24", "dev", "dummy0")
-    installed.box.run("ip", "link", "set", "dummy0", "up")
-
-
 def test_an_upgrade_refuses_and_breaks_nothing(installed: Installation, say: Say) -> None:
     version = installed.checkout / "feedsvc" / "__init__.py"
     version.write_text(re.sub(r'__version__ = ".*"', '__version__ = "99.0"', version.read_text("utf-8")), "utf-8")
