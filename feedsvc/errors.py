@@ -16,6 +16,7 @@ __all__ = [
     "FeedsvcError",
     "NotADump",
     "PartEnded",
+    "ProcessError",
     "RenderError",
     "RequestError",
     "RuleError",
@@ -46,6 +47,10 @@ class DumpError(FeedsvcError):
         self.reason = reason
         self.line = line
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it be handed from one process to another as what it is."""
+        return type(self), (self.path, self.reason, self.line)
+
 
 class NotADump(DumpError):  # noqa: N818 - it is an outcome ("ignored"), not a fault
     """The file is no dump at all (a README, an image, an archive): it is ignored, and listed as such."""
@@ -63,9 +68,17 @@ class BrokenDump(DumpError):  # noqa: N818 - reads as what the file is
         super().__init__(path, reason, line)
         self.dumps = dumps
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """As all of them, with its own part."""
+        return type(self), (self.path, self.reason, self.line, self.dumps)
+
 
 class CleaningError(DumpError):
     """A dump was read but could not be cleaned."""
+
+
+class ProcessError(FeedsvcError):
+    """No process that cleans can be started; the message says why."""
 
 
 class RuleError(FeedsvcError):

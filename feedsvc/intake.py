@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 BATCH = 64  # dumps a transaction: the flush to disk is shared, and nobody waits long for the lock
 RETRY_SECONDS = 1.0
+LATE_SECONDS = 0.1  # between two looks whether a dump that takes long is cleaned
 
 
 class Intake:
@@ -97,7 +99,8 @@ class Intake:
         while not self._interrupted():
             batch = self._next_batch(wait=not self._outdated.is_set())
             if batch:
-                reports = self._persist(partial(self._ingest.take, batch, self._interrupted))
+                then = list(itertools.islice(self._backlog, BATCH))
+                reports = self._persist(partial(self._ingest.take, batch, self._interrupted, then))
                 if reports:
                     self.last_dump = time.monotonic()
                 if reports and any(report.keys for report in reports):
@@ -106,13 +109,16 @@ class Intake:
                     self._outdated.set()
             elif self._outdated.is_set():
                 self._outdated.clear()
-                if self._persist(partial(self._ingest.reclean, BATCH)):
+                if self._persist(partial(self._ingest.reclean, BATCH, self._has_more)):
                     self._outdated.set()
                     self._changed()
 
+    def _has_more(self) -> bool:
+        return self._stopping.is_set() or not self._queue.empty()
+
     def _next_batch(self, *, wait: bool) -> list[Change]:
         """What arrived since the last call, filled up with what listings found: a large one delays nobody."""
-        batch: list[Change] = []
+        batch = self._ingest.late()
         while len(batch) < BATCH:
             try:
                 item = self._queue.get_nowait()
@@ -122,7 +128,12 @@ class Intake:
                 with self._delivering:
                     if self._queue.empty():
                         self._idle.set()
-                item = self._wait()
+                self.pulse.beat()
+                try:
+                    item = self._queue.get(timeout=LATE_SECONDS if self._ingest.waits else BEAT_SECONDS)
+                except queue.Empty:
+                    batch += self._ingest.late()
+                    continue
             if item is None:
                 break
             if isinstance(item, Listing):
@@ -132,15 +143,6 @@ class Intake:
         while self._backlog and len(batch) < BATCH:
             batch.append(self._backlog.popleft())
         return batch
-
-    def _wait(self) -> Change | Listing | None:
-        """What comes next in the queue."""
-        while True:
-            self.pulse.beat()
-            try:
-                return self._queue.get(timeout=BEAT_SECONDS)
-            except queue.Empty:
-                continue
 
     def _interrupted(self) -> bool:
         self.pulse.beat()

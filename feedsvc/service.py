@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from feedsvc.archives import Archives
 from feedsvc.assemble import Assembler
+from feedsvc.bounded import Limits, Pool
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.addresses import EVERYTHING, feed_path
@@ -19,6 +21,7 @@ from feedsvc.http import Server, make_app, parse_account
 from feedsvc.http.search import PER_PAGE, Found, Query
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
+from feedsvc.model import Outcome
 from feedsvc.problems import Problems
 from feedsvc.publish import Publisher
 from feedsvc.rules_diff import make_saved
@@ -57,6 +60,7 @@ SEARCH_SECONDS = 1.0  # that a search may take
 INDEX = timedelta(seconds=2)  # how often to take what changed into the search index
 INDEX_SECONDS = 1.0  # for which that goes on at most, so that an end of the daemon need not wait long
 NOTICE = timedelta(seconds=1)  # how often to look for what another process (an import) wrote
+PATIENCE = 0.3  # seconds for which a dump that is slow to clean may hold up others
 AGE = timedelta(minutes=1)  # how often to look for entries that grew too old for a feed
 
 
@@ -95,8 +99,14 @@ def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
     return load_rules(site_rules=config.clean.site_rules, folders=folders)
 
 
-def make_ingest(config: Config, store: Store) -> Ingest:
+def make_ingest(config: Config, store: Store, report: Callable[[str, str | None], None] | None = None) -> Ingest:
     """The pipeline that the configuration describes. Its rules are the live ones from now on.
+
+    Args:
+        config: The configuration.
+        store: Where it leads.
+        report: Told of what is wrong with the processes that clean, for a pipeline in which no dump may hold up
+            others; None for one that takes dumps strictly in order.
 
     Raises:
         RuleError: A pack of rules is wrong.
@@ -104,13 +114,24 @@ def make_ingest(config: Config, store: Store) -> Ingest:
     """
     rules = load_configured(config)
     cleaner = Cleaner(rules, learned=store.load_learned() if config.clean.learn else None)
+    limits = Limits(config.clean.seconds, config.clean.memory)
+    live = store.load_live_rules()
+    other_rules = live is not None and live.digest != cleaner.digest
+    refused = store.load_refused(Outcome.QUARANTINED)
+    retried = [file.path for file in refused if other_rules or limits.outgrown(file.reason or "")]
     store.save_live_rules(make_saved(rules, cleaner.digest), read_clock())
+    if report is None:
+        pool = Pool(cleaner, limits, number=min(2, len(os.sched_getaffinity(0))))
+    else:
+        pool = Pool(cleaner, limits, number=2, patience=PATIENCE, report=report)
     return Ingest(
         store,
         cleaner,
         max_bytes=config.watch.max_bytes,
         withdraw=config.watch.on_delete == "withdraw",
         clock=read_clock,
+        pool=pool,
+        retried=retried,
     )
 
 
@@ -129,7 +150,7 @@ class Service:
         self.report = report = self._problems.report
         try:
             self._guard = Guard(self._store, report)
-            self._ingest = make_ingest(config, self._store)
+            self._ingest = make_ingest(config, self._store, report)
             self._index = self._store.open_search()
         except FeedsvcError:
             self._store.close()
@@ -205,6 +226,7 @@ class Service:
         Raises:
             FeedsvcError: Something cannot start.
         """
+        self._ingest.start()
         self._problems.begin()
         self._guard.look_back()
         self._archives.drop_gone(read_clock())
@@ -262,6 +284,7 @@ class Service:
         self._vitals.rest()
         self._watcher.stop()
         self._intake.stop()
+        self._ingest.close()
         self._schedule.stop()
         self._pinger.stop()
         try:

@@ -457,7 +457,7 @@ def test_failure_of_the_parser_is_quarantined(monkeypatch: pytest.MonkeyPatch, b
     def parse(_data: bytes, _path: str) -> list[Dump]:
         raise RecursionError("too deep")
 
-    monkeypatch.setattr("feedsvc.ingest.parse_dump", parse)
+    monkeypatch.setattr("feedsvc.bounded.work.parse_dump", parse)
     report = box.take("a.txt", block())
     assert (report.outcome, report.reason) == (Outcome.QUARANTINED, "parsing failed: RecursionError: too deep")
     assert box.take("b.txt", "x" * 200_000).outcome is Outcome.QUARANTINED

@@ -17,7 +17,7 @@ from feedsvc.store import Store
 from feedsvc.watch import Change, FileState, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 PATIENCE = 30.0
@@ -29,6 +29,9 @@ class Pipeline(Ingest):
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
+        self.then: list[list[str]] = []
+        self.slow: list[Change] = []
+        self.ready: list[Change] = []
         self.recleaned = 0
         self.outdated: list[list[str]] = []
         self.refusals = 0
@@ -41,7 +44,13 @@ class Pipeline(Ingest):
         self._refuse()
         return [Change(path, gone=False) for path in listing.files]
 
-    def take(self, changes: Sequence[Change], interrupted: Callable[[], bool] = lambda: False) -> list[Report]:
+    def take(
+        self,
+        changes: Sequence[Change],
+        interrupted: Callable[[], bool] = lambda: False,
+        then: Iterable[Change] = (),
+    ) -> list[Report]:
+        self.then.append([change.path for change in then])
         self.interrupted = interrupted
         with self.changed:
             self.batches.append([change.path for change in changes])
@@ -50,7 +59,19 @@ class Pipeline(Ingest):
         self._refuse()
         return [Report(change.path, keys=self.keys) for change in changes]
 
-    def reclean(self, limit: int) -> list[str]:
+    @property
+    def waits(self) -> bool:
+        return bool(self.slow)
+
+    def late(self) -> list[Change]:
+        ready, self.slow = (
+            [each for each in self.slow if each in self.ready],
+            [each for each in self.slow if each not in self.ready],
+        )
+        return ready
+
+    def reclean(self, limit: int, interrupted: Callable[[], bool] = lambda: False) -> list[str]:
+        self.more = interrupted
         assert limit == BATCH
         self._refuse()
         with self.changed:

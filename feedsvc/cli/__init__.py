@@ -242,6 +242,6 @@ def _take(ingest: Ingest, files: Sequence[Change]) -> list[Report]:
         task = progress.add_task("taking dumps in", total=len(files))
         for start in range(0, len(files), BATCH):
             batch = files[start : start + BATCH]
-            reports += ingest.take(batch)
+            reports += ingest.take(batch, then=files[start + BATCH : start + 2 * BATCH])
             progress.advance(task, len(batch))
     return reports

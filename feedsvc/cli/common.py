@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +89,8 @@ def opened(config: Config) -> Iterator[tuple[Store, Ingest]]:
     """
     store = Store(config.store.url)
     try:
-        yield store, make_ingest(config, store)
+        with closing(make_ingest(config, store)) as ingest:
+            yield store, ingest
     finally:
         store.close()
 
