@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import BrokenDump, CleaningError, NotADump, ShortageError, StoreError
-from feedsvc.ingest import Ingest, Report, clean_dump, read_dump
+from feedsvc.ingest import PEEK_BYTES, Ingest, Report, clean_dump, read_dump
 from feedsvc.model import CleanEntry, Dump, Entry, Outcome
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing
@@ -386,7 +386,7 @@ def test_want_of_open_files_is_not_the_fault_of_a_dump(tmp_path: Path, monkeypat
 
 def test_of_a_file_that_is_too_large_only_the_beginning_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    path.write_text(block(), "utf-8")
+    path.write_text(block(body="x" * PEEK_BYTES), "utf-8")
     os.truncate(path, 2**40)  # no memory has so much
     with pytest.raises(BrokenDump, match="larger than 100 bytes"):
         read_dump(str(path), 100)
