@@ -21,6 +21,7 @@ __all__ = [
     "RequestError",
     "RuleError",
     "ServerError",
+    "ShortageError",
     "StoreError",
     "UnknownName",
     "WatchError",
@@ -99,6 +100,10 @@ class StoreError(FeedsvcError):
 
 class WatchError(FeedsvcError):
     """A folder cannot be watched; the message names it."""
+
+
+class ShortageError(FeedsvcError):
+    """The system has no more open files or memory to give at present; it lies at nothing in hand."""
 
 
 class RenderError(FeedsvcError):

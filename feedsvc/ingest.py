@@ -24,7 +24,7 @@ from feedsvc.clean.learned import census_source
 from feedsvc.decide import Place, Verdict, decide_entry, identities, mint_entry
 from feedsvc.drift import observe_article
 from feedsvc.dumps import ignored_name
-from feedsvc.errors import BrokenDump, CleaningError, NotADump, ProcessError, StoreError
+from feedsvc.errors import BrokenDump, CleaningError, NotADump, ProcessError, ShortageError, StoreError
 from feedsvc.model import Outcome
 from feedsvc.store import DumpFile
 from feedsvc.watch import Change
@@ -44,6 +44,7 @@ __all__ = ["Cleaned", "Ingest", "Report", "clean_dump", "read_dump"]
 
 logger = logging.getLogger(__name__)
 
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 PEEK_BYTES = 4096  # enough of a file that is too large to tell whether it is a dump
 
 
@@ -82,6 +83,7 @@ def read_dump(path: str, max_bytes: int) -> tuple[bytes, os.stat_result]:
     Raises:
         NotADump: It is no regular file, or does not start as a dump.
         BrokenDump: It starts as a dump but is larger than `max_bytes`.
+        ShortageError: No file can be read at present.
         OSError: It cannot be read.
     """
     try:
@@ -89,12 +91,14 @@ def read_dump(path: str, max_bytes: int) -> tuple[bytes, os.stat_result]:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise NotADump(path, "not a regular file")
-            data = file.read(max_bytes + 1)
+            data = file.read(PEEK_BYTES if status.st_size > max_bytes else max_bytes + 1)
     except OSError as error:
         if error.errno in {errno.EISDIR, errno.ELOOP}:
             raise NotADump(path, "not a regular file") from error
+        if error.errno in SHORTAGES:  # of which the file is not to blame
+            raise ShortageError(f"no file can be read: {error.strerror}; raise the limit of open files") from error
         raise
-    if len(data) > max_bytes:
+    if max(len(data), status.st_size) > max_bytes:
         _, fault = parse_safely(data[:PEEK_BYTES], path)
         if isinstance(fault, NotADump):
             raise fault
@@ -147,6 +151,7 @@ class Ingest:
         self._limited = dict.fromkeys((cause.name for cause in CAUSES), False)
         self._limited |= {rule.name: not rule.is_generic for rule in cleaner.rules}
         self._forgot = False
+        self._said: dict[str, str] = {}  # why a file is refused, by path: a file that grows is not logged each time
         self._added: list[CleanEntry] = []  # in the transaction that is open
         self._pool: Pool | Here = pool or Here(cleaner)
         self._tickets: dict[tuple[str, int | None], Ticket] = {}  # what was not written yet, by path and position
@@ -455,8 +460,11 @@ class Ingest:
         if fault is None:  # what a broken dump no longer shows may only be out of sight
             writer.drop_articles(number, beyond=len(verdicts))
             keys += writer.withdraw_orphans(held) if self._withdraw else []
+            self._said.pop(file.path, None)
         else:
             level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
+            level = logging.DEBUG if self._said.get(file.path) == fault.reason else level
+            self._said[file.path] = fault.reason
             logger.log(level, "dump %s", outcome, extra={"path": file.path, "reason": reason, "line": line})
         pairs = zip(cleaned.articles, verdicts, strict=True)
         writer.account.counters.note(

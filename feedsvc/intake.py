@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import queue
 import threading
 import time
@@ -10,7 +11,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from feedsvc.errors import StoreError
+from feedsvc.errors import ShortageError, StoreError
 from feedsvc.health import BEAT_SECONDS, Pulse, show_thread
 from feedsvc.watch import Listing
 
@@ -46,7 +47,8 @@ class Intake:
         Args:
             ingest: The pipeline.
             changed: Called after a batch in which an entry was added, changed or withdrawn.
-            report: Told as ("store", message) while the store cannot be written, and with None afterwards.
+            report: Told as ("store", message) while the store cannot be written, as ("intake", message) while no
+                file can be read, and with None afterwards.
         """
         self.pulse = Pulse()
         self.last_dump: float | None = None
@@ -55,6 +57,7 @@ class Intake:
         self._changed = changed
         self._report = report
         self._queue: queue.SimpleQueue[Change | Listing | None] = queue.SimpleQueue()
+        self._listings: dict[str, Listing] = {}  # the newest of each folder; large, so that only one waits
         self._backlog: deque[Change] = deque()
         self._stopping = threading.Event()
         self._idle = threading.Event()
@@ -67,6 +70,11 @@ class Intake:
         """Put something in the queue; never waits for the store."""
         with self._delivering:
             self._idle.clear()
+            if isinstance(item, Listing):
+                waiting = item.directory in self._listings
+                self._listings[item.directory] = item
+                if waiting:
+                    return
             self._queue.put(item)
 
     def start(self) -> None:
@@ -137,12 +145,22 @@ class Intake:
             if item is None:
                 break
             if isinstance(item, Listing):
-                self._backlog.extend(self._persist(partial(self._ingest.compare, item)) or ())
-            else:
+                self._compare(item.directory)
+            elif item not in batch:
                 batch.append(item)
         while self._backlog and len(batch) < BATCH:
             batch.append(self._backlog.popleft())
         return batch
+
+    def _compare(self, directory: str) -> None:
+        """What a listing found takes the place of what an earlier one found: most of it is the same."""
+        with self._delivering:
+            listing = self._listings.pop(directory)
+        found = self._persist(partial(self._ingest.compare, listing))
+        if found is not None:
+            below = os.path.join(directory, "")  # noqa: PTH118 - it may be no valid Unicode
+            self._backlog = deque(change for change in self._backlog if not change.path.startswith(below))
+            self._backlog.extend(found)
 
     def _interrupted(self) -> bool:
         self.pulse.beat()
@@ -150,16 +168,19 @@ class Intake:
 
     def _persist(self, work: Callable[[], T]) -> T | None:
         """Do what needs the store, again and again while the store refuses; None when stopped meanwhile."""
+        failed: set[str] = set()
         while not self._interrupted():
             try:
                 done = work()
-            except StoreError as error:
+            except (ShortageError, StoreError) as error:
+                part = "store" if isinstance(error, StoreError) else "intake"
+                failed.add(part)
                 self.refused_since = self.refused_since or time.monotonic()
-                self._report("store", str(error))
+                self._report(part, str(error))
                 self._stopping.wait(RETRY_SECONDS)
             else:
-                if self.refused_since is not None:
-                    self.refused_since = None
-                    self._report("store", None)
+                self.refused_since = None
+                for part in sorted(failed):
+                    self._report(part, None)
                 return done
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -18,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feedsvc.clean import Cleaner, load_rules
-from feedsvc.errors import BrokenDump, CleaningError, NotADump, StoreError
-from feedsvc.ingest import Ingest, Report, clean_dump, read_dump
+from feedsvc.errors import BrokenDump, CleaningError, NotADump, ShortageError, StoreError
+from feedsvc.ingest import PEEK_BYTES, Ingest, Report, clean_dump, read_dump
 from feedsvc.model import CleanEntry, Dump, Entry, Outcome
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing
@@ -372,6 +373,23 @@ def test_folder_is_ignored_and_leaves_nothing_open(box: Box) -> None:
 def test_device_is_ignored() -> None:
     with pytest.raises(NotADump, match="not a regular file"):
         read_dump("/dev/zero", 100)
+
+
+def test_want_of_open_files_is_not_the_fault_of_a_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, *_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files", path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ShortageError, match="Too many open files; raise the limit of open files"):
+        read_dump(str(tmp_path / "a.txt"), 100)
+
+
+def test_of_a_file_that_is_too_large_only_the_beginning_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(block(body="x" * PEEK_BYTES), "utf-8")
+    os.truncate(path, 2**40)  # no memory has so much
+    with pytest.raises(BrokenDump, match="larger than 100 bytes"):
+        read_dump(str(path), 100)
 
 
 def test_file_that_cannot_be_read_is_tried_again_with_every_listing(box: Box) -> None:

@@ -10,7 +10,7 @@ import pytest
 from articles import NOW
 
 from feedsvc.clean import Cleaner, load_rules
-from feedsvc.errors import StoreError
+from feedsvc.errors import FeedsvcError, ShortageError, StoreError
 from feedsvc.ingest import Ingest, Report
 from feedsvc.intake import BATCH, Intake
 from feedsvc.store import Store
@@ -35,6 +35,7 @@ class Pipeline(Ingest):
         self.recleaned = 0
         self.outdated: list[list[str]] = []
         self.refusals = 0
+        self.refusal: FeedsvcError = StoreError("disk is full")
         self.keys: tuple[str, ...] = ("key",)
         self.changed = threading.Condition()
         self.free = threading.Event()
@@ -82,7 +83,7 @@ class Pipeline(Ingest):
     def _refuse(self) -> None:
         if self.refusals:
             self.refusals -= 1
-            raise StoreError("disk is full")
+            raise self.refusal
 
     def wait_for(self, batches: int) -> None:
         with self.changed:
@@ -165,6 +166,42 @@ def test_large_listing_does_not_delay_fresh_changes(pipeline: Pipeline, intake: 
     assert pipeline.batches[:2] == [names(range(BATCH)), second]
     assert {path for batch in pipeline.batches for path in batch} == {*names(range(3 * BATCH)), "fresh", "too"}
     assert all(len(batch) <= BATCH for batch in pipeline.batches)
+
+
+def test_a_later_listing_takes_the_place_of_an_earlier_one(pipeline: Pipeline, intake: Intake) -> None:
+    pipeline.free.clear()
+    intake.deliver(Listing("/other", {"/other/x": STATE}, frozenset()))
+    intake.deliver(listing(*(f"/dumps/{number}" for number in range(2 * BATCH))))
+    intake.start()
+    pipeline.wait_for(1)  # in hand, with what is left of the first two
+    for _ in range(3):
+        intake.deliver(listing("/dumps/7", "/dumps/new"))
+    pipeline.free.set()
+    assert intake.wait_idle(PATIENCE)
+    first, *later = pipeline.batches
+    assert len(first) == BATCH
+    assert later == [["/dumps/7", "/dumps/new"]]
+    assert first[0] == "/other/x"
+
+
+def test_a_file_that_changes_all_the_time_is_taken_once_a_batch(pipeline: Pipeline, intake: Intake) -> None:
+    for number in range(2 * BATCH):
+        intake.deliver(change("busy"))
+        intake.deliver(change(number % 4))
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert pipeline.batches == [["busy", "0", "1", "2", "3"]]
+
+
+def test_a_shortage_is_reported_and_what_it_kept_from_being_read_is_read_later(
+    pipeline: Pipeline, calls: Calls, intake: Intake
+) -> None:
+    pipeline.refusals, pipeline.refusal = 2, ShortageError("no file can be read")
+    intake.deliver(change("a"))
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert pipeline.batches == [["a"]] * 3
+    assert calls.reports == [("intake", "no file can be read")] * 2 + [("intake", None)]
 
 
 def test_listing_without_differences(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
