@@ -6,13 +6,13 @@ import os
 import shlex
 import subprocess
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2e.harness import FEEDSVC, Daemon, environment, feedsvc, lack, make_dump, need, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FIRST = "the first article"
 
