@@ -14,6 +14,8 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from feedsvc.errors import FeedsvcError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -87,13 +89,22 @@ class Schedule:
         return bool(self._scheduler.running)
 
     def _guarded(self, name: str, job: Callable[[], None]) -> Callable[[], None]:
+        said: list[str] = []
+
         def run() -> None:
             try:
                 job()
             except Exception as error:  # a job that fails must not stop the others
-                logger.exception("job failed", extra={"job": name})
-                self._report(f"job:{name}", f"{name} failed: {error}")
+                reason = str(error)
+                if said != [reason]:  # what fails every second for the same reason is said once
+                    expected = isinstance(error, FeedsvcError)
+                    logger.log(
+                        logging.ERROR, "job failed", exc_info=not expected, extra={"job": name, "reason": reason}
+                    )
+                said[:] = [reason]
+                self._report(f"job:{name}", f"{name} failed: {reason}")
             else:
+                said.clear()
                 self._report(f"job:{name}", None)
 
         return run

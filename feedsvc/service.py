@@ -24,6 +24,7 @@ from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
 from feedsvc.site import MAX_AGE, make_resources
 from feedsvc.store import Store
+from feedsvc.store.mend import describe_set_aside
 from feedsvc.watch import Watcher
 from feedsvc.websub import Pinger
 
@@ -48,6 +49,8 @@ logger = logging.getLogger(__name__)
 # A store without entries gets this long to fill before the first feed is published, so that nobody
 # who is quick sees an empty one.
 FIRST_FILL_SECONDS = 5.0
+BUSY_SECONDS = 5.0  # for which a write waits for another process; it is tried again
+RETRY_SECONDS = 10.0  # before what could not be published is tried again
 LOOK_SECONDS = 0.05  # between two looks whether a signal came meanwhile
 DRAIN_SECONDS = 3.0  # for what is in flight when the server stops
 SEARCH_SECONDS = 1.0  # that a search may take
@@ -86,8 +89,15 @@ def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
     return load_rules(site_rules=config.clean.site_rules, folders=folders)
 
 
-def make_ingest(config: Config, store: Store) -> Ingest:
+def make_ingest(
+    config: Config, store: Store, owe: Callable[[Callable[[], None]], None] = lambda write: write()
+) -> Ingest:
     """The pipeline that the configuration describes. Its rules are the live ones from now on.
+
+    Args:
+        config: The configuration.
+        store: The store.
+        owe: Takes what is to be written; at once where it is not given.
 
     Raises:
         RuleError: A pack of rules is wrong.
@@ -95,7 +105,8 @@ def make_ingest(config: Config, store: Store) -> Ingest:
     """
     rules = load_configured(config)
     cleaner = Cleaner(rules, learned=store.load_learned() if config.clean.learn else None)
-    store.save_live_rules(make_saved(rules, cleaner.digest), read_clock())
+    saved = make_saved(rules, cleaner.digest)
+    owe(lambda: store.save_live_rules(saved, read_clock()))
     return Ingest(
         store,
         cleaner,
@@ -108,19 +119,30 @@ def make_ingest(config: Config, store: Store) -> Ingest:
 class Service:
     """Everything that runs under one configuration, on one listening socket."""
 
-    def __init__(self, config: Config, listener: socket.socket) -> None:
+    def __init__(
+        self, config: Config, listener: socket.socket, *, broken: Callable[[str | None], None] = lambda _reason: None
+    ) -> None:
         """Make all parts; whatever can be wrong with a configuration shows here, and nothing runs yet.
+
+        Args:
+            config: The configuration.
+            listener: Where to serve.
+            broken: Told when the store cannot be used any more, with its damage; None where its files are gone.
 
         Raises:
             FeedsvcError: Rules, store or addresses are wrong.
         """
         self.config = config
-        self._store = Store(config.store.url)
+        self._broken = broken
+        self._store = Store(config.store.url, busy_seconds=BUSY_SECONDS, damaged=broken)
+        self._owed: list[Callable[[], None]] = []  # writes of the start that wait until the store takes them
+        self._stopped = False
+        self._retry_at: float | None = None  # when to publish again what could not be published
         self._problems = Problems(self._store, read_clock)
         self.report = report = self._problems.report
         try:
             self._guard = Guard(self._store, report)
-            self._ingest = make_ingest(config, self._store)
+            self._ingest = make_ingest(config, self._store, self._owed.append)
             self._index = self._store.open_search()
         except FeedsvcError:
             self._store.close()
@@ -167,28 +189,33 @@ class Service:
             clock=read_clock,
         )
 
-    def start(self, interrupted: Callable[[], bool]) -> None:
+    def start(self, interrupted: Callable[[], bool], *, refill_seconds: float = 0.0) -> None:
         """Start to watch, publish what is in the store, and serve it.
+
+        A store that cannot be written is served as it is; what had to be written is as soon as it can be.
 
         Args:
             interrupted: Asked while an empty store is filled; where it says True, what is there is served at once.
+            refill_seconds: How long a store that was made anew may take to read the dumps again, before it is served.
 
         Raises:
             FeedsvcError: Something cannot start.
         """
         self._problems.begin()
+        self.report("store:corrupt", describe_set_aside(self.config.store.url))
         self._guard.look_back()
-        self._archives.drop_gone(read_clock())
+        self._owed.append(lambda: self._archives.drop_gone(read_clock()))
+        self._write_owed()
         empty = self._store.count_entries() == 0
         self._intake.start()
         self._watcher.start()
-        if empty:
-            until = time.monotonic() + FIRST_FILL_SECONDS
+        if empty or refill_seconds:
+            until = time.monotonic() + max(FIRST_FILL_SECONDS, refill_seconds)
             while not (self._intake.wait_idle(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
                 pass
         try:
             self._regenerate()
-        except RenderError as error:  # what is in the store does not keep the daemon from starting
+        except (RenderError, StoreError) as error:  # what is in the store does not keep the daemon from starting
             self.report("job:regenerate", f"regenerate failed: {error}")
         when = self.config.schedule
         self._schedule.add_regular("rescan", when.rescan, self._rescan)
@@ -206,6 +233,9 @@ class Service:
 
     def stop_work(self) -> None:
         """Stop to watch, to take dumps in and to publish; what was published is served on."""
+        if self._stopped:
+            return
+        self._stopped = True
         self._watcher.stop()
         self._intake.stop()
         self._schedule.stop()
@@ -213,16 +243,42 @@ class Service:
         try:
             self._guard.save(read_clock())
         except StoreError as error:
-            logger.exception(
-                "what was published cannot be kept", extra={"store": self._store.url, "reason": str(error)}
-            )
+            more = {"store": self._store.url, "reason": str(error)}
+            logger.error("what was published cannot be kept", extra=more)  # noqa: TRY400 - the reason says it all
+
+    def release_store(self) -> None:
+        """Let go of the store, after `stop_work`; what is rendered is served on. What lost its files is written anew.
+
+        Raises:
+            StoreError: That cannot be written.
+        """
+        if not self._store.is_in_place():
+            logger.warning("store has lost its files, they are written anew", extra={"store": self._store.url})
+            self._store.rescue()
+        self._store.close()
 
     def stop_serving(self) -> None:
         """Answer what is in flight, then close the server and the store."""
         self._server.stop(DRAIN_SECONDS)
         self._store.close()
 
+    def _write_owed(self) -> None:
+        try:
+            while self._owed:
+                self._owed[0]()
+                del self._owed[0]
+        except StoreError as error:
+            self.report("store:start", f"{error}; until then what is there is served")
+        else:
+            self.report("store:start", None)
+        self._problems.save()
+
     def _regenerate(self) -> None:
+        self._retry_at = time.monotonic() + RETRY_SECONDS  # where this fails
+        self._publish()
+        self._retry_at = None
+
+    def _publish(self) -> None:
         changed = self._assembler.refresh(read_clock())
         documents = self._assembler.documents
         resources = make_resources(
@@ -268,6 +324,12 @@ class Service:
             self._regenerator.request()
 
     def _notice(self) -> None:
+        if not self._store.is_in_place():
+            self._broken(None)
+            return
+        self._write_owed()
+        if self._retry_at is not None and time.monotonic() > self._retry_at:
+            self._regenerator.request()
         if self._store.changed_elsewhere():
             if not self._ingest.is_current():
                 self._intake.look_again()
