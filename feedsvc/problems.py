@@ -33,6 +33,7 @@ class Problems:
         self._clock = clock
         self._lock = Lock()
         self._standing: dict[str, str] = {}
+        self._refused = False  # by the store, and said so
         self._unsaved: set[str | None] = set()  # None: those of an earlier run are to be forgotten
 
     def begin(self) -> None:
@@ -80,6 +81,9 @@ class Problems:
                     elif key is not None:
                         writer.drop_problem(key)
         except StoreError as error:
-            logger.warning("problems cannot be kept in the store yet", extra={"reason": str(error)})
+            if not self._refused:
+                logger.warning("problems cannot be kept in the store yet", extra={"reason": str(error)})
+            self._refused = True
         else:
             self._unsaved.clear()
+            self._refused = False

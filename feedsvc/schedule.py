@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Regenerator", "Schedule", "parse_trigger"]
 
 logger = logging.getLogger(__name__)
+
+
+LOOK_SECONDS = 1.0  # between two looks at the clock
+LEAP_SECONDS = 10.0  # by which it is off then, where it leapt
 
 
 def parse_trigger(when: timedelta | str) -> BaseTrigger:
@@ -54,6 +60,8 @@ class Schedule:
         self._clock = clock
         self._adding = threading.Lock()  # guards the next
         self._stopping = False
+        self._stopped = threading.Event()
+        self._watching = threading.Thread(target=self._watch_clock, name="schedule-clock")
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(4)},
             # No run is dropped for being late, and several missed ones become one.
@@ -74,11 +82,15 @@ class Schedule:
     def start(self) -> None:
         """Begin to run jobs."""
         self._scheduler.start()
+        self._watching.start()
 
     def stop(self) -> None:
         """Wait for the jobs that are running, and run no more."""
         with self._adding:
             self._stopping = True
+        self._stopped.set()
+        if self._watching.ident is not None:
+            self._watching.join()
         if self._scheduler.running:
             self._scheduler.remove_all_jobs()  # APScheduler stumbles over what is due while it shuts down
             self._scheduler.shutdown(wait=True)
@@ -87,6 +99,29 @@ class Schedule:
     def alive(self) -> bool:
         """Whether jobs are being run."""
         return bool(self._scheduler.running)
+
+    def _watch_clock(self) -> None:
+        """Let no job wait for a time that the clock left again."""
+        before = self._clock(), time.monotonic()
+        while not self._stopped.wait(LOOK_SECONDS):
+            now = self._clock(), time.monotonic()
+            leap = (now[0] - before[0]).total_seconds() - (now[1] - before[1])
+            if abs(leap) > LEAP_SECONDS:
+                self.realign()
+            before = now
+
+    def realign(self) -> None:
+        """Have all jobs run by the time that it is now."""
+        now = self._clock()
+        for job in self._scheduler.get_jobs():
+            if isinstance(job.trigger, DateTrigger):
+                due = now
+            elif isinstance(job.trigger, IntervalTrigger):
+                due = now + job.trigger.interval
+            else:
+                due = job.trigger.get_next_fire_time(None, now)
+            with suppress(JobLookupError):  # done meanwhile
+                job.modify(next_run_time=due)
 
     def _guarded(self, name: str, job: Callable[[], None]) -> Callable[[], None]:
         said: list[str] = []

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from feedsvc.clean import RuleSet
     from feedsvc.clean.learned import Learned
+    from feedsvc.clock import Clock
     from feedsvc.config import Config
 
 __all__ = [
@@ -90,7 +91,10 @@ def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
 
 
 def make_ingest(
-    config: Config, store: Store, owe: Callable[[Callable[[], None]], None] = lambda write: write()
+    config: Config,
+    store: Store,
+    owe: Callable[[Callable[[], None]], None] = lambda write: write(),
+    clock: Callable[[], datetime] | None = None,
 ) -> Ingest:
     """The pipeline that the configuration describes. Its rules are the live ones from now on.
 
@@ -98,6 +102,7 @@ def make_ingest(
         config: The configuration.
         store: The store.
         owe: Takes what is to be written; at once where it is not given.
+        clock: The time, aware, in UTC; `read_clock` where it is not given.
 
     Raises:
         RuleError: A pack of rules is wrong.
@@ -106,13 +111,14 @@ def make_ingest(
     rules = load_configured(config)
     cleaner = Cleaner(rules, learned=store.load_learned() if config.clean.learn else None)
     saved = make_saved(rules, cleaner.digest)
-    owe(lambda: store.save_live_rules(saved, read_clock()))
+    clock = clock or read_clock
+    owe(lambda: store.save_live_rules(saved, clock()))
     return Ingest(
         store,
         cleaner,
         max_bytes=config.watch.max_bytes,
         withdraw=config.watch.on_delete == "withdraw",
-        clock=read_clock,
+        clock=clock,
     )
 
 
@@ -120,13 +126,14 @@ class Service:
     """Everything that runs under one configuration, on one listening socket."""
 
     def __init__(
-        self, config: Config, listener: socket.socket, *, broken: Callable[[str | None], None] = lambda _reason: None
+        self, config: Config, listener: socket.socket, *, clock: Clock, broken: Callable[[str | None], None]
     ) -> None:
         """Make all parts; whatever can be wrong with a configuration shows here, and nothing runs yet.
 
         Args:
             config: The configuration.
             listener: Where to serve.
+            clock: The time.
             broken: Told when the store cannot be used any more, with its damage; None where its files are gone.
 
         Raises:
@@ -134,15 +141,16 @@ class Service:
         """
         self.config = config
         self._broken = broken
+        self._clock = clock
         self._store = Store(config.store.url, busy_seconds=BUSY_SECONDS, damaged=broken)
         self._owed: list[Callable[[], None]] = []  # writes of the start that wait until the store takes them
         self._stopped = False
         self._retry_at: float | None = None  # when to publish again what could not be published
-        self._problems = Problems(self._store, read_clock)
+        self._problems = Problems(self._store, self._clock)
         self.report = report = self._problems.report
         try:
             self._guard = Guard(self._store, report)
-            self._ingest = make_ingest(config, self._store, self._owed.append)
+            self._ingest = make_ingest(config, self._store, self._owed.append, self._clock)
             self._index = self._store.open_search()
         except FeedsvcError:
             self._store.close()
@@ -152,7 +160,7 @@ class Service:
         host, port = listener.getsockname()[:2]
         self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._publisher = Publisher(
-            lambda name: self._assembler.load(name, read_clock()),
+            lambda name: self._assembler.load(name, self._clock()),
             max_age=MAX_AGE,
             base_url=config.base_url,
             known_bases=[self._address],
@@ -186,7 +194,7 @@ class Service:
             self._store,
             allow_private=config.websub.allow_private,
             report=report,
-            clock=read_clock,
+            clock=self._clock,
         )
 
     def start(self, interrupted: Callable[[], bool], *, refill_seconds: float = 0.0) -> None:
@@ -204,7 +212,7 @@ class Service:
         self._problems.begin()
         self.report("store:corrupt", describe_set_aside(self.config.store.url))
         self._guard.look_back()
-        self._owed.append(lambda: self._archives.drop_gone(read_clock()))
+        self._owed.append(lambda: self._archives.drop_gone(self._clock()))
         self._write_owed()
         empty = self._store.count_entries() == 0
         self._intake.start()
@@ -241,7 +249,7 @@ class Service:
         self._schedule.stop()
         self._pinger.stop()
         try:
-            self._guard.save(read_clock())
+            self._guard.save(self._clock())
         except StoreError as error:
             more = {"store": self._store.url, "reason": str(error)}
             logger.error("what was published cannot be kept", extra=more)  # noqa: TRY400 - the reason says it all
@@ -252,6 +260,8 @@ class Service:
         Raises:
             StoreError: That cannot be written.
         """
+        if self._store.closed:
+            return
         if not self._store.is_in_place():
             logger.warning("store has lost its files, they are written anew", extra={"store": self._store.url})
             self._store.rescue()
@@ -279,7 +289,7 @@ class Service:
         self._retry_at = None
 
     def _publish(self) -> None:
-        changed = self._assembler.refresh(read_clock())
+        changed = self._assembler.refresh(self._clock())
         documents = self._assembler.documents
         resources = make_resources(
             self._assembler.formats,
@@ -290,7 +300,7 @@ class Service:
         try:
             self._publisher.publish(documents, resources, changed)
         finally:
-            self._guard.save(read_clock())
+            self._guard.save(self._clock())
         if changed:
             more = {"feed": min(changed, key=list(documents).index), "feeds": len(changed)}
             logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})
@@ -314,12 +324,17 @@ class Service:
 
     def _retire(self) -> None:
         keep = self.config.store.keep
-        before = read_clock() - keep if isinstance(keep, timedelta) else None
+        doubt = self._clock.doubt() if isinstance(keep, timedelta) else None
+        if doubt is not None:
+            self.report("retention", f"nothing is retired for its age at present: {doubt}")
+            return
+        self.report("retention", None)
+        before = self._clock() - keep if isinstance(keep, timedelta) else None
         beyond = keep if isinstance(keep, int) else None
         with self._store.writing() as writer:
             retired = writer.retire(before=before, beyond=beyond)
         if retired:
-            self._archives.drop_gone(read_clock())
+            self._archives.drop_gone(self._clock())
             logger.info("retired", extra={"entries": retired, "store": self._store.url})
             self._regenerator.request()
 

@@ -60,7 +60,7 @@ class Database:
         self.path = file_of(url)
         self._busy_seconds = busy_seconds
         self._damaged = damaged
-        self._closed = False
+        self.closed = False  # for good
         self._frozen = False  # opened for reading alone
         self._identity: tuple[int, int] | None = None
         self._observer: sa.Connection | None = None
@@ -86,7 +86,7 @@ class Database:
 
     def _connect(self, _dialect: object, _record: object, _args: object, options: dict[str, Any]) -> DBAPIConnection:
         assert self.path is not None  # noqa: S101 - or this would not be listening
-        if self._closed:
+        if self.closed:
             raise sqlite3.OperationalError("it is closed")
         opened, self._frozen = _open_sqlite(self.path, options)
         return cast("DBAPIConnection", opened)
@@ -99,6 +99,7 @@ class Database:
                 cursor.execute("PRAGMA journal_mode = WAL")
             cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA temp_store = MEMORY")  # a full /tmp would undo the transaction that has a savepoint
         cursor.close()
 
     def _migrate(self) -> None:
@@ -114,7 +115,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; whoever asks from now on gets a StoreError."""
-        self._closed = True
+        self.closed = True
         if self._observer is not None:
             self._observer.close()
             self._observer = None

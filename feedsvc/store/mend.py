@@ -11,8 +11,9 @@ import logging
 import os
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -20,10 +21,7 @@ from feedsvc.errors import StoreDamaged, StoreError
 from feedsvc.store.database import cause_of, file_of, sqlite_address
 from feedsvc.store.salvage import Salvage, salvage
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-__all__ = ["describe_set_aside", "mend"]
+__all__ = ["describe_set_aside", "last_written", "mend"]
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +92,15 @@ def describe_set_aside(url: str) -> str | None:
         f"the store was damaged, and was made anew of what could be read and of the dumps that are there; the damaged "
         f"one is kept as {', '.join(found)}: delete it when nothing is missed"
     )
+
+
+def last_written(url: str) -> datetime | None:
+    """When a store was last written, by the clock of that time; None where that is not known."""
+    path = file_of(url)
+    if path is None or not path.exists() or path.stat().st_size == 0:
+        return None
+    times = [each.stat().st_mtime for each in (path, Path(f"{path}-wal")) if each.exists()]
+    return datetime.fromtimestamp(max(times), UTC)
 
 
 def _was_left_open(path: Path) -> bool:
