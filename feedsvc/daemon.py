@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import queue
 import signal
 import threading
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from feedsvc.clock import Clock
 from feedsvc.control import Control, Reply, Request
-from feedsvc.errors import FeedsvcError, PartEnded
+from feedsvc.errors import FeedsvcError, PartEnded, StoreLocked
 from feedsvc.http import bind
-from feedsvc.service import Service
+from feedsvc.service import Service, read_clock
+from feedsvc.store.mend import last_written, mend
 from feedsvc.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -28,6 +33,20 @@ __all__ = ["run_daemon"]
 logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+REFILL_SECONDS = 60.0  # that a store made anew may take to fill before it is served, where nothing else is
+PAUSE_SECONDS = 1.0  # before a store that is locked, or cannot be mended, is tried again
+APART_SECONDS = 600.0  # between two mends: a disk that damages all it holds is not to be filled with copies
+
+
+@dataclass(frozen=True, slots=True)
+class _Breakage:
+    """The store cannot be used any more.
+
+    Attributes:
+        damage: What is wrong with it; None where its files are gone.
+    """
+
+    damage: str | None
 
 
 def run_daemon(load: Callable[[], Config], manager: ServiceManager, control: str) -> None:
@@ -49,8 +68,10 @@ class _Daemon:
         self._load = load
         self._manager = manager
         self._control = control
-        self._orders: queue.SimpleQueue[int | Request | PartEnded] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[int | Request | PartEnded | _Breakage] = queue.SimpleQueue()
         self._ending = False
+        self._broken = False  # whether the store is, and it was said
+        self._mended_at = -APART_SECONDS
         self._supervisor = Supervisor(manager, lambda reason: self._orders.put(PartEnded(reason)))
 
     def run(self) -> None:
@@ -59,6 +80,7 @@ class _Daemon:
         threading.excepthook = _log_end
         self._supervisor.start()
         config = self._load()
+        self._clock = Clock(read_clock, _count_seconds, known=last_written(config.store.url))
         control = Control(self._control, self._orders.put)
         listener = self._manager.listener
         try:
@@ -66,7 +88,9 @@ class _Daemon:
                 listener = bind(config.server.listen)
             elif note := self._unused_address(config, listener):
                 logger.warning(note)
-            self._serve(self._start(config, listener), listener)
+            service = self._begin(config, listener)
+            if service is not None:
+                self._serve(service, listener)
         finally:
             control.close()
             if self._manager.listener is not None:
@@ -86,14 +110,22 @@ class _Daemon:
     def _is_ending(self) -> bool:
         return self._ending
 
+    def _break(self, damage: str | None) -> None:
+        if not self._broken:  # once; any thread may find it
+            self._broken = True
+            self._orders.put(_Breakage(damage))
+
     def _serve(self, service: Service, listener: socket.socket) -> None:
         # What is there now stays, modules above all: to look through it for garbage held up requests for 100 ms.
         gc.collect()
         gc.freeze()
         if not self._ending:
             self._supervisor.serving(service)
-        while (order := self._orders.get()) == signal.SIGHUP or isinstance(order, Request):
+        while (order := self._orders.get()) == signal.SIGHUP or isinstance(order, Request | _Breakage):
             if self._ending:  # the signal is next
+                continue
+            if isinstance(order, _Breakage):
+                service = self._mend(service, listener, order.damage)
                 continue
             self._supervisor.reloading()
             service, listener, reply = self._reload(service, listener)
@@ -109,11 +141,56 @@ class _Daemon:
         if isinstance(order, PartEnded):
             raise order
 
-    def _start(self, config: Config, listener: socket.socket) -> Service:
+    def _begin(self, config: Config, listener: socket.socket) -> Service | None:
+        """The first service; None where the end came while the store was locked."""
+        refill = REFILL_SECONDS if mend(config.store.url, self._clock()) else 0.0
+        waiting = False
+        while not self._ending:
+            try:
+                return self._start(config, listener, refill)
+            except StoreLocked as error:
+                if not waiting:
+                    logger.warning("waiting for the store", extra={"reason": str(error)})
+                waiting = True
+                self._supervisor.starting("waiting for the store, which is locked")
+                time.sleep(PAUSE_SECONDS)
+        return None
+
+    def _mend(self, service: Service, listener: socket.socket, damage: str | None) -> Service:
+        """A service on a sound store, while the one on the broken store serves what it published.
+
+        Where the end comes first, it is the old service.
+        """
+        logger.error("store cannot be used any more", extra={"reason": damage or "its files are gone"})
+        service.stop_work()
+        said = ""
+        while not self._ending:
+            try:
+                service.release_store()
+                if damage is not None:
+                    if time.monotonic() < self._mended_at + APART_SECONDS:
+                        time.sleep(PAUSE_SECONDS)
+                        continue
+                    mend(service.config.store.url, self._clock(), damage=damage)
+                    self._mended_at, damage = time.monotonic(), None
+                fresh = self._start(service.config, listener, math.inf)
+            except FeedsvcError as error:
+                if str(error) != said:
+                    said = str(error)
+                    logger.error("store cannot be mended yet", extra={"reason": said})  # noqa: TRY400 - it says it all
+                time.sleep(PAUSE_SECONDS)
+            else:
+                service.stop_serving()
+                self._broken = False
+                self._supervisor.serving(fresh)
+                return fresh
+        return service
+
+    def _start(self, config: Config, listener: socket.socket, refill_seconds: float = 0.0) -> Service:
         self._supervisor.starting("opening the store")
-        service = Service(config, listener)
+        service = Service(config, listener, clock=self._clock, broken=self._break)
         try:
-            service.start(self._interrupted, self._is_ending, self._supervisor.starting)
+            service.start(self._interrupted, self._is_ending, self._supervisor.starting, refill_seconds=refill_seconds)
         except FeedsvcError:
             service.stop_work()
             service.stop_serving()
@@ -128,7 +205,7 @@ class _Daemon:
             config = self._load()
             if config.server.listen != old.server.listen and self._manager.listener is None:
                 fresh = bind(config.server.listen)
-            successor = Service(config, fresh or listener)
+            successor = Service(config, fresh or listener, clock=self._clock, broken=self._break)
         except FeedsvcError as error:
             service.report("config", f"the changed configuration was refused: {error}")
             if fresh is not None:
@@ -169,6 +246,11 @@ class _Daemon:
             f"[server] listen = {config.server.listen!r} is not used: systemd listens on {address}"
             " (ListenStream= in feedsvc.socket)"
         )
+
+
+def _count_seconds() -> float:
+    """Seconds since the machine was started, those included for which it slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _log_end(args: threading.ExceptHookArgs) -> None:

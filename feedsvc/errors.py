@@ -22,7 +22,9 @@ __all__ = [
     "RuleError",
     "ServerError",
     "ShortageError",
+    "StoreDamaged",
     "StoreError",
+    "StoreLocked",
     "UnknownName",
     "WatchError",
 ]
@@ -96,6 +98,14 @@ class UnknownName(FeedsvcError):  # noqa: N818 - reads as what it is
 
 class StoreError(FeedsvcError):
     """The store cannot be opened, read or written; the message names its address."""
+
+
+class StoreDamaged(StoreError):  # noqa: N818 - reads as the state it reports
+    """What is in the store is damaged, or is no store at all."""
+
+
+class StoreLocked(StoreError):  # noqa: N818 - reads as the state it reports
+    """Another process keeps the store locked; it may be tried again."""
 
 
 class WatchError(FeedsvcError):

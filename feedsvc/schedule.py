@@ -16,6 +16,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from feedsvc.errors import FeedsvcError
 from feedsvc.health import BEAT_SECONDS, Pulse
 
 if TYPE_CHECKING:
@@ -136,14 +137,23 @@ class Schedule:
                 continue
 
     def _guarded(self, name: str, job: Callable[[], None]) -> Callable[[], None]:
+        said: list[str] = []
+
         def run() -> None:
             self._running[threading.get_ident()] = (name, time.monotonic())
             try:
                 job()
             except Exception as error:  # a job that fails must not stop the others
-                logger.exception("job failed", extra={"job": name})
-                self._report(f"job:{name}", f"{name} failed: {error}")
+                reason = str(error)
+                if said != [reason]:  # what fails every second for the same reason is said once
+                    expected = isinstance(error, FeedsvcError)
+                    logger.log(
+                        logging.ERROR, "job failed", exc_info=not expected, extra={"job": name, "reason": reason}
+                    )
+                said[:] = [reason]
+                self._report(f"job:{name}", f"{name} failed: {reason}")
             else:
+                said.clear()
                 self._report(f"job:{name}", None)
             finally:
                 del self._running[threading.get_ident()]

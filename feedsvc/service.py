@@ -28,6 +28,7 @@ from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
 from feedsvc.site import MAX_AGE, make_resources
 from feedsvc.store import Store
+from feedsvc.store.mend import describe_set_aside
 from feedsvc.vitals import Vitals
 from feedsvc.watch import Watcher
 from feedsvc.websub import Pinger
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from feedsvc.clean import RuleSet
     from feedsvc.clean.learned import Learned
+    from feedsvc.clock import Clock
     from feedsvc.config import Config
     from feedsvc.supervisor import Summary
 
@@ -54,6 +56,7 @@ logger = logging.getLogger(__name__)
 # A store without entries gets this long to fill before the first feed is published, so that nobody
 # who is quick sees an empty one.
 FIRST_FILL_SECONDS = 5.0
+BUSY_SECONDS = 5.0  # for which a write waits for another process; it is tried again
 LOOK_SECONDS = 0.05  # between two looks whether a signal came meanwhile
 DRAIN_SECONDS = 3.0  # for what is in flight when the server stops
 SEARCH_SECONDS = 1.0  # that a search may take
@@ -99,7 +102,14 @@ def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
     return load_rules(site_rules=config.clean.site_rules, folders=folders)
 
 
-def make_ingest(config: Config, store: Store, report: Callable[[str, str | None], None] | None = None) -> Ingest:
+def make_ingest(
+    config: Config,
+    store: Store,
+    report: Callable[[str, str | None], None] | None = None,
+    *,
+    owe: Callable[[Callable[[], None]], None] = lambda write: write(),
+    clock: Callable[[], datetime] | None = None,
+) -> Ingest:
     """The pipeline that the configuration describes. Its rules are the live ones from now on.
 
     Args:
@@ -107,6 +117,8 @@ def make_ingest(config: Config, store: Store, report: Callable[[str, str | None]
         store: Where it leads.
         report: Told of what is wrong with the processes that clean, for a pipeline in which no dump may hold up
             others; None for one that takes dumps strictly in order.
+        owe: Takes what is to be written; at once where it is not given.
+        clock: The time, aware, in UTC; `read_clock` where it is not given.
 
     Raises:
         RuleError: A pack of rules is wrong.
@@ -119,7 +131,9 @@ def make_ingest(config: Config, store: Store, report: Callable[[str, str | None]
     other_rules = live is not None and live.digest != cleaner.digest
     refused = store.load_refused(Outcome.QUARANTINED)
     retried = [file.path for file in refused if other_rules or limits.outgrown(file.reason or "")]
-    store.save_live_rules(make_saved(rules, cleaner.digest), read_clock())
+    saved = make_saved(rules, cleaner.digest)
+    clock = clock or read_clock
+    owe(lambda: store.save_live_rules(saved, clock()))
     if report is None:
         pool = Pool(cleaner, limits, number=min(2, len(os.sched_getaffinity(0))))
     else:
@@ -129,7 +143,7 @@ def make_ingest(config: Config, store: Store, report: Callable[[str, str | None]
         cleaner,
         max_bytes=config.watch.max_bytes,
         withdraw=config.watch.on_delete == "withdraw",
-        clock=read_clock,
+        clock=clock,
         pool=pool,
         retried=retried,
     )
@@ -138,19 +152,31 @@ def make_ingest(config: Config, store: Store, report: Callable[[str, str | None]
 class Service:
     """Everything that runs under one configuration, on one listening socket."""
 
-    def __init__(self, config: Config, listener: socket.socket) -> None:
+    def __init__(
+        self, config: Config, listener: socket.socket, *, clock: Clock, broken: Callable[[str | None], None]
+    ) -> None:
         """Make all parts; whatever can be wrong with a configuration shows here, and nothing runs yet.
+
+        Args:
+            config: The configuration.
+            listener: Where to serve.
+            clock: The time.
+            broken: Told when the store cannot be used any more, with its damage; None where its files are gone.
 
         Raises:
             FeedsvcError: Rules, store or addresses are wrong.
         """
         self.config = config
-        self._store = Store(config.store.url)
-        self._problems = Problems(self._store, read_clock)
+        self._broken = broken
+        self._clock = clock
+        self._store = Store(config.store.url, busy_seconds=BUSY_SECONDS, damaged=broken)
+        self._owed: list[Callable[[], None]] = []  # writes of the start that wait until the store takes them
+        self._stopped = False
+        self._problems = Problems(self._store, self._clock)
         self.report = report = self._problems.report
         try:
             self._guard = Guard(self._store, report)
-            self._ingest = make_ingest(config, self._store, report)
+            self._ingest = make_ingest(config, self._store, report, owe=self._owed.append, clock=self._clock)
             self._index = self._store.open_search()
         except FeedsvcError:
             self._store.close()
@@ -160,7 +186,7 @@ class Service:
         host, port = listener.getsockname()[:2]
         self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._publisher = Publisher(
-            lambda name: self._assembler.load(name, read_clock()),
+            lambda name: self._assembler.load(name, self._clock()),
             max_age=MAX_AGE,
             base_url=config.base_url,
             known_bases=[self._address],
@@ -207,7 +233,7 @@ class Service:
             self._store,
             allow_private=config.websub.allow_private,
             report=report,
-            clock=read_clock,
+            clock=self._clock,
         )
 
     def start(
@@ -215,28 +241,36 @@ class Service:
         interrupted: Callable[[], bool],
         ending: Callable[[], bool] = lambda: False,
         tell: Callable[[str], None] = lambda _stage: None,
+        *,
+        refill_seconds: float = 0.0,
     ) -> None:
         """Start to watch, publish what is in the store, and serve it. A store that holds entries is served first.
+
+        A store that cannot be written is served as it is; what had to be written is as soon as it can be.
 
         Args:
             interrupted: Asked while an empty store is filled; where it says True, what is there is served at once.
             ending: Asked between the stages; where it says True, the rest is left out, for all is to be stopped.
             tell: Told which stage begins.
+            refill_seconds: How long a store that was made anew may take to read the dumps again, before it is served.
 
         Raises:
             FeedsvcError: Something cannot start.
         """
         self._ingest.start()
         self._problems.begin()
+        self.report("store:corrupt", describe_set_aside(self.config.store.url))
         self._guard.look_back()
-        self._archives.drop_gone(read_clock())
+        self._owed.append(lambda: self._archives.drop_gone(self._clock()))
+        self._write_owed()
         empty = self._store.count_entries() == 0
         stages: list[tuple[str, Callable[[], None]]] = [
             ("reading the folders", self._watch),
             ("rendering the feeds", self._serve),
         ]
-        if empty:
-            stages.insert(1, ("taking in what is in the folders", partial(self._fill, interrupted)))
+        if empty or refill_seconds:
+            fill = partial(self._fill, interrupted, max(FIRST_FILL_SECONDS, refill_seconds))
+            stages.insert(1, ("taking in what is in the folders", fill))
         else:
             stages.reverse()
         for stage, work in stages:
@@ -254,15 +288,15 @@ class Service:
         self._intake.start()
         self._watcher.start()
 
-    def _fill(self, interrupted: Callable[[], bool]) -> None:
-        until = time.monotonic() + FIRST_FILL_SECONDS
+    def _fill(self, interrupted: Callable[[], bool], seconds: float) -> None:
+        until = time.monotonic() + seconds
         while not (self._intake.wait_idle(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
             pass
 
     def _serve(self) -> None:
         try:
             self._regenerate()
-        except RenderError as error:  # what is in the store does not keep the daemon from starting
+        except (RenderError, StoreError) as error:  # what is in the store does not keep the daemon from starting
             self.report("job:regenerate", f"regenerate failed: {error}")
             self._regenerator.request()  # and again, until it is served
         self._server.start()
@@ -281,6 +315,9 @@ class Service:
 
     def stop_work(self) -> None:
         """Stop to watch, to take dumps in and to publish; what was published is served on."""
+        if self._stopped:
+            return
+        self._stopped = True
         self._vitals.rest()
         self._watcher.stop()
         self._intake.stop()
@@ -288,19 +325,42 @@ class Service:
         self._schedule.stop()
         self._pinger.stop()
         try:
-            self._guard.save(read_clock())
+            self._guard.save(self._clock())
         except StoreError as error:
-            logger.exception(
-                "what was published cannot be kept", extra={"store": self._store.url, "reason": str(error)}
-            )
+            more = {"store": self._store.url, "reason": str(error)}
+            logger.error("what was published cannot be kept", extra=more)  # noqa: TRY400 - the reason says it all
+
+    def release_store(self) -> None:
+        """Let go of the store, after `stop_work`; what is rendered is served on. What lost its files is written anew.
+
+        Raises:
+            StoreError: That cannot be written.
+        """
+        if self._store.closed:
+            return
+        if not self._store.is_in_place():
+            logger.warning("store has lost its files, they are written anew", extra={"store": self._store.url})
+            self._store.rescue()
+        self._store.close()
 
     def stop_serving(self) -> None:
         """Answer what is in flight, then close the server and the store."""
         self._server.stop(DRAIN_SECONDS)
         self._store.close()
 
+    def _write_owed(self) -> None:
+        try:
+            while self._owed:
+                self._owed[0]()
+                del self._owed[0]
+        except StoreError as error:
+            self.report("store:start", f"{error}; until then what is there is served")
+        else:
+            self.report("store:start", None)
+        self._problems.save()
+
     def _regenerate(self) -> None:
-        changed = self._assembler.refresh(read_clock())
+        changed = self._assembler.refresh(self._clock())
         documents = self._assembler.documents
         resources = make_resources(
             self._assembler.formats,
@@ -311,7 +371,7 @@ class Service:
         try:
             self._publisher.publish(documents, resources, changed)
         finally:
-            self._guard.save(read_clock())
+            self._guard.save(self._clock())
         if changed:
             more = {"feed": min(changed, key=list(documents).index), "feeds": len(changed)}
             logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})
@@ -335,16 +395,25 @@ class Service:
 
     def _retire(self) -> None:
         keep = self.config.store.keep
-        before = read_clock() - keep if isinstance(keep, timedelta) else None
+        doubt = self._clock.doubt() if isinstance(keep, timedelta) else None
+        if doubt is not None:
+            self.report("retention", f"nothing is retired for its age at present: {doubt}")
+            return
+        self.report("retention", None)
+        before = self._clock() - keep if isinstance(keep, timedelta) else None
         beyond = keep if isinstance(keep, int) else None
         with self._store.writing() as writer:
             retired = writer.retire(before=before, beyond=beyond)
         if retired:
-            self._archives.drop_gone(read_clock())
+            self._archives.drop_gone(self._clock())
             logger.info("retired", extra={"entries": retired, "store": self._store.url})
             self._regenerator.request()
 
     def _notice(self) -> None:
+        if not self._store.is_in_place():
+            self._broken(None)
+            return
+        self._write_owed()
         if self._store.changed_elsewhere():
             if not self._ingest.is_current():
                 self._intake.look_again()
