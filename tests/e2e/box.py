@@ -27,7 +27,18 @@ T = TypeVar("T")
 
 OLDEST = 252  # of systemd, which the units are made for
 BOOT = Path(__file__).with_name("boot_box.sh")
-PROGRAMS = ("systemctl", "systemd-analyze", "dbus-daemon", "nsenter", "unshare", "setpriv", "runuser", "useradd")
+PROGRAMS = (
+    "systemctl",
+    "systemd-analyze",
+    "dbus-daemon",
+    "ip",
+    "nsenter",
+    "pgrep",
+    "runuser",
+    "setpriv",
+    "unshare",
+    "useradd",
+)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CLONE_NEWNET = 0x40000000  # setns(2)
 MASKED = """

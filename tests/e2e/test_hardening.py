@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import textwrap
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from e2e import probe
-from e2e.harness import PROJECT, wait_for
-from e2e.installation import CONFIG, DROP, SERVICE, STRANGER
+from e2e.harness import PROJECT, Client, make_dump, wait_for
+from e2e.installation import CONFIG, DROP, MEMBER, SERVICE, SOCKET, STRANGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,21 +134,34 @@ def test_settings_and_state_are_for_the_service_alone(
     assert (machine.box.run("test", "-r", path, user=user, check=False).returncode == 0) is readable
 
 
-def test_a_public_address_that_the_socket_names_is_served(machine: Installation) -> None:
-    """What the unit forbids is to reach others; who may come in is the socket's own business."""
-    override = "/etc/systemd/system/feedsvc.socket.d/test.conf"
-    machine.box.write(override, "[Socket]\nListenStream=\nListenStream=0.0.0.0:8080\n")
+def examples() -> dict[str, str]:
+    """What docs/service.md has users write with `systemctl edit`: unit to drop-in."""
+    text = (PROJECT / "docs" / "service.md").read_text("utf-8")
+    found = re.findall(r"^    systemctl edit (\S+)\n((?: {6}.*\n)+)", text, re.MULTILINE)
+    return {unit: textwrap.dedent(lines) for unit, lines in found}
+
+
+def test_the_examples_of_the_documentation_do_what_it_says(machine: Installation) -> None:
+    """Other addresses are served though the unit forbids to reach them, and a folder in a home is read."""
+    settings = machine.config
+    home = f"/home/{MEMBER}/dumps"
+    machine.box.run("sh", "-c", f"mkdir -p {home}; chmod 755 {home}; echo '{make_dump('at home')}' > {home}/a.txt")
+    machine.configure(settings.replace(f'"{DROP}"', f'"{DROP}", "{home}"'))
+    drop_ins = {f"/etc/systemd/system/{unit}.d/test.conf": text for unit, text in examples().items()}
+    assert len(drop_ins) == 2
+    for path, text in drop_ins.items():
+        machine.box.write(path, text.replace("NAME", MEMBER))
     machine.systemctl("daemon-reload")
-    machine.systemctl("stop", "feedsvc.socket", SERVICE)
-    machine.systemctl("start", "feedsvc.socket", SERVICE)
+    machine.systemctl("stop", SOCKET, SERVICE)
+    machine.systemctl("start", SOCKET, SERVICE)
 
     def ask() -> bytes:
-        with socket.create_connection((probe.PUBLIC[0], 8080), 10) as connection:
-            connection.sendall(b"GET /feed.atom HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n")
-            return connection.recv(16)
+        client = Client(8080, host=probe.PUBLIC[0])
+        return client.get("/feed.atom", {"Connection": "close"}).body
 
-    assert machine.box.inside(ask).startswith(b"HTTP/1.1 200")
-    machine.box.run("rm", override)
+    wait_for(lambda: b"at home" in machine.box.inside(ask))
+    machine.configure(settings)
+    machine.box.run("rm", *drop_ins)
     machine.systemctl("daemon-reload")
-    machine.systemctl("stop", "feedsvc.socket", SERVICE)
-    machine.systemctl("start", "feedsvc.socket", SERVICE)
+    machine.systemctl("stop", SOCKET, SERVICE)
+    machine.systemctl("start", SOCKET, SERVICE)
