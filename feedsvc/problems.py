@@ -43,6 +43,11 @@ class Problems:
         with self._store.writing() as writer:
             writer.drop_problem(None)
 
+    def standing(self) -> dict[str, str]:
+        """Those that stand, message by key; asks no store."""
+        with self._lock:
+            return dict(self._standing)
+
     def report(self, key: str, message: str | None) -> None:
         """A problem stands, or has ended (None).
 

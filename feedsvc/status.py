@@ -8,21 +8,19 @@ from feedsvc.assemble import Assembler
 from feedsvc.errors import DaemonUnreachable, RequestError
 from feedsvc.model import Outcome
 from feedsvc.outgoing import get_json
+from feedsvc.troubles import find_troubles
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from feedsvc.assemble import Plan
     from feedsvc.store import Store
+    from feedsvc.troubles import Trouble
 
 __all__ = ["ask_ready", "collect_status"]
 
 TIMEOUT_SECONDS = 5.0
 MOST_STOOD_BACK = 20  # entries that are named
-STOOD_BACK = (
-    "rules stood back, for they would have taken too much of it ({entry.title}); "
-    "see: feedsvc removed --entry {entry.key}; then add a keep rule, or raise the bound"
-)
 
 
 def ask_ready(address: str) -> bool:
@@ -45,29 +43,25 @@ def collect_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:
     """
     assembler = Assembler(store, plan)
     assembler.refresh(now)
-    quarantined = [
-        {"about": file.path, "line": file.line, "message": file.reason}
-        for file in store.load_refused(Outcome.QUARANTINED)
-    ]
     reported = [
         {"about": problem.key, "message": problem.message, "since": problem.since.isoformat()}
         for problem in store.load_problems()
     ]
-    with store.accounting() as account:
-        drifting = [
-            {"about": f"drift:{count.rule}:{count.source}", "message": count.message, "since": count.began.isoformat()}
-            for count in account.counters.alarms()
-            if count.began
-        ]
-        number, newest = account.stood_back(MOST_STOOD_BACK)
-    stood_back = [{"about": f"entry {entry.key}", "message": STOOD_BACK.format(entry=entry)} for entry in newest]
-    if number > len(newest):
-        more = f"rules stood back from {number} entries; these are the newest {len(newest)}"
-        stood_back.append({"about": "entries", "message": more})
+    troubles, number = find_troubles(store, most_stood_back=MOST_STOOD_BACK)
+    if number > MOST_STOOD_BACK:
+        more = f"rules stood back from {number} entries; these are the newest {MOST_STOOD_BACK}"
+        reported.append({"about": "entries", "message": more})
     return {
         "entries": store.count_entries(),
         "feeds": {name: len(document.entries) for name, document in assembler.documents.items()},
         "dumps": store.count_dumps(),
-        "problems": reported + drifting + stood_back + quarantined,
+        "problems": reported + [_say(trouble) for trouble in troubles],
         "ignored": [{"about": file.path, "message": file.reason} for file in store.load_refused(Outcome.IGNORED)],
     }
+
+
+def _say(trouble: Trouble) -> dict[str, Any]:
+    said: dict[str, Any] = {"about": trouble.about, "message": trouble.message}
+    if trouble.since:
+        said["since"] = trouble.since.isoformat()
+    return said | ({"line": trouble.line} if trouble.key.startswith("dump:") else {})
