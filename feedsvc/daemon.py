@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from feedsvc.errors import FeedsvcError
 from feedsvc.http import bind
+from feedsvc.metrics import Metrics
 from feedsvc.service import Service
 from feedsvc.systemd import notify
 
@@ -49,14 +50,15 @@ def run_daemon(load: Callable[[], Config], notify_socket: str | None) -> None:
         signal.signal(expected, receive)
     config = load()
     listener = bind(config.server.listen)
-    service = _start(config, listener, interrupted)
+    metrics = Metrics()  # counters do not go back when the configuration is loaded again
+    service = _start(config, listener, interrupted, metrics)
     # What is there now stays, modules above all: to look through it for garbage held up requests for 100 ms.
     gc.collect()
     gc.freeze()
     _tell(notify_socket, "READY=1")
     while (number := received.get()) == signal.SIGHUP:
         _tell(notify_socket, "RELOADING=1")
-        service, listener = _reload(load, service, listener, interrupted)
+        service, listener = _reload(load, service, listener, interrupted, metrics)
         _tell(notify_socket, "READY=1")
     logger.info("stopping", extra={"signal": signal.Signals(number).name})
     _tell(notify_socket, "STOPPING=1")
@@ -72,8 +74,8 @@ def _tell(notify_socket: str | None, state: str) -> None:
         logger.warning("systemd cannot be told", extra={"socket": notify_socket, "reason": str(error)})
 
 
-def _start(config: Config, listener: socket.socket, interrupted: Callable[[], bool]) -> Service:
-    service = Service(config, listener)
+def _start(config: Config, listener: socket.socket, interrupted: Callable[[], bool], metrics: Metrics) -> Service:
+    service = Service(config, listener, metrics)
     try:
         service.start(interrupted)
     except FeedsvcError:
@@ -84,7 +86,11 @@ def _start(config: Config, listener: socket.socket, interrupted: Callable[[], bo
 
 
 def _reload(
-    load: Callable[[], Config], service: Service, listener: socket.socket, interrupted: Callable[[], bool]
+    load: Callable[[], Config],
+    service: Service,
+    listener: socket.socket,
+    interrupted: Callable[[], bool],
+    metrics: Metrics,
 ) -> tuple[Service, socket.socket]:
     """The service under the configuration as it is now, or the old one if that is wrong."""
     old = service.config
@@ -93,7 +99,7 @@ def _reload(
         config = load()
         if config.server.listen != old.server.listen:
             fresh = bind(config.server.listen)
-        successor = Service(config, fresh or listener)
+        successor = Service(config, fresh or listener, metrics)
     except FeedsvcError as error:
         service.report("config", f"the changed configuration was refused: {error}")
         if fresh is not None:
@@ -107,7 +113,7 @@ def _reload(
         successor.stop_serving()
         service.stop_serving()
         logger.exception("the new configuration cannot start, back to the old one")
-        return _start(old, listener, interrupted), listener
+        return _start(old, listener, interrupted, metrics), listener
     service.stop_serving()
     if fresh is not None:
         listener.close()

@@ -15,7 +15,8 @@ import logging
 import os
 import stat
 import time
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from feedsvc.store import DumpFile
 from feedsvc.watch import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from feedsvc.clean import Cleaner
     from feedsvc.clean.learned import Learned
@@ -65,12 +66,16 @@ class Report:
     Attributes:
         outcome: None where nothing was done: the file is gone, or as it was.
         keys: The entries that it holds, which may have changed, and those that it withdrew.
+        removed: How often each rule removed something.
+        seconds: For which it was read and cleaned.
     """
 
     path: str
     outcome: Outcome | None = None
     reason: str | None = None
     keys: tuple[str, ...] = ()
+    removed: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +367,9 @@ class Ingest:
         writer.account.counters.note(
             [observe_article(article) for (_, article), verdict in pairs if verdict is Verdict.ADDED]
         )
-        return Report(file.path, outcome, reason, tuple(keys))
+        removals = [item for _, article in cleaned.articles for item in article.removals]
+        removed = Counter(item.rule for item in removals if not item.restored)
+        return Report(file.path, outcome, reason, tuple(keys), removed, seconds)
 
     def _save_article(
         self, writer: Writer, cleaned: tuple[Dump, CleanEntry], dump: int, present: Collection[str], now: datetime

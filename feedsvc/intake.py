@@ -12,9 +12,9 @@ from feedsvc.errors import StoreError
 from feedsvc.watch import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from feedsvc.ingest import Ingest
+    from feedsvc.ingest import Ingest, Report
     from feedsvc.watch import Change
 
 __all__ = ["BATCH", "Intake"]
@@ -29,18 +29,25 @@ class Intake:
     """Takes what the watcher delivers into the store, and says when something changed."""
 
     def __init__(
-        self, ingest: Ingest, *, changed: Callable[[], None], report: Callable[[str, str | None], None]
+        self,
+        ingest: Ingest,
+        *,
+        changed: Callable[[], None],
+        report: Callable[[str, str | None], None],
+        taken: Callable[[Sequence[Report]], object] = len,
     ) -> None:
         """Feed `ingest`.
 
         Args:
             ingest: The pipeline.
             changed: Called after a batch in which an entry was added, changed or withdrawn.
+            taken: Told what became of each batch.
             report: Told as ("store", message) while the store cannot be written, and with None afterwards.
         """
         self._ingest = ingest
         self._changed = changed
         self._report = report
+        self._taken = taken
         self._queue: queue.SimpleQueue[Change | Listing | None] = queue.SimpleQueue()
         self._backlog: deque[Change] = deque()
         self._stopping = threading.Event()
@@ -77,6 +84,11 @@ class Intake:
         return self._idle.wait(timeout)
 
     @property
+    def depth(self) -> int:
+        """How many changes wait."""
+        return self._queue.qsize() + len(self._backlog)
+
+    @property
     def alive(self) -> bool:
         """Whether the queue is being worked off."""
         return self._thread.is_alive()
@@ -86,6 +98,7 @@ class Intake:
             batch = self._next_batch(wait=not self._outdated.is_set())
             if batch:
                 reports = self._persist(partial(self._ingest.take, batch, self._stopping.is_set))
+                self._taken(reports or ())
                 if reports and any(report.keys for report in reports):
                     self._changed()
                 if self._ingest.learned_anew():

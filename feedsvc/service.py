@@ -14,12 +14,14 @@ from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.addresses import EVERYTHING, feed_path
 from feedsvc.guard import Guard
-from feedsvc.http import Server, make_app, parse_account
+from feedsvc.http import Operations, Server, make_app, parse_account
 from feedsvc.http.search import PER_PAGE, Found, Query
+from feedsvc.incidents import Incidents
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
 from feedsvc.problems import Problems
 from feedsvc.publish import Publisher
+from feedsvc.readings import take_readings
 from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
 from feedsvc.site import MAX_AGE, make_resources
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from feedsvc.clean import RuleSet
     from feedsvc.clean.learned import Learned
     from feedsvc.config import Config
+    from feedsvc.ingest import Report
+    from feedsvc.metrics import Metrics, Readings
 
 __all__ = [
     "Service",
@@ -54,6 +58,7 @@ SEARCH_SECONDS = 1.0  # that a search may take
 INDEX = timedelta(seconds=2)  # how often to take what changed into the search index
 INDEX_SECONDS = 1.0  # for which that goes on at most, so that an end of the daemon need not wait long
 NOTICE = timedelta(seconds=1)  # how often to look for what another process (an import) wrote
+LOOK_AGAIN = timedelta(seconds=5)  # how often at most to take down which problems began and ended
 AGE = timedelta(minutes=1)  # how often to look for entries that grew too old for a feed
 
 
@@ -108,8 +113,13 @@ def make_ingest(config: Config, store: Store) -> Ingest:
 class Service:
     """Everything that runs under one configuration, on one listening socket."""
 
-    def __init__(self, config: Config, listener: socket.socket) -> None:
+    def __init__(self, config: Config, listener: socket.socket, metrics: Metrics) -> None:
         """Make all parts; whatever can be wrong with a configuration shows here, and nothing runs yet.
+
+        Args:
+            config: The configuration.
+            listener: A listening socket; it stays open.
+            metrics: What counts; it outlives the service.
 
         Raises:
             FeedsvcError: Rules, store or addresses are wrong.
@@ -118,6 +128,8 @@ class Service:
         self._store = Store(config.store.url)
         self._problems = Problems(self._store, read_clock)
         self.report = report = self._problems.report
+        self._metrics = metrics
+        self._incidents = Incidents(self._store, self._problems.standing, read_clock, title=config.feed.title)
         try:
             self._guard = Guard(self._store, report)
             self._ingest = make_ingest(config, self._store)
@@ -135,10 +147,11 @@ class Service:
             base_url=config.base_url,
             known_bases=[self._address],
             load_archive=self._archives.load,
+            measure=metrics.count_render,
         )
         self._schedule = Schedule(report, read_clock)
         self._regenerator = Regenerator(self._schedule, "regenerate", config.schedule.regenerate, self._regenerate)
-        self._intake = Intake(self._ingest, changed=self._regenerator.request, report=report)
+        self._intake = Intake(self._ingest, changed=self._regenerator.request, report=report, taken=self._count)
         self._watcher = Watcher(
             [Path(folder) for folder in config.watch.directories],
             recursive=config.watch.recursive,
@@ -157,6 +170,13 @@ class Service:
             account=parse_account(config.server.auth) if config.server.auth else None,
             search=self._search,
             guards=config.guards,
+            operations=Operations(
+                networks=config.server.operators,
+                metrics=metrics.render,
+                problems=self._incidents.render,
+                count=metrics.count_request,
+                observe=metrics.count_answer,
+            ),
         )
         self._server = Server(app, listener.dup())
         self._pinger = Pinger(
@@ -197,9 +217,11 @@ class Service:
         self._schedule.add_regular("notice", NOTICE, self._notice)
         if any(feed.filter.age for feed in self.config.feeds):
             self._schedule.add_regular("age", AGE, self._regenerator.request)
+        self._schedule.add_regular("problems", LOOK_AGAIN, self._incidents.refresh)
         self._schedule.add_regular("index", INDEX, self._catch_up)
         self._schedule.add_regular("index-upkeep", when.upkeep, self._index.tidy)
         self._schedule.start()
+        self._metrics.attach(self._take_readings, lambda: self._watcher.overflows)
         self._server.start()
         self._pinger.start()
         logger.info("serving", extra={"address": self._address, "store": self._store.url})
@@ -210,6 +232,7 @@ class Service:
         self._intake.stop()
         self._schedule.stop()
         self._pinger.stop()
+        self._incidents.close()
         try:
             self._guard.save(read_clock())
         except StoreError as error:
@@ -238,6 +261,7 @@ class Service:
         if changed:
             more = {"feed": min(changed, key=list(documents).index), "feeds": len(changed)}
             logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})
+        self._metrics.count_publication()
         self._announce(changed)
 
     def _announce(self, changed: frozenset[str]) -> None:
@@ -269,11 +293,30 @@ class Service:
 
     def _notice(self) -> None:
         if self._store.changed_elsewhere():
+            self._incidents.expire()
             if not self._ingest.is_current():
                 self._intake.look_again()
             # Most of it is what this process wrote itself; asking for that again would delay the next change.
             if self._assembler.is_stale():
                 self._regenerator.request()
+
+    def _count(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            if report.outcome:
+                self._metrics.count_dump(report.outcome, report.removed, report.seconds)
+
+    def _take_readings(self) -> Readings:
+        parts = {"watcher": self._watcher.alive, "intake": self._intake.alive, "schedule": self._schedule.alive}
+        return take_readings(
+            self._store,
+            self._problems.standing(),
+            ready=self._publisher.ready and all(parts.values()),
+            parts=parts,
+            feeds=len(self._publisher.documents),
+            queue=self._intake.depth,
+            hubs=self.config.websub.hubs,
+            clock=read_clock,
+        )
 
     def _status(self) -> dict[str, object]:
         ready = self._publisher.ready and self._watcher.alive and self._intake.alive and self._schedule.alive
