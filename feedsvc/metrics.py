@@ -190,7 +190,7 @@ class Metrics(Collector):
         Returns:
             The media type and the bytes.
         """
-        # The library stumbles over versions that are none, and would repeat what was asked for in a field of its answer.
+        # The library stumbles over what is no version, and would repeat the version in a field of the answer.
         encode, media_type = choose_encoder(_OPENMETRICS if _OPENMETRICS.partition(";")[0] in accept else "")
         return media_type, encode(self._registry)
 

@@ -60,8 +60,9 @@ class OperationTables:
 
     def count_learned(self) -> dict[str, int]:
         """State ("learned", "pinned", "vetoed") to the number of blocks."""
-        query = sa.select(learned_blocks.c.state, sa.func.count()).group_by(learned_blocks.c.state)
-        return dict(self._connection.execute(query).tuples().all())
+        number = sa.func.count().label("number")
+        query = sa.select(learned_blocks.c.state, number).group_by(learned_blocks.c.state)
+        return {row.state: row.number for row in self._connection.execute(query)}
 
     def newest_entry(self) -> datetime | None:
         """When the newest live entry was published; None where there is none."""
