@@ -103,7 +103,7 @@ def options(
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Watch, clean and serve until SIGTERM or SIGINT; SIGHUP loads the configuration again."""
-    set_up_logs(sys.stderr)
+    set_up_logs(sys.stderr, journal_stream=os.environ.get("JOURNAL_STREAM"))
     run_daemon(lambda: load(config), os.environ.get("NOTIFY_SOCKET"))
 
 
