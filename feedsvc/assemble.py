@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, overload
 
 from feedsvc.catalogue import Catalogue
 from feedsvc.feeds import fit
-from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.membership import Follower
 from feedsvc.model import Entry, FeedDocument
 from feedsvc.plan import FeedSettings, Plan
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from feedsvc.archives import Archives
     from feedsvc.store import FeedRecord, Store
 
-__all__ = ["Assembler", "FeedSettings", "Plan", "StoredEntries", "assemble_feed"]
+__all__ = ["Assembler", "FeedSettings", "Plan", "StoredEntries"]
 
 _STEP = timedelta(seconds=1)
 
@@ -176,14 +175,3 @@ class Assembler:
             updated=record.born if latest is None else datetime.fromtimestamp(latest, UTC),
             entries=StoredEntries(self._store, tuple(spot.number for spot in spots), max_bytes=feed.max_bytes),
         )
-
-
-def assemble_feed(store: Store, settings: FeedSettings, now: datetime) -> tuple[FeedDocument, datetime]:
-    """The feed of everything alone, and since when it has held just that.
-
-    Raises:
-        StoreError: The store cannot be read or written.
-    """
-    assembler = Assembler(store, Plan(settings, sources=False))
-    assembler.refresh(now)
-    return assembler.load(EVERYTHING, now)

@@ -227,7 +227,7 @@ class Incidents:
 
     def _load(self) -> dict[int, Incident]:
         if self._known is None:
-            record = self._store.load_feed(RECORD, self._clock())
+            record = self._store.load_feeds([RECORD], self._clock())[RECORD]
             with self._store.archiving() as reader:
                 loaded = OperationTables(reader.connection).load_incidents()
             self._known = {incident.number: incident for incident in loaded}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from articles import NOW
+from articles import NOW, live_entries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -102,7 +102,7 @@ class Box:
 
     @property
     def entries(self) -> list[Entry]:
-        return list(self.store.live_entries())
+        return list(live_entries(self.store))
 
     @property
     def titles(self) -> set[str]:
