@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from feedsvc.assemble import Assembler
@@ -11,16 +13,37 @@ from feedsvc.outgoing import get_json
 from feedsvc.troubles import find_troubles
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from feedsvc.assemble import Plan
     from feedsvc.store import Store
     from feedsvc.troubles import Trouble
 
-__all__ = ["ask_ready", "collect_status"]
+__all__ = ["Answered", "ask_daemon", "ask_ready", "collect_status"]
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
 MOST_STOOD_BACK = 20  # entries that are named
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the daemon says of itself.
+
+    Attributes:
+        ready: Whether it serves a feed that is fresh enough.
+        parts: Each part with "ok", or with why it does not work; none where the daemon does not say.
+    """
+
+    ready: bool
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def well(self) -> bool:
+        """Whether it is ready and all parts work."""
+        return self.ready and all(state == "ok" for state in self.parts.values())
 
 
 def ask_ready(address: str) -> bool:
@@ -33,6 +56,22 @@ def ask_ready(address: str) -> bool:
         return bool(get_json(f"{address}/readyz", seconds=TIMEOUT_SECONDS)["ready"])
     except (RequestError, KeyError, TypeError) as error:
         raise DaemonUnreachable(f"no feedsvc answers at {address}: {error}") from error
+
+
+def ask_daemon(address: str) -> Answered:
+    """Ask the daemon at `address` how it is.
+
+    Raises:
+        DaemonUnreachable: Nobody answers there, or somebody else does.
+    """
+    ready = ask_ready(address)
+    try:
+        parts = get_json(f"{address}/healthz", seconds=TIMEOUT_SECONDS)["parts"]
+        return Answered(ready, {str(name): str(state) for name, state in parts.items()})
+    except (RequestError, KeyError, TypeError, AttributeError) as error:
+        # One of an earlier version says no more than that it is alive; upgrades restart it.
+        logger.debug("the daemon does not tell of its parts", extra={"address": address, "reason": str(error)})
+        return Answered(ready)
 
 
 def collect_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:

@@ -54,7 +54,7 @@ from feedsvc.service import read_clock
 from feedsvc.show import printable, show_findings, show_status
 from feedsvc.site import MAX_AGE
 from feedsvc.static_site import site_pages
-from feedsvc.status import ask_ready, collect_status
+from feedsvc.status import Answered, ask_daemon, collect_status
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing
 
@@ -202,7 +202,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the ignored files.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what the running daemon is doing."""
+    """Show what the running daemon is doing; exits with 1 where it is not ready or a part does not work."""
     settings = load(config)
     store = Store(settings.store.url)
     try:
@@ -210,16 +210,16 @@ def status(
     finally:
         store.close()
     try:
-        ready = ask_ready(f"http://{settings.server.listen}")
+        answered = ask_daemon(f"http://{settings.server.listen}")
     except DaemonUnreachable as error:
-        ready = False
+        answered = Answered(ready=False)
         found["problems"].append({"about": settings.server.listen, "message": str(error)})
-    found["ready"] = ready
+    found |= {"ready": answered.ready, "parts": dict(answered.parts)}
     if as_json:
         sys.stdout.write(json.dumps(found, ensure_ascii=True, indent=2) + "\n")
     else:
         out.print(show_status(found))
-    if not ready:
+    if not answered.well:
         raise typer.Exit(WRONG)
 
 
