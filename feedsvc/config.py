@@ -147,6 +147,7 @@ class ServerSection(Section):
     trusted_proxies: list[Network] = []
     rate: int = Field(default=600, ge=0)
     auth: Auth | None = None
+    operators: list[Network] = ["127.0.0.1/32", "::1/128"]
 
 
 def _listed(value: object) -> object:

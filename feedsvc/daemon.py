@@ -16,6 +16,7 @@ from feedsvc.clock import Clock
 from feedsvc.control import Control, Reply, Request
 from feedsvc.errors import FeedsvcError, PartEnded, StoreLocked
 from feedsvc.http import bind
+from feedsvc.metrics import Metrics
 from feedsvc.service import Service, read_clock
 from feedsvc.store.mend import last_written, mend
 from feedsvc.supervisor import Supervisor
@@ -70,6 +71,7 @@ class _Daemon:
         self._control = control
         self._orders: queue.SimpleQueue[int | Request | PartEnded | _Breakage] = queue.SimpleQueue()
         self._ending = False
+        self._metrics = Metrics()  # counters do not go back when the configuration is loaded again
         self._broken = False  # whether the store is, and it was said
         self._mended_at = -APART_SECONDS
         self._supervisor = Supervisor(manager, lambda reason: self._orders.put(PartEnded(reason)))
@@ -188,7 +190,7 @@ class _Daemon:
 
     def _start(self, config: Config, listener: socket.socket, refill_seconds: float = 0.0) -> Service:
         self._supervisor.starting("opening the store")
-        service = Service(config, listener, clock=self._clock, broken=self._break)
+        service = Service(config, listener, self._metrics, clock=self._clock, broken=self._break)
         try:
             service.start(self._interrupted, self._is_ending, self._supervisor.starting, refill_seconds=refill_seconds)
         except FeedsvcError:
@@ -205,7 +207,7 @@ class _Daemon:
             config = self._load()
             if config.server.listen != old.server.listen and self._manager.listener is None:
                 fresh = bind(config.server.listen)
-            successor = Service(config, fresh or listener, clock=self._clock, broken=self._break)
+            successor = Service(config, fresh or listener, self._metrics, clock=self._clock, broken=self._break)
         except FeedsvcError as error:
             service.report("config", f"the changed configuration was refused: {error}")
             if fresh is not None:

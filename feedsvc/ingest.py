@@ -15,7 +15,8 @@ import hashlib
 import logging
 import os
 import stat
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from feedsvc.bounded import Cleaned, Here, Job, clean_job, parse_safely
@@ -30,7 +31,7 @@ from feedsvc.store import DumpFile
 from feedsvc.watch import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from feedsvc.bounded import Pool, Ticket
@@ -55,12 +56,16 @@ class Report:
     Attributes:
         outcome: None where nothing was done: the file is gone, or as it was.
         keys: The entries that it holds, which may have changed, and those that it withdrew.
+        removed: How often each rule removed something.
+        seconds: For which it was read and cleaned.
     """
 
     path: str
     outcome: Outcome | None = None
     reason: str | None = None
     keys: tuple[str, ...] = ()
+    removed: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,7 +475,9 @@ class Ingest:
         writer.account.counters.note(
             [observe_article(article) for (_, article), verdict in pairs if verdict is Verdict.ADDED]
         )
-        return Report(file.path, outcome, reason, tuple(keys))
+        removals = [item for _, article in cleaned.articles for item in article.removals]
+        removed = Counter(item.rule for item in removals if not item.restored)
+        return Report(file.path, outcome, reason, tuple(keys), removed, seconds)
 
     def _save_article(  # noqa: PLR0917 - its caller alone knows all this
         self,

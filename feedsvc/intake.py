@@ -16,9 +16,9 @@ from feedsvc.health import BEAT_SECONDS, Pulse, show_thread
 from feedsvc.watch import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from feedsvc.ingest import Ingest
+    from feedsvc.ingest import Ingest, Report
     from feedsvc.watch import Change
 
 __all__ = ["BATCH", "Intake"]
@@ -40,13 +40,19 @@ class Intake:
     """
 
     def __init__(
-        self, ingest: Ingest, *, changed: Callable[[], None], report: Callable[[str, str | None], None]
+        self,
+        ingest: Ingest,
+        *,
+        changed: Callable[[], None],
+        report: Callable[[str, str | None], None],
+        taken: Callable[[Sequence[Report]], object] = len,
     ) -> None:
         """Feed `ingest`.
 
         Args:
             ingest: The pipeline.
             changed: Called after a batch in which an entry was added, changed or withdrawn.
+            taken: Told what became of each batch.
             report: Told as ("store", message) while the store cannot be written, as ("intake", message) while no
                 file can be read, and with None afterwards.
         """
@@ -56,6 +62,7 @@ class Intake:
         self._ingest = ingest
         self._changed = changed
         self._report = report
+        self._taken = taken
         self._queue: queue.SimpleQueue[Change | Listing | None] = queue.SimpleQueue()
         self._listings: dict[str, Listing] = {}  # the newest of each folder; large, so that only one waits
         self._backlog: deque[Change] = deque()
@@ -98,6 +105,11 @@ class Intake:
         return self._idle.wait(timeout)
 
     @property
+    def depth(self) -> int:
+        """How many changes wait."""
+        return self._queue.qsize() + len(self._backlog)
+
+    @property
     def alive(self) -> bool:
         """Whether the queue is being worked off."""
         return self._thread.is_alive()
@@ -111,6 +123,7 @@ class Intake:
                 reports = self._persist(partial(self._ingest.take, batch, self._interrupted, then))
                 if reports:
                     self.last_dump = time.monotonic()
+                self._taken(reports or ())
                 if reports and any(report.keys for report in reports):
                     self._changed()
                 if self._ingest.learned_anew():

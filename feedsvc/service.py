@@ -17,13 +17,15 @@ from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.addresses import EVERYTHING, feed_path
 from feedsvc.guard import Guard
-from feedsvc.http import Server, make_app, parse_account
+from feedsvc.http import Operations, Server, make_app, parse_account
 from feedsvc.http.search import PER_PAGE, Found, Query
+from feedsvc.incidents import Incidents
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
 from feedsvc.model import Outcome
 from feedsvc.problems import Problems
 from feedsvc.publish import Publisher
+from feedsvc.readings import take_readings
 from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
 from feedsvc.site import MAX_AGE, make_resources
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from feedsvc.clean.learned import Learned
     from feedsvc.clock import Clock
     from feedsvc.config import Config
+    from feedsvc.ingest import Report
+    from feedsvc.metrics import Metrics, Readings
     from feedsvc.supervisor import Summary
 
 __all__ = [
@@ -64,6 +68,7 @@ INDEX = timedelta(seconds=2)  # how often to take what changed into the search i
 INDEX_SECONDS = 1.0  # for which that goes on at most, so that an end of the daemon need not wait long
 NOTICE = timedelta(seconds=1)  # how often to look for what another process (an import) wrote
 PATIENCE = 0.3  # seconds for which a dump that is slow to clean may hold up others
+LOOK_AGAIN = timedelta(seconds=5)  # how often at most to take down which problems began and ended
 AGE = timedelta(minutes=1)  # how often to look for entries that grew too old for a feed
 
 
@@ -153,13 +158,20 @@ class Service:
     """Everything that runs under one configuration, on one listening socket."""
 
     def __init__(
-        self, config: Config, listener: socket.socket, *, clock: Clock, broken: Callable[[str | None], None]
+        self,
+        config: Config,
+        listener: socket.socket,
+        metrics: Metrics,
+        *,
+        clock: Clock,
+        broken: Callable[[str | None], None],
     ) -> None:
         """Make all parts; whatever can be wrong with a configuration shows here, and nothing runs yet.
 
         Args:
             config: The configuration.
-            listener: Where to serve.
+            listener: A listening socket; it stays open.
+            metrics: What counts; it outlives the service.
             clock: The time.
             broken: Told when the store cannot be used any more, with its damage; None where its files are gone.
 
@@ -174,6 +186,8 @@ class Service:
         self._stopped = False
         self._problems = Problems(self._store, self._clock)
         self.report = report = self._problems.report
+        self._metrics = metrics
+        self._incidents = Incidents(self._store, self._problems.standing, self._clock, title=config.feed.title)
         try:
             self._guard = Guard(self._store, report)
             self._ingest = make_ingest(config, self._store, report, owe=self._owed.append, clock=self._clock)
@@ -191,10 +205,11 @@ class Service:
             base_url=config.base_url,
             known_bases=[self._address],
             load_archive=self._archives.load,
+            measure=metrics.count_render,
         )
         self._schedule = Schedule(report, read_clock)
         self._regenerator = Regenerator(self._schedule, "regenerate", config.schedule.regenerate, self._regenerate)
-        self._intake = Intake(self._ingest, changed=self._regenerator.request, report=report)
+        self._intake = Intake(self._ingest, changed=self._regenerator.request, report=report, taken=self._count)
         self._watcher = Watcher(
             [Path(folder) for folder in config.watch.directories],
             recursive=config.watch.recursive,
@@ -215,6 +230,13 @@ class Service:
             search=self._search,
             health=self.check,
             guards=config.guards,
+            operations=Operations(
+                networks=config.server.operators,
+                metrics=metrics.render,
+                problems=self._incidents.render,
+                count=metrics.count_request,
+                observe=metrics.count_answer,
+            ),
         )
         self._server = Server(app, listener.dup())
         self._vitals = Vitals(
@@ -309,9 +331,11 @@ class Service:
         self._schedule.add_regular("notice", NOTICE, self._notice)
         if any(feed.filter.age for feed in self.config.feeds):
             self._schedule.add_regular("age", AGE, self._regenerator.request)
+        self._schedule.add_regular("problems", LOOK_AGAIN, self._incidents.refresh)
         self._schedule.add_regular("index", INDEX, self._catch_up)
         self._schedule.add_regular("index-upkeep", when.upkeep, self._index.tidy)
         self._schedule.start()
+        self._metrics.attach(self._take_readings, lambda: self._watcher.overflows)
 
     def stop_work(self) -> None:
         """Stop to watch, to take dumps in and to publish; what was published is served on."""
@@ -324,6 +348,7 @@ class Service:
         self._ingest.close()
         self._schedule.stop()
         self._pinger.stop()
+        self._incidents.close()
         try:
             self._guard.save(self._clock())
         except StoreError as error:
@@ -375,6 +400,7 @@ class Service:
         if changed:
             more = {"feed": min(changed, key=list(documents).index), "feeds": len(changed)}
             logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})
+        self._metrics.count_publication()
         self._announce(changed)
 
     def _announce(self, changed: frozenset[str]) -> None:
@@ -415,17 +441,38 @@ class Service:
             return
         self._write_owed()
         if self._store.changed_elsewhere():
+            self._incidents.expire()
             if not self._ingest.is_current():
                 self._intake.look_again()
             # Most of it is what this process wrote itself; asking for that again would delay the next change.
             if self._assembler.is_stale():
                 self._regenerator.request()
 
+    def _count(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            if report.outcome:
+                self._metrics.count_dump(report.outcome, report.removed, report.seconds)
+
+    def _take_readings(self) -> Readings:
+        return take_readings(
+            self._store,
+            self._problems.standing(),
+            ready=self._is_well(),
+            parts={name: reason is None for name, reason in self.check().items()},
+            feeds=len(self._publisher.documents),
+            queue=self._intake.depth,
+            hubs=self.config.websub.hubs,
+            clock=self._clock,
+        )
+
     def _status(self) -> dict[str, object]:
         """What /readyz shows. Paths and reasons are for `feedsvc status`: whoever reads feeds need not know them."""
         documents, unlisted = self._publisher.documents, self._assembler.unlisted
         feeds = {name: len(document.entries) for name, document in documents.items() if name not in unlisted}
-        return {"ready": self.ready and self._vitals.fresh and not any(self.check().values()), "feeds": feeds}
+        return {"ready": self._is_well(), "feeds": feeds}
+
+    def _is_well(self) -> bool:
+        return self.ready and self._vitals.fresh and not any(self.check().values())
 
     @property
     def ready(self) -> bool:

@@ -57,7 +57,7 @@ from feedsvc.service import read_clock
 from feedsvc.show import printable, show_findings, show_status
 from feedsvc.site import MAX_AGE
 from feedsvc.static_site import site_pages
-from feedsvc.status import ask_ready, collect_status
+from feedsvc.status import Answered, ask_daemon, collect_status
 from feedsvc.store import Store
 from feedsvc.systemd import meet
 from feedsvc.watch import Change, Listing
@@ -107,7 +107,7 @@ def options(
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Watch, clean and serve until SIGTERM or SIGINT; SIGHUP or `feedsvc reload` loads the configuration again."""
-    set_up_logs(sys.stderr)
+    set_up_logs(sys.stderr, journal_stream=os.environ.get("JOURNAL_STREAM"))
     manager = meet(os.environ, os.getpid())
     run_daemon(lambda: load(config), manager, control_name(locate(config)))
 
@@ -208,7 +208,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the ignored files.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what the running daemon is doing."""
+    """Show what the running daemon is doing; exits with 1 where it is not ready or a part does not work."""
     settings = load(config)
     store = Store(settings.store.url)
     try:
@@ -216,16 +216,16 @@ def status(
     finally:
         store.close()
     try:
-        ready = ask_ready(f"http://{settings.server.listen}")
+        answered = ask_daemon(f"http://{settings.server.listen}")
     except DaemonUnreachable as error:
-        ready = False
+        answered = Answered(ready=False)
         found["problems"].append({"about": settings.server.listen, "message": str(error)})
-    found["ready"] = ready
+    found |= {"ready": answered.ready, "parts": dict(answered.parts)}
     if as_json:
         sys.stdout.write(json.dumps(found, ensure_ascii=True, indent=2) + "\n")
     else:
         out.print(show_status(found))
-    if not ready:
+    if not answered.well:
         raise typer.Exit(WRONG)
 
 

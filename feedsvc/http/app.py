@@ -17,14 +17,17 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from feedsvc.errors import FeedsvcError
+from feedsvc.feeds.addresses import PROBLEMS_PATH
 from feedsvc.http.answer import Answer
 from feedsvc.http.front import ALLOWED, Access, Front
+from feedsvc.http.operators import Operators
 from feedsvc.http.pages import MEDIA_TYPE, render_entry, render_error, render_search
 from feedsvc.http.proxies import Proxies
 from feedsvc.http.published import RETRY, Published, Publishing
 from feedsvc.http.rate import RateLimit
-from feedsvc.http.respond import Audience, respond, respond_uncached
+from feedsvc.http.respond import Audience, join_fields, respond, respond_uncached
 from feedsvc.http.search import Found, Query, parse_query
+from feedsvc.http.tally import Tally
 from feedsvc.represent import represent
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from feedsvc.http.access import Account, Guard
+    from feedsvc.http.operators import Operations
     from feedsvc.model import Entry, Removal, Representation
 
 __all__ = ["make_app", "static_files"]
@@ -64,6 +68,7 @@ def make_app(
     rate: int | None = None,
     account: Account | None = None,
     guards: Mapping[str, Guard] | None = None,
+    operations: Operations | None = None,
 ) -> Front:
     """Make the ASGI application.
 
@@ -79,9 +84,10 @@ def make_app(
         rate: Requests a minute that a client address may make; None for no limit. This machine has none.
         account: Who may read anything at all; None for everybody.
         guards: What keeps single feeds from the public, by the feed's name.
+        operations: What operators are shown at /metrics and /problems.atom; None for nothing.
 
     Raises:
-        ValueError: One of the proxies is no network.
+        ValueError: One of the proxies, or of the operators' networks, is no network.
     """
     access = Access(account, guards or {})
     published = Published(publisher, base_url, access.is_private)
@@ -101,6 +107,7 @@ def make_app(
             Route("/search", site.search),
             Route("/healthz", site.healthz),
             Route("/readyz", site.readyz),
+            *(_operators_routes(operations, published, trusted_proxies) if operations else ()),
             *(Route(address, partial(_static, representation)) for address, representation in static_files().items()),
         ],
         exception_handlers={
@@ -119,7 +126,29 @@ def make_app(
         proxies=Proxies(trusted_proxies),
         rate=RateLimit(rate) if rate else None,
         refusal=site.refusal,
+        tally=Tally(operations.count, operations.observe) if operations else None,
     )
+
+
+def _operators_routes(operations: Operations, published: Published, trusted_proxies: Sequence[str]) -> list[Route]:
+    """What only operators may see; to others it is not there."""
+    operators = Operators(operations.networks, trusted_proxies)
+
+    def metrics(request: Request) -> Answer:
+        if not operators.admit(request.scope):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        asked = join_fields(request.scope["headers"])
+        return respond_uncached(request, HTTPStatus.OK, *operations.metrics(asked.get("accept", "")))
+
+    def problems(request: Request) -> Answer:
+        if not operators.admit(request.scope):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        base = published.base(request.scope, request.headers)
+        if base is None:
+            raise HTTPException(HTTPStatus.BAD_REQUEST)
+        return respond(request, operations.problems(base), Audience(fields={"Cache-Control": "private, no-cache"}))
+
+    return [Route("/metrics", metrics), Route(PROBLEMS_PATH, problems)]
 
 
 def static_files() -> dict[str, Representation]:
