@@ -30,6 +30,7 @@ Resolver = Callable[[str, int], "Sequence[str]"]
 """Host and port to addresses of IP, the best first; OSError where there are none."""
 
 _MOST_BYTES = 65_536  # of a response's content that are read, so that its connection can be used again
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # to IPv4 by the network (RFC 6052, section 2.1)
 _SHOWN = 200  # characters of it that are kept
 
 
@@ -89,11 +90,13 @@ def is_public(address: str) -> bool:
     """Whether an IP address is one of the public Internet, and no way round to one that is not.
 
     The special-purpose registries of RFC 6890 are those of `ipaddress`; addresses that wrap one of version 4
-    (RFC 4291, section 2.5.5.2; RFC 3056; RFC 4380) are as good as that.
+    (RFC 4291, section 2.5.5.2; RFC 3056; RFC 4380; RFC 6052) are as good as that.
     """
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         wrapped = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
+        if found in _TRANSLATED:
+            wrapped = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         if wrapped is not None:
             return is_public(str(wrapped))
         if found.is_site_local:
