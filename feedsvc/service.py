@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 
 # A store without entries gets this long to fill before the first feed is published, so that nobody
 # who is quick sees an empty one.
-FIRST_FILL_SECONDS = 5.0
+FIRST_FILL_SECONDS = 15.0
 BUSY_SECONDS = 5.0  # for which a write waits for another process; it is tried again
 LOOK_SECONDS = 0.05  # between two looks whether a signal came meanwhile
 DRAIN_SECONDS = 3.0  # for what is in flight when the server stops
