@@ -199,14 +199,15 @@ def test_refusing_store_is_asked_again_and_reported(
 
 
 def test_it_says_since_when_the_store_refuses(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
-    assert (intake.refused_since, intake.last_dump) == (None, None)
+    before = intake.refused_since, intake.last_dump
+    assert before == (None, None)
     pipeline.refusals = 10**9
     intake.deliver(change("a"))
     intake.start()
     wait_for(lambda: calls.reports)
-    since = intake.refused_since
+    since, done = intake.refused_since, intake.last_dump
     assert since is not None
-    assert intake.last_dump is None
+    assert done is None
 
     def relent() -> bool:
         pipeline.refusals = 0  # again, where the other thread was counting down
