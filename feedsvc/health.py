@@ -25,19 +25,23 @@ _NAME_CHARACTERS = 15  # of a thread's name that Linux keeps
 
 
 class Pulse:
-    """When something last showed that it goes on. Safe for threads."""
+    """When something last showed that it goes on. Safe for threads.
+
+    Attributes:
+        last: When it last beat, in monotonic seconds.
+    """
 
     def __init__(self) -> None:
         """Begin with a beat."""
-        self._last = time.monotonic()
+        self.last = time.monotonic()
 
     def beat(self) -> None:
         """Note that it goes on."""
-        self._last = time.monotonic()
+        self.last = time.monotonic()
 
     def age(self) -> float:
         """Seconds since the last beat, by the monotonic clock."""
-        return time.monotonic() - self._last
+        return time.monotonic() - self.last
 
 
 def _yes() -> bool:

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -180,6 +179,7 @@ class Regenerator:
         self._since: float | None = None  # when the oldest request was made that no run has met
         self._meeting: float | None = None  # the same of the requests that the present run is to meet
         self._failures = 0  # in a row
+        self._retrying = False
         self._running = threading.Lock()  # one run at a time
 
     def request(self) -> None:
@@ -209,17 +209,25 @@ class Regenerator:
             try:
                 self._job()
             except BaseException:
-                with self._lock:
-                    self._since, self._meeting = since or self._since, None
-                    self._failures += 1
-                    failures = self._failures
-                first, longest = RETRY_SECONDS
-                pause = min(first * 2.0 ** min(failures - 1, 30), longest)
-                self._schedule.add_once(self._name, timedelta(seconds=pause), partial(self._retry, failures))
+                self._fail(since)
                 raise
             with self._lock:
                 self._meeting, self._failures = None, 0
 
-    def _retry(self, failures: int) -> None:
-        if self._failures == failures:  # nothing was run since
-            self.request()
+    def _fail(self, since: float | None) -> None:
+        with self._lock:
+            self._since, self._meeting = since or self._since, None
+            first, longest = RETRY_SECONDS
+            pause = min(first * 2.0 ** min(self._failures, 30), longest)
+            self._failures += 1
+            if self._retrying:
+                return
+            self._retrying = True
+        self._schedule.add_once(self._name, timedelta(seconds=pause), self._retry)
+
+    def _retry(self) -> None:
+        with self._lock:
+            self._retrying = False
+            failing = self._failures > 0
+        if failing:  # else a later request was met
+            self._run()

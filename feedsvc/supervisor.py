@@ -184,6 +184,7 @@ class Supervisor:
         """The configuration is about to be loaded again; `serving` or `stopping` follows."""
         with self._lock:
             self._enter(Phase.RELOADING)
+            self._said, self._said_at = "Reloading", -SAY_SECONDS  # what is said afterwards is not held back
             # CLOCK_MONOTONIC, as sd_notify(3) wants it for RELOADING=1
             self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=Reloading")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,13 @@ class Pipeline(Ingest):
     def wait_for(self, batches: int) -> None:
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.batches) >= batches, PATIENCE), self.batches
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 class Calls:
@@ -246,6 +254,50 @@ def test_refusing_store_is_asked_again_and_reported(
     assert calls.reports == [("store", "disk is full")] * 3 + [("store", None)]
     assert calls.changes == 1
     assert {path for batch in pipeline.batches for path in batch} == (set() if what == "reclean" else {"a"})
+
+
+def test_it_says_since_when_the_store_refuses(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
+    before = intake.refused_since, intake.last_dump
+    assert before == (None, None)
+    pipeline.refusals = 10**9
+    intake.deliver(change("a"))
+    intake.start()
+    wait_for(lambda: calls.reports)
+    since, done = intake.refused_since, intake.last_dump
+    assert since is not None
+    assert done is None
+
+    def relent() -> bool:
+        pipeline.refusals = 0  # again, where the other thread was counting down
+        return intake.wait_idle(0.01)
+
+    wait_for(relent)
+    after = intake.refused_since, intake.last_dump
+    assert after[0] is None
+    assert after[1] is not None
+    assert after[1] > since
+
+
+def test_it_beats_while_it_idles_and_between_two_dumps(
+    monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline, intake: Intake
+) -> None:
+    monkeypatch.setattr("feedsvc.intake.BEAT_SECONDS", 0.005)
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    wait_for_beat(intake)
+    pipeline.free.clear()
+    intake.deliver(change("a"))
+    pipeline.wait_for(1)
+    intake.pulse.last -= 1000
+    assert intake.pulse.age() >= 1000  # the batch is in hand
+    assert not pipeline.interrupted()
+    assert intake.pulse.age() < 1000
+    pipeline.free.set()
+
+
+def wait_for_beat(intake: Intake) -> None:
+    intake.pulse.last -= 1000
+    wait_for(lambda: intake.pulse.age() < 1000)
 
 
 def test_stopping_while_the_store_refuses(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:

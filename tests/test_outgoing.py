@@ -19,7 +19,7 @@ from sites import Site, running
 
 from feedsvc import __version__
 from feedsvc.errors import RequestError
-from feedsvc.outgoing import Outgoing, Reply, get_json, is_public
+from feedsvc.outgoing import Asker, Outgoing, Reply, get_json, is_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -291,6 +291,22 @@ def test_certificates_are_checked_by_name(
                 ask()
         assert bool(site.asked) == (reason is None)
     assert names == [None if host == "127.0.0.1" else host]
+
+
+def test_asker_takes_any_answer_and_connects_each_time(site: Site) -> None:
+    asker = Asker(f"http://127.0.0.1:{site.port}/healthz", seconds=5)
+    for status in (200, 503):
+        site.answer = status, (), b"{}"
+        assert asker.ask() == status
+    assert [fields["connection"] for _, fields, _ in site.asked] == ["close", "close"]
+    asker.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # what is bound is taken from the backlog by nobody
+        asker = Asker("http://{}:{}/healthz".format(*silent.getsockname()), seconds=0.05)
+        with pytest.raises(RequestError):
+            asker.ask()
+    with pytest.raises(RequestError):  # nobody listens
+        asker.ask()
+    asker.close()
 
 
 def test_get_json(site: Site) -> None:

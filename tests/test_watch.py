@@ -436,6 +436,15 @@ def test_a_file_of_the_future_does_not_wait(place: Place) -> None:
         assert place.log() == {("read", "a/x.txt"): 1}
 
 
+def test_it_beats_while_nothing_happens(place: Place) -> None:
+    with place.watch() as watcher:
+        watcher.pulse.last -= 1000
+        deadline = time.monotonic() + 30
+        while watcher.pulse.age() >= 1000:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
 def test_a_rescan_tells_nothing_twice(place: Place) -> None:
     with place.watch(settle=1.0) as watcher:
         write(place.a / "x.txt")
