@@ -4,6 +4,7 @@ umask 022
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 programs=/opt/feedsvc
+program=$programs/bin/feedsvc  # a link to that of the release in use
 settings=/etc/feedsvc
 state=/var/lib/feedsvc
 drop=/srv/feedsvc/drop
@@ -46,7 +47,7 @@ check_system() {
     version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
     [ "${version:-0}" -ge "$oldest_systemd" ] || die "systemd is version ${version:-unknown}, too old" \
         "version $oldest_systemd or newer is needed (Debian 12, Ubuntu 23.04, Fedora 37)"
-    if [ -e "$programs/bin" ] && [ ! -L "$programs/bin" ]; then
+    if [ -e "$program" ] && [ ! -L "$program" ]; then
         die "$programs is in use by something that this script did not install" \
             "move it away: mv $programs $programs.old"
     fi
@@ -108,7 +109,7 @@ discard() {
     [ "$release" = "$(current)" ] || rm -rf "$release"
 }
 
-current() { [ ! -L "$programs/bin" ] || dirname "$(readlink "$programs/bin")"; }
+current() { [ ! -L "$program" ] || dirname "$(dirname "$(readlink "$program")")"; }
 
 make_users_and_folders() {
     install -D -m 644 "$release/systemd/sysusers.conf" /etc/sysusers.d/feedsvc.conf
@@ -141,8 +142,9 @@ make_settings() {
 
 activate() {
     install -m 644 "$1"/systemd/feedsvc.{service,socket} "$units/"
-    ln -sfn "$1/bin" "$programs/bin.new"
-    mv -T "$programs/bin.new" "$programs/bin"
+    mkdir -p "$programs/bin"
+    ln -sfn "$1/bin/feedsvc" "$program.new"
+    mv -T "$program.new" "$program"
     install -m 755 "$1/systemd/uninstall.sh" "$programs/"
     systemctl daemon-reload
 }

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PORT = 8080  # of feedsvc.socket
 SERVICE = "feedsvc.service"
 SOCKET = "feedsvc.socket"
+RELEASES = "/opt/feedsvc/releases"
+PROGRAM = "/opt/feedsvc/bin/feedsvc"
 CONFIG = "/etc/feedsvc/config.toml"
 DROP = "/srv/feedsvc/drop"
 PYTHON = "/usr/bin/python3"  # the box has no other for sure
@@ -100,6 +102,16 @@ class Installation:
     @property
     def config(self) -> str:
         return self.box.path(CONFIG).read_text("utf-8")
+
+    @property
+    def release(self) -> str:
+        """The folder of the programs in use, as inside."""
+        return str(self.box.path(PROGRAM).readlink().parents[1])
+
+    @property
+    def releases(self) -> list[str]:
+        """All of them."""
+        return [str(path).removeprefix(str(self.box.path(""))) for path in self.box.path(RELEASES).iterdir()]
 
     @property
     def pid(self) -> int:

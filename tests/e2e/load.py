@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLIENTS = 4
-PAUSE = 0.01  # seconds that a client waits between two requests
+PAUSE = 0.02  # seconds that a client waits between two requests
 
 
 class Fate(StrEnum):

@@ -120,6 +120,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "read its settings": lambda: Path("/etc/feedsvc/config.toml").open("rb").close(),
     "reach this machine": lambda: connect(LOCAL),
     "start workers": start_workers,
+    "let others go first": lambda: os.setpriority(os.PRIO_PROCESS, 0, 5),
     # What it must not.
     "write settings": lambda: write("/etc/feedsvc/probe"),
     "write programs": lambda: write("/opt/feedsvc/probe"),

@@ -36,15 +36,15 @@ NEEDED, FORBIDDEN = NAMES[:FIRST_FORBIDDEN], NAMES[FIRST_FORBIDDEN:]
 UNPROTECTED = "[Service]\nUser=feedsvc\nAmbientCapabilities=~\nStateDirectory=feedsvc\n"
 
 
-def make_unit(text: str) -> str:
+def make_unit(text: str, release: str) -> str:
     """A unit with the probe in place of the daemon, and without what belongs to the daemon's life."""
     gone = r"^(Type|Requires|After|Exec\w+|Restart\w*|WatchdogSec|WantedBy|Also|\[Install\]).*\n"
     kept = re.sub(gone, "", text, flags=re.MULTILINE)
-    return f"{kept}\n[Service]\nType=oneshot\nExecStart=/opt/feedsvc/bin/python {PROBE}\n"
+    return f"{kept}\n[Service]\nType=oneshot\nExecStart={release}/bin/python {PROBE}\n"
 
 
 def run_probe(installed: Installation, text: str) -> Found:
-    installed.box.write("/etc/systemd/system/probe.service", make_unit(text))
+    installed.box.write("/etc/systemd/system/probe.service", make_unit(text, installed.release))
     installed.systemctl("daemon-reload")
     done = installed.systemctl("start", "probe.service", check=False)
     printed = installed.box.log("probe.service")
@@ -61,6 +61,7 @@ def run_probe(installed: Installation, text: str) -> Found:
 def machine(installed: Installation) -> Iterator[Installation]:
     """The installation, with what the probe looks for around it."""
     box = installed.box
+    installed.drop("of-a-member.txt", make_dump("of a member"))
     box.write(PROBE, Path(probe.__file__).read_text("utf-8"))
     box.write("/tmp/secret", "others' file")  # noqa: S108 - in the box
     box.write("/usr/lib/modules/probe", "a module")
