@@ -31,7 +31,6 @@ from feedsvc.errors import CleaningError
 __all__ = ["main"]
 
 NICENESS: Final = 5  # those who read go first
-MOST_GROWTH: Final = 192 << 20  # bytes of resident memory; what is beyond was left by large dumps
 MOST_JOBS: Final = 20_000
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _PAGE: Final = resource.getpagesize()
@@ -109,7 +108,7 @@ def _serve(connection: socket.socket, set_up: SetUp) -> None:
         cleaned = clean_job(message, cleaner)
         jobs += 1
         exhausted = cleaned.fault is not None and cleaned.fault.reason == NO_MEMORY
-        ends = exhausted or jobs >= MOST_JOBS or (_pages(1) - base) * _PAGE > MOST_GROWTH
+        ends = exhausted or jobs >= MOST_JOBS or (_pages(1) - base) * _PAGE > set_up.growth
         try:
             send(connection, Answer(cleaned, collector.take(), ends))
         except MemoryError:  # what came out is too large to be handed over
