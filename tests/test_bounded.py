@@ -167,8 +167,13 @@ def test_log_lines_reach_the_log_here(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_what_is_learned_is_told_when_it_changes() -> None:
     cleaner = Cleaner(load_rules(site_rules=False), learned=Learned())
-    more = "".join(f"<p>Paragraph {n} of an article that has more to say than that.</p>" for n in range(9))
-    given = job("a", f"The first of them.</p>{more}<p>{PROMOTION}")
+    more = "".join(
+        f"<p>Paragraph {n} of an article that has more to say than that, and does so here.</p>" for n in range(9)
+    )
+    given = job(
+        "a",
+        f"The first of its paragraphs, which says what all the others are going to be about.</p>{more}<p>{PROMOTION}",
+    )
     ((_, article),) = clean_job(given, cleaner).articles
     block = next(each.block for each in article.sightings if PROMOTION.startswith(each.text))
     known = {"example.org": {block: LearnedBlock(block, Sign.PINNED, None, PROMOTION)}}
