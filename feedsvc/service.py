@@ -44,6 +44,7 @@ __all__ = [
     "load_configured",
     "make_cleaner",
     "make_ingest",
+    "make_pool",
     "read_clock",
 ]
 
@@ -106,25 +107,39 @@ def make_ingest(config: Config, store: Store, report: Callable[[str, str | None]
     """
     rules = load_configured(config)
     cleaner = Cleaner(rules, learned=store.load_learned() if config.clean.learn else None)
-    limits = Limits(config.clean.seconds, config.clean.memory)
+    limits = _limits(config)
     live = store.load_live_rules()
     other_rules = live is not None and live.digest != cleaner.digest
     refused = store.load_refused(Outcome.QUARANTINED)
     retried = [file.path for file in refused if other_rules or limits.outgrown(file.reason or "")]
     store.save_live_rules(make_saved(rules, cleaner.digest), read_clock())
-    if report is None:
-        pool = Pool(cleaner, limits, number=min(2, len(os.sched_getaffinity(0))))
-    else:
-        pool = Pool(cleaner, limits, number=2, patience=PATIENCE, report=report)
     return Ingest(
         store,
         cleaner,
         max_bytes=config.watch.max_bytes,
         withdraw=config.watch.on_delete == "withdraw",
         clock=read_clock,
-        pool=pool,
+        pool=make_pool(config, cleaner, report),
         retried=retried,
     )
+
+
+def make_pool(config: Config, cleaner: Cleaner, report: Callable[[str, str | None], None] | None = None) -> Pool:
+    """The processes that clean, within the bounds that the configuration sets.
+
+    Args:
+        config: The configuration.
+        cleaner: How they clean.
+        report: As for `make_ingest`.
+    """
+    limits = _limits(config)
+    if report is None:
+        return Pool(cleaner, limits, number=min(2, len(os.sched_getaffinity(0))))
+    return Pool(cleaner, limits, number=2, patience=PATIENCE, report=report)
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(config.clean.seconds, config.clean.memory)
 
 
 class Problems:
