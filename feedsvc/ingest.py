@@ -207,7 +207,7 @@ class Ingest:
             if interrupted():
                 break
             prepared.append((change, self._prepare(change)))
-        if not isinstance(self._pool, Here):
+        if self._pool.looks_ahead:
             for change in then:
                 self._prepare(change, urgent=False)
         while True:

@@ -60,6 +60,7 @@ class Ticket:
 class Here:
     """Stands where a `Pool` stands, and cleans in this process, without bounds."""
 
+    looks_ahead = False
     patience: float | None = None
 
     def __init__(self, cleaner: Cleaner) -> None:
@@ -97,9 +98,12 @@ class Pool:
     """Processes that clean, all by the same rules.
 
     Attributes:
+        looks_ahead: Whether it works on by itself once a job is handed in.
         patience: For how many seconds of processor time a slow job may hold up others that nobody else can take. By the
             clock, good jobs would be slow as well on a machine that has much else to do.
     """
+
+    looks_ahead = True
 
     def __init__(
         self,
