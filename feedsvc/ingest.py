@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from feedsvc.bounded import Cleaned, Here, Job, clean_job, parse_safely
+from feedsvc.bounded.cleanings import Cleanings
 from feedsvc.clean import CAUSES
 from feedsvc.clean.learned import census_source
 from feedsvc.decide import Place, Verdict, decide_entry, identities, mint_entry
@@ -159,7 +160,7 @@ class Ingest:
         self._said: dict[str, str] = {}  # why a file is refused, by path: a file that grows is not logged each time
         self._added: list[CleanEntry] = []  # in the transaction that is open
         self._pool: Pool | Here = pool or Here(cleaner)
-        self._tickets: dict[tuple[str, int | None], Ticket] = {}  # what was not written yet, by path and position
+        self._cleanings = Cleanings(self._pool, cleaner)
         self._late: dict[str, Change] = {}
         self._retried = set(retried)
 
@@ -216,7 +217,7 @@ class Ingest:
             if interrupted():
                 break
             prepared.append((change, self._prepare(change)))
-        if not isinstance(self._pool, Here):
+        if self._pool.looks_ahead:
             for change in then:
                 self._prepare(change, urgent=False)
         while True:
@@ -228,7 +229,7 @@ class Ingest:
                 learned = self._learn(writer)
                 break
         for change, _ in prepared:
-            self._tickets.pop((change.path, None), None)
+            self._cleanings.forget(change.path)
             self._retried.discard(change.path)
         if learned is not None:
             self._cleaner.learned = learned
@@ -242,37 +243,10 @@ class Ingest:
 
     def late(self) -> list[Change]:
         """The changes that `take` left out, for cleaning took long, and that it can be called with again now."""
-        ready = [change for path, change in self._late.items() if self._is_done((path, None))]
+        ready = [change for path, change in self._late.items() if self._cleanings.is_done(path)]
         for change in ready:
             del self._late[change.path]
         return ready
-
-    def _is_done(self, key: tuple[str, int | None]) -> bool:
-        ticket = self._tickets.get(key)
-        return ticket is None or ticket.cleaned is not None
-
-    def _forget(self, path: str) -> None:
-        if ticket := self._tickets.pop((path, None), None):
-            self._pool.drop(ticket)
-
-    def _ticket(self, job: Job, *, urgent: bool = True) -> Ticket:
-        """The cleaning of a job: the one that was begun before, if it is the same."""
-        key = (job.path, job.position)
-        ticket = self._tickets.get(key)
-        if ticket is not None:
-            if ticket.job == job and (ticket.cleaned is None or self._is_up_to_date(ticket)):
-                return ticket
-            self._pool.drop(ticket)
-        ticket = self._tickets[key] = self._pool.put(job, urgent=urgent)
-        return ticket
-
-    def _is_up_to_date(self, ticket: Ticket) -> bool:
-        """Whether what is learned now is what a dump was cleaned by, as far as it concerns it."""
-        before, now = ticket.learned, self._cleaner.learned
-        if before is now or before is None or now is None or ticket.cleaned is None:
-            return True
-        sources = {census_source(article.source, article.link) for _, article in ticket.cleaned.articles}
-        return all(before.of(source) == now.of(source) for source in sources)
 
     def _clean(
         self, prepared: list[tuple[Change, _Prepared | None]], interrupted: Callable[[], bool]
@@ -280,12 +254,12 @@ class Ingest:
         """Wait until dumps are cleaned by what is learned now; those that take long are left out."""
         while True:
             prepared = [
-                (change, replace(dump, ticket=self._ticket(dump.ticket.job)) if dump and dump.ticket else dump)
+                (change, replace(dump, ticket=self._cleanings.begin(dump.ticket.job)) if dump and dump.ticket else dump)
                 for change, dump in prepared
             ]
             tickets = [dump.ticket for _, dump in prepared if dump and dump.ticket]
             self._pool.wait(tickets, interrupted, self._pool.patience)
-            if all(map(self._is_up_to_date, tickets)):
+            if all(map(self._cleanings.is_up_to_date, tickets)):
                 break
         done = []
         for change, dump in prepared:
@@ -367,23 +341,27 @@ class Ingest:
             outdated = self._load_outdated(writer, limit)
         if not outdated:
             return []
-        for key in [key for key in self._tickets.keys() - {(job.path, job.position) for _, job in outdated} if key[1]]:
-            self._pool.drop(self._tickets.pop(key))
-        tickets = {article.entry.id: self._ticket(job, urgent=False) for article, job in outdated}
+        self._cleanings.keep_again([job for _, job in outdated])
+        tickets = {article.entry.id: self._cleanings.begin(job, urgent=False) for article, job in outdated}
         self._pool.wait(tickets.values(), interrupted)
         with self._store.writing() as writer:
             self._catch_up(writer)
             cleaned = 0
             for article, job in self._load_outdated(writer, limit):  # what another process changed since is left
                 ticket = tickets.get(article.entry.id)
-                if ticket is None or ticket.cleaned is None or ticket.job != job or not self._is_up_to_date(ticket):
+                if (
+                    ticket is None
+                    or ticket.cleaned is None
+                    or ticket.job != job
+                    or not self._cleanings.is_up_to_date(ticket)
+                ):
                     continue
                 self._refresh(writer, article, ticket.cleaned)
                 cleaned += 1
             self._count(writer)
         for ticket in tickets.values():
             if ticket.cleaned is not None:
-                self._tickets.pop((ticket.job.path, ticket.job.position), None)
+                self._cleanings.forget(ticket.job.path, ticket.job.position)
         if cleaned:
             logger.info("cleaned again", extra={"entry": outdated[0][0].entry.id, "entries": cleaned})
         return [article.entry.key for article, _ in outdated]
@@ -397,7 +375,7 @@ class Ingest:
         path = change.path
         self._late.pop(path, None)
         if change.gone:
-            self._forget(path)
+            self._cleanings.forget(path)
             return None
         try:
             status = os.lstat(path)
@@ -405,7 +383,7 @@ class Ingest:
                 return _Prepared(_file(path, status, None), NotADump(path, reason))
             data, status = read_dump(path, self._max_bytes)
         except (FileNotFoundError, NotADirectoryError):
-            self._forget(path)
+            self._cleanings.forget(path)
             return None  # gone again; the watcher says so
         except (NotADump, BrokenDump) as error:
             return _Prepared(_file(path, status, None), error)
@@ -416,7 +394,7 @@ class Ingest:
         file = _file(path, status, data)
         if path not in self._retried and self._store.load_digest(path) == file.digest:
             return _Prepared(file)
-        return _Prepared(file, ticket=self._ticket(Job(path, data, status.st_mtime_ns), urgent=urgent))
+        return _Prepared(file, ticket=self._cleanings.begin(Job(path, data, status.st_mtime_ns), urgent=urgent))
 
     def _write(self, writer: Writer, dump: _Prepared) -> Report:
         file, seconds = dump.file, 0.0

@@ -52,6 +52,7 @@ __all__ = [
     "load_configured",
     "make_cleaner",
     "make_ingest",
+    "make_pool",
     "read_clock",
 ]
 
@@ -131,7 +132,7 @@ def make_ingest(
     """
     rules = load_configured(config)
     cleaner = Cleaner(rules, learned=store.load_learned() if config.clean.learn else None)
-    limits = Limits(config.clean.seconds, config.clean.memory)
+    limits = _limits(config)
     live = store.load_live_rules()
     other_rules = live is not None and live.digest != cleaner.digest
     refused = store.load_refused(Outcome.QUARANTINED)
@@ -139,19 +140,33 @@ def make_ingest(
     saved = make_saved(rules, cleaner.digest)
     clock = clock or read_clock
     owe(lambda: store.save_live_rules(saved, clock()))
-    if report is None:
-        pool = Pool(cleaner, limits, number=min(2, len(os.sched_getaffinity(0))))
-    else:
-        pool = Pool(cleaner, limits, number=2, patience=PATIENCE, report=report)
     return Ingest(
         store,
         cleaner,
         max_bytes=config.watch.max_bytes,
         withdraw=config.watch.on_delete == "withdraw",
         clock=clock,
-        pool=pool,
+        pool=make_pool(config, cleaner, report),
         retried=retried,
     )
+
+
+def make_pool(config: Config, cleaner: Cleaner, report: Callable[[str, str | None], None] | None = None) -> Pool:
+    """The processes that clean, within the bounds that the configuration sets.
+
+    Args:
+        config: The configuration.
+        cleaner: How they clean.
+        report: As for `make_ingest`.
+    """
+    limits = _limits(config)
+    if report is None:
+        return Pool(cleaner, limits, number=min(2, len(os.sched_getaffinity(0))))
+    return Pool(cleaner, limits, number=2, patience=PATIENCE, report=report)
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(config.clean.seconds, config.clean.memory)
 
 
 class Service:

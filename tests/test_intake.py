@@ -386,3 +386,33 @@ def test_what_is_outdated_elsewhere_is_cleaned_again(pipeline: Pipeline, intake:
     intake.look_again()
     with pipeline.changed:
         assert pipeline.changed.wait_for(lambda: pipeline.recleaned > before, PATIENCE)
+
+
+def test_what_takes_long_is_taken_once_it_is_ready(pipeline: Pipeline, intake: Intake) -> None:
+    slow = change("slow")
+    pipeline.slow = [slow]
+    intake.start()
+    intake.deliver(change("a"))
+    assert intake.wait_idle(PATIENCE)
+    assert pipeline.batches == [["a"]]
+    pipeline.ready = [slow]
+    pipeline.wait_for(2)
+    assert pipeline.batches == [["a"], ["slow"]]
+
+
+def test_next_batch_is_told_ahead(pipeline: Pipeline, intake: Intake) -> None:
+    intake.deliver(listing(*range(2 * BATCH + 1)))
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert pipeline.then == [names(range(BATCH, 2 * BATCH)), names(range(2 * BATCH, 2 * BATCH + 1)), []]
+
+
+def test_cleaning_again_is_interrupted_by_dumps(pipeline: Pipeline, intake: Intake) -> None:
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert not pipeline.more()
+    pipeline.free.clear()
+    intake.deliver(change("a"))
+    pipeline.wait_for(1)
+    intake.deliver(change("b"))
+    assert pipeline.more()

@@ -31,8 +31,13 @@ from feedsvc.errors import CleaningError
 __all__ = ["main"]
 
 NICENESS: Final = 5  # those who read go first
-MOST_GROWTH: Final = 192 << 20  # bytes of resident memory; what is beyond was left by large dumps
 MOST_JOBS: Final = 20_000
+WARM_UP: Final = b"""<!--1712180702000-->
+[Title](https://example.org/)
+------
+
+<p class="a">A <a href="https://example.org/b">link</a>, and an <img src="https://example.org/c.png">.</p>
+"""
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _PAGE: Final = resource.getpagesize()
 
@@ -92,6 +97,7 @@ def _serve(connection: socket.socket, set_up: SetUp) -> None:
     collector = _Collector()
     logging.basicConfig(level=set_up.level, handlers=[collector])
     cleaner = Cleaner(set_up.rules, learned=Learned() if set_up.learns else None)
+    clean_job(Job("", WARM_UP, 0), cleaner)  # patterns are compiled when they are first needed: no dump pays for that
     gc.collect()
     gc.freeze()
     base = _pages(1)
@@ -109,7 +115,7 @@ def _serve(connection: socket.socket, set_up: SetUp) -> None:
         cleaned = clean_job(message, cleaner)
         jobs += 1
         exhausted = cleaned.fault is not None and cleaned.fault.reason == NO_MEMORY
-        ends = exhausted or jobs >= MOST_JOBS or (_pages(1) - base) * _PAGE > MOST_GROWTH
+        ends = exhausted or jobs >= MOST_JOBS or (_pages(1) - base) * _PAGE > set_up.growth
         try:
             send(connection, Answer(cleaned, collector.take(), ends))
         except MemoryError:  # what came out is too large to be handed over

@@ -41,6 +41,7 @@ class SetUp:
         learns: Whether it cleans by what is learned; `News` say what that is.
         seconds: Processor time that a job may take.
         memory: Bytes that it may take.
+        growth: Bytes of resident memory beyond which the process ends after a job.
         level: What it has to log.
     """
 
@@ -48,6 +49,7 @@ class SetUp:
     learns: bool
     seconds: float
     memory: int
+    growth: int
     level: int
 
 

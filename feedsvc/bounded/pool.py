@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 0.05  # between two looks whether a waiting thread is interrupted
 RETRY_SECONDS: Final = 1.0  # after a process could not be started
 MOST_TRIES: Final = 2  # for a dump that ends its process
+MOST_PATIENCE: Final = 5.0  # seconds by the clock for which a job that gets no processor time is waited for
 MOST_STARTS: Final = 3  # that may fail in a row where nobody waits for better times
 
 
@@ -50,6 +51,7 @@ class Ticket:
         self.learned: Learned | None = None
         self.seconds = 0.0
         self.began: float | None = None  # monotonic, while it is in hand
+        self.spent = 0.0  # seconds of processor time
         self.tries = 0
         self.is_slow = False
         self.is_dropped = False
@@ -58,6 +60,7 @@ class Ticket:
 class Here:
     """Stands where a `Pool` stands, and cleans in this process, without bounds."""
 
+    looks_ahead = False
     patience: float | None = None
 
     def __init__(self, cleaner: Cleaner) -> None:
@@ -95,8 +98,12 @@ class Pool:
     """Processes that clean, all by the same rules.
 
     Attributes:
-        patience: For how many seconds a slow job may hold up others that nobody else can take.
+        looks_ahead: Whether it works on by itself once a job is handed in.
+        patience: For how many seconds of processor time a slow job may hold up others that nobody else can take. By the
+            clock, good jobs would be slow as well on a machine that has much else to do.
     """
+
+    looks_ahead = True
 
     def __init__(
         self,
@@ -160,7 +167,8 @@ class Pool:
         Args:
             tickets: Those that are waited for.
             interrupted: Asked every now and then; True ends the waiting.
-            patience: Seconds after which those in hand are waited for no more; None to wait for all.
+            patience: Seconds of processor time after which those in hand are waited for no more; None to wait for
+                all.
 
         Raises:
             ProcessError: No process can be started.
@@ -200,7 +208,9 @@ class Pool:
 
     @staticmethod
     def _is_late(ticket: Ticket, patience: float) -> bool:
-        return ticket.began is not None and time.monotonic() - ticket.began > patience
+        if ticket.began is None:
+            return False
+        return ticket.spent > patience or time.monotonic() - ticket.began > MOST_PATIENCE
 
     def _run(self) -> None:
         """Keep one process, and hand it job after job."""
@@ -259,14 +269,20 @@ class Pool:
         return sum(map(self._drags, self._in_hand)) < max(1, self._number - 1)
 
     def _drags(self, ticket: Ticket) -> bool:
-        return ticket.is_slow or (self.patience is not None and self._is_late(ticket, self.patience))
+        return ticket.is_slow or (self.patience is not None and ticket.spent > self.patience)
 
     def _do(self, process: Process, ticket: Ticket) -> None:
         ticket.learned = self._cleaner.learned
         ticket.tries += 1
         cleaned: Cleaned | None = None
+        before = process.spent
+
+        def gives_way() -> bool:
+            ticket.spent = process.spent - before
+            return self._gives_way(ticket)
+
         try:
-            cleaned = process.clean(ticket.job, ticket.learned, lambda: self._gives_way(ticket))
+            cleaned = process.clean(ticket.job, ticket.learned, gives_way)
         except GaveWay:
             ticket.tries -= 1
         except Died as error:
@@ -281,7 +297,7 @@ class Pool:
             self._in_hand.remove(ticket)
             if ticket.began is not None:
                 ticket.seconds = time.monotonic() - ticket.began
-            ticket.began = None
+            ticket.began, ticket.spent = None, 0.0
             ticket.cleaned = cleaned
             if cleaned is None and not ticket.is_dropped:
                 ticket.is_slow = True  # once more, when it can do no harm

@@ -46,11 +46,13 @@ class Limits:
             with something else.
         memory: Bytes, beside what every dump needs.
         patience: See `seconds`.
+        growth: Bytes by which a process may grow for good; what is beyond is given back with the process.
     """
 
     seconds: float = 10.0
     memory: int = 1 << 30
     patience: float = 6.0
+    growth: int = 192 << 20
 
     @property
     def too_slow(self) -> str:
@@ -113,12 +115,22 @@ class Process:
         ours.settimeout(STUCK_SECONDS)
         learns = cleaner.learned is not None
         level = logging.getLogger().getEffectiveLevel()
-        self._set_up = SetUp(RuleSet(cleaner.rules), learns, limits.seconds, limits.memory, level)
+        rules = RuleSet(cleaner.rules)
+        self._set_up = SetUp(rules, learns, limits.seconds, limits.memory, limits.growth, level)
 
     @property
     def pid(self) -> int:
         """Its number."""
         return self._popen.pid
+
+    @property
+    def spent(self) -> float:
+        """Seconds of processor time that it has taken so far; 0 where it has ended."""
+        try:
+            # The number of the clock of a process, as clock_getcpuclockid(3) makes it.
+            return time.clock_gettime((~self.pid << 3) | 2)
+        except OSError:
+            return 0.0
 
     @property
     def alive(self) -> bool:
