@@ -56,7 +56,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("e2e.harness.FEEDSVC", bound_by_modes(home / "feedsvc"))
         daemon = made.prepare(
-            {"watch": {"max_bytes": MAX_BYTES, "settle": "200 ms"}, "feed": {"entries": 1000}}, COLUMNS="1000"
+            {"watch": {"max_bytes": MAX_BYTES, "settle": "250 ms"}, "feed": {"entries": 1000}}, COLUMNS="1000"
         )
         try:
             daemon.start()
@@ -253,8 +253,9 @@ def test_a_file_that_grows_without_a_pause_is_read_seldom_and_whole_when_it_rest
         assert path.stat().st_size > 100
     whole = path.read_text("utf-8").count("more")
     wait_for(lambda: once(place.daemon, place.title) and entry_text(place).count("more") == whole)
-    # At the start, some times in a row, and at the end; not at each of the hundred times that it was written.
-    assert len(place.told_of(path)) < 15
+    # Some times in a row at first, then ever more seldom; not at each of the hundred times that it was written.
+    assert whole > 50
+    assert len(place.told_of(path)) < whole / 2
     identity = entry(place.daemon, place.title).id
     place.others_are_served()
     assert entry(place.daemon, place.title).id == identity
@@ -269,7 +270,7 @@ def test_a_file_that_grows_for_ever_is_named_while_it_does(place: Place) -> None
     path = place.write("a.txt")
     until_once(place.daemon, place.title)
     with appending(path, "x" * 2000, closing=False):
-        said = place.daemon.wait_for_log("written to without a pause")  # after 100 times the settle time
+        said = place.daemon.wait_for_log("written to without a pause")  # after 60 times the settle time
         assert str(path) in said
         assert any("written to without a pause" in message for message in messages(place.daemon))
         until_once(place.daemon, place.title)
