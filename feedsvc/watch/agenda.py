@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = -math.inf
 _PATIENCE = 10  # a listing waits for quiet at most so many times the settle time
-_RESTLESS = 100  # for a file that has not settled after so many times the settle time, it is said
+_RESTLESS = 60  # for a file that has not settled after so many times the settle time, it is said
 
 
 class Agenda:

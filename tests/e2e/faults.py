@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,6 @@ from e2e.harness import FEEDSVC, Daemon, environment, feedsvc, lack, make_dump, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-FIRST = "the first article"
 
 
 def wrap(script: Path, *command: str | Path) -> Path:
@@ -79,6 +78,16 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+def make_socket(path: Path) -> None:
+    """A socket where nobody listens; its name may be longer than an address may be."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)
+
+
 def clean(text: str) -> bool:
     """Whether all of it can be shown on a terminal, line by line."""
     return all(line.isprintable() for line in text.splitlines())
@@ -91,6 +100,7 @@ def shown_status(daemon: Daemon) -> str:
 
 
 def write(folder: Path, title: str) -> Path:
-    path = folder / f"{title.replace(' ', '-')}.txt"
+    """A dump of this title."""
+    path = folder / f"{title.replace(' ', '-').replace('/', '-')}.txt"
     path.write_text(make_dump(title), "utf-8")
     return path

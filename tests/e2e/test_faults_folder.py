@@ -6,13 +6,13 @@ What is deleted and made again, moved away and back, and unmounted and mounted a
 from __future__ import annotations
 
 import shutil
-import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.faults import FIRST, bound_by_modes, messages, mounted, once, settled, until_once, write
+from e2e.conftest import Daemons
+from e2e.faults import bound_by_modes, make_socket, messages, mounted, once, settled, until_once, write
 from e2e.harness import wait_for
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from e2e.conftest import Daemons
     from e2e.harness import Daemon
-
-HIDDEN = "the article that came meanwhile"
 
 
 @contextmanager
@@ -58,16 +55,20 @@ def moved(folder: Path) -> Iterator[Path]:
 def replaced_by_a_file(folder: Path) -> Iterator[Path]:
     with moved(folder) as away:
         folder.write_text("no folder", "utf-8")
-        yield away
-        folder.unlink()
+        try:
+            yield away
+        finally:
+            folder.unlink()
 
 
 @contextmanager
 def replaced_by_a_link(folder: Path, target: str) -> Iterator[Path]:
     with moved(folder) as away:
         folder.symlink_to(target)
-        yield away
-        folder.unlink()
+        try:
+            yield away
+        finally:
+            folder.unlink()
 
 
 @contextmanager
@@ -84,10 +85,12 @@ def replaced_by_a_link_to_itself(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced_by_a_socket(folder: Path) -> Iterator[Path]:
-    with moved(folder) as away, socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(folder))
-        yield away
-        folder.unlink()
+    with moved(folder) as away:
+        make_socket(folder)
+        try:
+            yield away
+        finally:
+            folder.unlink()
 
 
 @contextmanager
@@ -118,68 +121,80 @@ FAULTS: dict[Callable[[Path], AbstractContextManager[Path]], str] = {
 }
 
 
-@pytest.fixture
-def daemon(daemons: Daemons, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Daemon:
-    """It watches two folders; in the first, which may meet a fault, lies an article."""
-    monkeypatch.setattr("e2e.harness.FEEDSVC", bound_by_modes(tmp_path / "feedsvc"))
-    watch = {"directories": ["disk/dumps", "archive"], "on_delete": "withdraw"}
-    daemon = daemons.prepare({"watch": watch, "schedule": {"rescan": "1 s"}})
-    write(daemon.folder, FIRST)
-    daemon.start()
-    until_once(daemon, FIRST)
-    return daemon
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """It watches a folder for each fault, in which lies an article, and one that is left alone."""
+    home = tmp_path_factory.mktemp("folders")
+    made = Daemons(home)
+    names = ["sound", *(f"{fault.__name__}/dumps" for fault in FAULTS), "link", "partly"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("e2e.harness.FEEDSVC", bound_by_modes(home / "feedsvc"))
+        watch = {"directories": names, "on_delete": "withdraw"}
+        daemon = made.prepare({"watch": watch, "schedule": {"rescan": "1 s"}, "feed": {"entries": 1000}})
+        for folder in daemon.folders:
+            write(folder, f"the first of {folder.relative_to(daemon.home)}")
+        try:
+            daemon.start()
+            yield daemon
+            assert "Traceback" not in daemon.log
+        finally:
+            made.end()
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_fault_of_a_folder(fault: Callable[[Path], AbstractContextManager[Path]], daemon: Daemon) -> None:
+    name = f"{fault.__name__}/dumps"
+    folder, first, hidden = daemon.home / name, f"the first of {name}", f"meanwhile in {name}"
+    until_once(daemon, first)
     before = daemon.get("/feed.atom").body
-    with fault(daemon.folder) as where:
-        said = daemon.wait_for_log("level=error", "problem", str(daemon.folder))
-        assert FAULTS[fault] in said
+    with fault(folder) as where:
+        daemon.wait_for_log("level=error", f"problem=watch:{folder} ", FAULTS[fault])
         assert daemon.get("/feed.atom").body == before
-        if where != daemon.folder:
-            write(where, HIDDEN)
-        write(daemon.folders[1], "an article elsewhere")
-        until_once(daemon, FIRST, "an article elsewhere")
+        if where != folder:
+            write(where, hidden)
+        write(daemon.folder, f"elsewhere than in {name}")
+        until_once(daemon, first, f"elsewhere than in {name}")
         (message,) = messages(daemon)
+        assert message.startswith(f"watch:{folder}: ")
         assert FAULTS[fault] in message
-    if where == daemon.folder:
-        write(daemon.folder, HIDDEN)
-    settled(daemon, FIRST, HIDDEN, "an article elsewhere")
-    assert "problem ended" in daemon.log
-    write(daemon.folder, "a later article")
-    until_once(daemon, FIRST, HIDDEN, "a later article")
-    assert "Traceback" not in daemon.log
+    if where == folder:
+        write(folder, hidden)
+    until_once(daemon, first, hidden)
+    daemon.wait_for_log('event="problem ended"', f"problem=watch:{folder}")
+    write(folder, f"later in {name}")
+    until_once(daemon, first, hidden, f"elsewhere than in {name}", f"later in {name}")
 
 
 def test_a_folder_that_becomes_a_link_is_read_where_it_leads(daemon: Daemon) -> None:
-    target = daemon.folder.with_name("target")
+    folder, target, away = (daemon.home / name for name in ("link", "target", "away"))
+    until_once(daemon, "the first of link")
     target.mkdir()
-    write(target, HIDDEN)
-    first = daemon.get("/feed.atom").body
-    assert FIRST.encode() in first
-    away = daemon.folder.with_name("away")
-    daemon.folder.rename(away)
-    daemon.folder.symlink_to("target")
-    wait_for(lambda: once(daemon, HIDDEN) and FIRST not in daemon.feed().titles)  # on_delete = "withdraw"
-    daemon.folder.unlink()
-    away.rename(daemon.folder)
-    wait_for(lambda: once(daemon, FIRST) and HIDDEN not in daemon.feed().titles)
-    write(daemon.folder, "a later article")
-    settled(daemon, FIRST, "a later article")
+    write(target, "where the link leads")
+    folder.rename(away)
+    folder.symlink_to("target")
+    wait_for(lambda: once(daemon, "where the link leads") and "the first of link" not in daemon.feed().titles)
+    folder.unlink()
+    away.rename(folder)
+    wait_for(lambda: once(daemon, "the first of link") and "where the link leads" not in daemon.feed().titles)
+    write(folder, "later in link")
+    until_once(daemon, "the first of link", "later in link")
 
 
 def test_a_folder_inside_that_cannot_be_read_is_named_until_it_can(daemon: Daemon) -> None:
-    inside = daemon.folder / "inside\n\x1b[31m"
+    inside = daemon.home / "partly" / "inside\n\x1b[31m"
     inside.mkdir()
     write(inside, "an article inside")
-    until_once(daemon, FIRST, "an article inside")
+    until_once(daemon, "an article inside")
     with unreadable(inside):
-        said = daemon.wait_for_log("level=error", "has what cannot be read; its entries stay")
-        assert "inside" in said
-        write(daemon.folder, "an article beside it")
-        until_once(daemon, FIRST, "an article inside", "an article beside it")
+        daemon.wait_for_log("level=error", "has what cannot be read; its entries stay")
+        write(inside.parent, "an article beside it")
+        until_once(daemon, "the first of partly", "an article inside", "an article beside it")
         (message,) = messages(daemon)
         assert message.endswith("inside\\n\\x1b[31m")
-    write(inside, HIDDEN)
-    settled(daemon, FIRST, "an article inside", "an article beside it", HIDDEN)
+    write(inside, "later inside")
+    until_once(daemon, "an article inside", "an article beside it", "later inside")
+    daemon.wait_for_log('event="problem ended"', f"problem=watch:{inside.parent}")
+
+
+def test_when_all_faults_have_ended_nothing_is_missing_or_wrong(daemon: Daemon) -> None:
+    settled(daemon, *(f"the first of {folder.relative_to(daemon.home)}" for folder in daemon.folders))
