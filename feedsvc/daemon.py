@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from feedsvc.clock import Clock
-from feedsvc.errors import FeedsvcError, StoreLocked
+from feedsvc.errors import FeedsvcError, StoreDamaged, StoreLocked
 from feedsvc.http import bind
 from feedsvc.service import Service, read_clock
 from feedsvc.store.mend import last_written, mend
@@ -138,6 +138,11 @@ def _begin(
                 logger.warning("waiting for the store", extra={"reason": str(error)})
             waiting = True
             time.sleep(PAUSE_SECONDS)
+        except StoreDamaged as error:  # met where nobody looked for it
+            if refill:
+                raise
+            mend(config.store.url, run.clock(), damage=str(error))
+            refill = REFILL_SECONDS
     return None
 
 
@@ -220,9 +225,15 @@ def _reload(
     except FeedsvcError:
         successor.stop_work()
         successor.stop_serving()
-        service.stop_serving()
         logger.exception("the new configuration cannot start, back to the old one")
-        return _start(old, listener, run), listener
+        try:
+            revived = _start(old, listener, run)
+        except FeedsvcError as error:
+            logger.error("nor can the old one", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it all
+            run.broken(None)  # what was published is served until it can
+            return service, listener
+        service.stop_serving()
+        return revived, listener
     service.stop_serving()
     if fresh is not None:
         listener.close()
