@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from feedsvc.clock import Clock
 from feedsvc.control import Control, Reply, Request
-from feedsvc.errors import FeedsvcError, PartEnded, StoreLocked
+from feedsvc.errors import FeedsvcError, PartEnded, StoreDamaged, StoreLocked
 from feedsvc.http import bind
 from feedsvc.metrics import Metrics
 from feedsvc.service import Service, read_clock
@@ -156,6 +156,11 @@ class _Daemon:
                 waiting = True
                 self._supervisor.starting("waiting for the store, which is locked")
                 time.sleep(PAUSE_SECONDS)
+            except StoreDamaged as error:  # met where nobody looked for it
+                if refill:
+                    raise
+                mend(config.store.url, self._clock(), damage=str(error))
+                refill = REFILL_SECONDS
         return None
 
     def _mend(self, service: Service, listener: socket.socket, damage: str | None) -> Service:
@@ -220,13 +225,19 @@ class _Daemon:
         except FeedsvcError as error:
             successor.stop_work()
             successor.stop_serving()
-            service.stop_serving()
             if fresh is not None:
                 fresh.close()
             logger.exception("the new configuration cannot start, back to the old one")
-            restored = self._start(old, listener)
+            reply = Reply(done=False, message=str(error))
+            try:
+                restored = self._start(old, listener)
+            except FeedsvcError as fault:
+                logger.error("nor can the old one", extra={"reason": str(fault)})  # noqa: TRY400 - the reason says it all
+                self._break(None)  # what was published is served until it can
+                return service, listener, reply
+            service.stop_serving()
             restored.report("config", f"the changed configuration cannot start: {error}")
-            return restored, listener, Reply(done=False, message=str(error))
+            return restored, listener, reply
         service.stop_serving()
         if fresh is not None:
             listener.close()

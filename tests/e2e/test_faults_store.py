@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import sqlite3
 import subprocess
+import time
 from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -224,8 +226,6 @@ def test_damage_that_a_start_finds(filled: Daemon) -> None:
 def test_damage_that_is_met_while_it_runs(filled: Daemon) -> None:
     body = filled.feed().body
     before = known(filled)
-    filled.process.send_signal(signal.SIGHUP)  # the connections that know the pages are gone
-    filled.wait_for_log("level=info event=serving")
     with closing(sqlite3.connect(filled.store)) as store:
         store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for seed in range(3):
@@ -248,3 +248,136 @@ def damage(store: Path, chance: random.Random) -> None:
         for page in chance.sample(range(60, pages), max(1, pages // 10)):
             file.seek(page * PAGE)
             file.write(chance.randbytes(PAGE))
+
+
+def test_files_of_the_store_that_are_deleted_while_it_runs(filled: Daemon) -> None:
+    before = known(filled)
+    for number, names in enumerate((["feedsvc.db", "feedsvc.db-wal", "feedsvc.db-shm"], ["feedsvc.db-wal"])):
+        seen = filled.log.count("its files are gone")
+        for name in names:
+            (filled.store.parent / name).unlink()
+        wait_for(lambda seen=seen: filled.log.count("its files are gone") > seen)  # type: ignore[misc]
+        assert filled.feed().ids
+        (title,) = drop_some(filled, 1, first=40 + number)
+        wait_for(lambda title=title: title in filled.feed().titles)  # type: ignore[misc]
+        assert before.items() <= known(filled).items()
+    assert set_aside(filled) == []
+    assert len(filled.titles_stored()) == 42
+
+
+def test_a_store_that_is_none(filled: Daemon) -> None:
+    before = known(filled)
+    filled.stop()
+    filled.store.write_bytes(b"this is no database " * 1000)
+    checked = found_by_check(filled)
+    assert "file is not a database" in checked
+    assert "sets it aside when it starts" in checked
+    asked = feedsvc("status", "--config", filled.config, cwd=filled.home)
+    assert "sets it aside when it starts" in asked.stdout + asked.stderr
+    filled.start()
+    assert known(filled) == before  # ids and dates are those of the dumps
+    assert len(set_aside(filled)) == 1
+
+
+def test_a_store_of_a_newer_version(filled: Daemon) -> None:
+    filled.stop()
+    with closing(sqlite3.connect(filled.store)) as store:
+        store.execute("UPDATE alembic_version SET version_num = '9999'")
+        store.commit()
+    done = feedsvc("run", "--config", filled.config, cwd=filled.home)
+    assert done.returncode == 3
+    assert "was it written by a newer feedsvc? Install that version" in done.stderr
+    assert set_aside(filled) == []
+
+
+# Renders and jobs
+
+
+def change(daemon: Daemon, statement: str, *values: object) -> None:
+    """Change an entry behind the daemon's back, as a bug would, so that it sees that there was a change."""
+    with closing(sqlite3.connect(daemon.store, timeout=30)) as store, store:
+        store.execute("UPDATE revisions SET number = number + 1")
+        store.execute(f"UPDATE entries SET {statement}, revision = (SELECT number FROM revisions)", values)  # noqa: S608
+
+
+def test_an_entry_that_cannot_be_rendered_and_a_feed_that_cannot(filled: Daemon) -> None:
+    first = known(filled)
+    body = filled.feed().body
+    # An entry.
+    change(filled, "title = CASE title WHEN 'article 7' THEN ? ELSE title END", "\x02")
+    said = filled.wait_for_log("entry left out")
+    assert set(first) - set(filled.feed().ids) <= {entry for entry in first if first[entry][0] == "article 7"}, said
+    change(filled, "title = CASE title WHEN ? THEN 'article 7' ELSE title END", "\x02")
+    wait_for(lambda: filled.feed().body == body)
+    # A whole feed, again and again.
+    change(filled, "published = published + ?", 10**15)
+    filled.wait_for_log("problem=job:regenerate")
+    assert filled.feed().body == body
+    assert is_said(filled)
+    change(filled, "published = published - ?", 10**15)
+    (title,) = drop_some(filled, 1, first=40)
+    wait_for(lambda: title in filled.feed().titles)
+    assert first.items() <= known(filled).items()
+    assert filled.log.count("job failed") <= 3  # it failed more often than it was said
+    filled.kill()
+
+
+def is_said(daemon: Daemon) -> bool:
+    with closing(sqlite3.connect(daemon.store)) as store:
+        return bool(store.execute("SELECT 1 FROM problems WHERE key = 'job:regenerate'").fetchone())
+
+
+def test_a_job_that_raises_stops_no_other(filled: Daemon) -> None:
+    with closing(sqlite3.connect(filled.store, timeout=30)) as store:
+        store.execute("ALTER TABLE search_queue RENAME TO elsewhere")  # the triggers go with it
+        store.execute("CREATE VIEW search_queue AS SELECT 1 AS wrong")
+    filled.wait_for_log("problem=job:index")
+    (title,) = drop_some(filled, 1, first=40)
+    wait_for(lambda: title in filled.feed().titles)
+    assert "index failed" in said_in_status(filled, "job:index")
+    with closing(sqlite3.connect(filled.store, timeout=30)) as store:
+        store.execute("DROP VIEW search_queue")
+        store.execute("ALTER TABLE elsewhere RENAME TO search_queue")
+    wait_for(lambda: said_in_status(filled, "job:index") == "")
+
+
+# The clock
+
+
+def test_a_clock_that_leaps_and_comes_back(daemons: Daemons, tmp_path: Path) -> None:
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if library is None:
+        lack("libfaketime is not installed (package faketime)")
+    shift = tmp_path / "shift"
+    shift.write_text("+0")
+    daemon = daemons.start(
+        {"store": {"keep": "3650d"}, "schedule": {"retention": "1s"}, "feed": {"entries": 1000}},
+        LD_PRELOAD=str(library),
+        FAKETIME_TIMESTAMP_FILE=str(shift),
+        FAKETIME_NO_CACHE="1",
+        DONT_FAKE_MONOTONIC="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+    )
+    titles = drop_some(daemon, 10)
+    wait_for(lambda: serves(daemon, titles))
+    before = known(daemon)
+    shift.write_text("+20y")
+    daemon.wait_for_log("clock leapt")
+    daemon.wait_for_log("problem=retention", "the clock leapt by")
+    daemon.drop("0.txt", make_dump(titles[0], body="<p>It was corrected meanwhile.</p>"))
+    wait_for(lambda: b"corrected meanwhile" in daemon.feed().body)
+    (corrected,) = (entry for entry in daemon.feed().entries if entry.title == titles[0])
+    assert abs(parsed(corrected.updated) - time.time()) < 600
+    assert set(before) == set(daemon.feed().ids)
+    shift.write_text("-20y")
+    (later,) = drop_some(daemon, 1, first=10)
+    wait_for(lambda: later in daemon.feed().titles)
+    shift.write_text("+0")
+    (last,) = drop_some(daemon, 1, first=11)
+    wait_for(lambda: last in daemon.feed().titles)
+    assert set(before) < set(daemon.feed().ids)
+    wait_for(lambda: said_in_status(daemon, "retention") == "")
+
+
+def parsed(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
