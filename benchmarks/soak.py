@@ -35,7 +35,7 @@ from soak_plot import draw
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 120.0  # seconds without any progress, after which the run is given up
+PATIENCE = 400.0  # seconds without any progress, after which the run is given up
 BASELINE = 20_000  # dumps after which memory is taken for settled
 KEPT = 5000  # entries
 START = 1_600_000_000  # seconds; each dump is a minute younger than the one before
@@ -65,7 +65,7 @@ PAGES = (
     "/feed.rss",
     "/",
     "/feeds.opml",
-    "/feed/archive/1.atom",
+    "/feeds/feed/archive/1.atom",
     "/search?q=city",
 )
 

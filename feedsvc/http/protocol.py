@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 __all__ = ["MOST_HEAD_BYTES", "Connection"]
 
@@ -36,6 +37,7 @@ _PART_ENDED = 16  # one in so many connections ends when there are too many: cho
 _EXPLAINED = {
     HTTPStatus.BAD_REQUEST: "The request is not valid HTTP/1.1.",
     HTTPStatus.REQUEST_TIMEOUT: "The request did not come in time.",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "The version of HTTP is none of 1.0 and 1.1.",
     HTTPStatus.NOT_IMPLEMENTED: "The transfer coding is not known.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The fields are larger than {MOST_HEAD_BYTES} bytes.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Too many requests are being answered.",
@@ -71,9 +73,21 @@ class Connection(HttpToolsProtocol):
         self._head = 0  # bytes of the head that is awaited, as far as they came
         self._closing = False
         self._answered = False  # the request that is being parsed
+        self._answering: RequestResponseCycle | None = None
         super().connection_made(transport)
         if len(self.connections) > self.most and not self._make_room():
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Answer nothing more: uvicorn tells the last of pipelined requests, not the one that is being answered."""
+        self.pipeline.clear()
+        if self._answering is not None:
+            self._answering.disconnected = True
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
         """Parse; what belongs to a head that does not end is counted."""
@@ -210,13 +224,14 @@ class Connection(HttpToolsProtocol):
         """Look for what RFC 9112 forbids and llhttp lets pass; rewrite the target to origin form."""
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEAD_BYTES:
             return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        if self.parser.get_http_version() not in {"1.0", "1.1"}:  # section 2.3; llhttp takes 0.9 and 2.0
+            return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
         hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() != "1.0"):  # section 3.2
+        is_valid = self.url.isascii() and b"#" not in self.url
+        if not is_valid or len(hosts) > 1 or (not hosts and self.parser.get_http_version() != "1.0"):  # section 3.2
             return HTTPStatus.BAD_REQUEST
         if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
             return HTTPStatus.NOT_IMPLEMENTED  # section 6.1
-        if not self.url.isascii() or b"#" in self.url:
-            return HTTPStatus.BAD_REQUEST
         if not self.url.startswith(b"/"):
             return self._rewrite()
         if self.url.startswith(b"//"):

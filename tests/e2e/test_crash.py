@@ -124,7 +124,7 @@ class Writer(Thread):
                 earlier = self._dice.randint(max(0, number - 2 * SHOWN), number)
                 self._daemon.drop(f"{earlier}.txt", text(earlier).replace("length", "width"))
                 self.changed.add(earlier)
-            self.ended.wait(0.0 if self._dice.random() < 0.7 else self._dice.uniform(0, 0.3))
+            self.ended.wait(0.0 if self._dice.random() < 0.7 else self._dice.uniform(0, 1))
 
 
 def processes_of(pid: int) -> list[int]:
