@@ -20,14 +20,9 @@ from hypothesis import strategies as st
 
 from feedsvc.bounded import Here, Job, Ticket, clean_job
 from feedsvc.clean import Cleaner, load_rules
-<<<<<<< HEAD
+from feedsvc.clean.learned import Learned, LearnedBlock, Sign
 from feedsvc.errors import BrokenDump, CleaningError, NotADump, ShortageError, StoreError
 from feedsvc.ingest import PEEK_BYTES, Ingest, Report, clean_dump, read_dump
-=======
-from feedsvc.clean.learned import Learned, LearnedBlock, Sign
-from feedsvc.errors import BrokenDump, CleaningError, NotADump, StoreError
-from feedsvc.ingest import Ingest, Report, clean_dump, read_dump
->>>>>>> worker
 from feedsvc.model import CleanEntry, Dump, Entry, Outcome
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing

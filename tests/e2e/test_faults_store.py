@@ -18,7 +18,6 @@ from e2e.harness import feedsvc, lack, make_dump, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from e2e.conftest import Daemons
     from e2e.harness import Daemon
