@@ -132,7 +132,7 @@ class Connection(HttpToolsProtocol):
     @property
     def is_new(self) -> bool:
         """Whether the first request is still to come."""
-        return not (self.cycle or self._answered)  # no cycle before the first request
+        return not (bool(self.cycle) or self._answered)  # no cycle before the first request
 
     def end_if_overdue(self, now: float) -> None:
         """End the connection if its time is over.
