@@ -91,6 +91,7 @@ class Vitals:
 
     def begin(self) -> None:
         """All parts run from now on."""
+        self._read_store()  # so that the first STATUS line knows
         self._reading.start()
         self._asking.start()
         self.health.begin()

@@ -102,6 +102,22 @@ def test_stop_answers_what_is_in_flight(slow: Slow) -> None:
     assert answer.endswith(BODY.encode())
 
 
+def test_stop_waits_for_those_who_have_just_connected(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedsvc.http.server._LAST_CALL", 0.001)
+    monkeypatch.setattr("feedsvc.http.server._LAST_CALL_MOST", 30)
+    with slow.connect() as connection:
+        while not slow.server._uvicorn.server_state.connections:  # noqa: SLF001 - it was not accepted yet
+            pass
+        stopping = threading.Thread(target=slow.server.stop, args=(30,))
+        stopping.start()
+        while not slow.refuses():
+            pass
+        get(connection, "/fast")
+        assert read_all(connection).startswith(b"HTTP/1.1 200 OK")
+    stopping.join(10)
+    assert not stopping.is_alive()
+
+
 def test_stop_ends_connections_that_are_kept_alive_or_silent(slow: Slow) -> None:
     with slow.connect() as idle, slow.connect() as silent, slow.connect() as half:
         get(idle, "/fast")

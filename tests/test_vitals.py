@@ -142,9 +142,9 @@ def test_a_store_that_refuses_answers_and_is_reported(place: Place, monkeypatch:
     place.server.start()
     place.vitals.begin()
     pulse = place.vitals._reading.pulse  # noqa: SLF001 - what is looked at
-    pulse.last -= 1000
     wait_for(lambda: ("store:read", "disk I/O error") in place.reports)
-    assert pulse.age() < 1000
+    pulse.last -= 1000
+    wait_for(lambda: pulse.age() < 1000)
     refusing = False
     wait_for(lambda: place.reports[-1] == ("store:read", None))
     reports = len(place.reports)

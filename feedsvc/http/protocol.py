@@ -153,6 +153,11 @@ class Connection(HttpToolsProtocol):
 
     # Limits
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the first request is still to come."""
+        return not (bool(self.cycle) or self._answered)  # no cycle before the first request
+
     def end_if_overdue(self, now: float) -> None:
         """End the connection if its time is over.
 

@@ -28,6 +28,7 @@ _HIGHEST_PORT = 65535
 _SWITCH_SECONDS = 0.0001  # for which another thread may keep the interpreter while a request waits; the usual is 0.005
 _TICKS = 10  # of uvicorn, a second
 _LAST_CALL = 0.1  # seconds in which those who have just connected may send their request
+_LAST_CALL_MOST = 1.0  # seconds, where some have not: they may be slow to get their turn on a machine that is busy
 _LISTEN = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _ADVICE = {
     errno.EADDRINUSE: "another program listens there; stop it, or choose another port",
@@ -95,7 +96,13 @@ class _Uvicorn(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LAST_CALL_MOST
         await asyncio.sleep(_LAST_CALL)  # uvicorn ends connections on which no request has come yet
+        while loop.time() < until and any(  # noqa: ASYNC110 - no connection tells when it has its request
+            isinstance(connection, Connection) and connection.is_new for connection in self.server_state.connections
+        ):
+            await asyncio.sleep(_LAST_CALL)
         await super().shutdown(sockets)
 
 
