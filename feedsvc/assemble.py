@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, overload
 
 from feedsvc.catalogue import Catalogue
+from feedsvc.errors import StoreError
 from feedsvc.feeds import fit
-from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.membership import Follower
 from feedsvc.model import Entry, FeedDocument
 from feedsvc.plan import FeedSettings, Plan
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from feedsvc.archives import Archives
     from feedsvc.store import FeedRecord, Store
 
-__all__ = ["Assembler", "FeedSettings", "Plan", "StoredEntries", "assemble_feed"]
+__all__ = ["Assembler", "FeedSettings", "Plan", "StoredEntries"]
+
+logger = logging.getLogger(__name__)
 
 _STEP = timedelta(seconds=1)
 
@@ -130,7 +133,13 @@ class Assembler:
         """
         self._changed |= self._catalogue.refresh(now)
         if self._follower:
-            self._changed |= self._follower.follow(now)
+            try:
+                self._changed |= self._follower.follow(now)
+            except StoreError as error:
+                if self._documents:
+                    raise
+                # To begin with, feeds without the last links are better than none.
+                logger.warning("archives cannot follow yet", extra={"reason": str(error)})
         feeds = self._catalogue.feeds
         if not feeds.keys() <= self._records.keys():
             self._records = self._store.load_feeds(feeds.keys(), now)
@@ -155,7 +164,11 @@ class Assembler:
         # No feed shows which rules cleaned an entry: others that lead to the same are no change.
         shown = replace(document, entries=tuple(replace(entry, cleaner="") for entry in entries))
         digest = hashlib.sha256(repr(shown).encode("utf-8", "surrogatepass")).hexdigest()
-        return document, self._store.save_feed_digest(name, digest, now, step=_STEP)
+        try:
+            return document, self._store.save_feed_digest(name, digest, now, step=_STEP)
+        except StoreError as error:  # its entries are in the store; only this time may be another one later
+            logger.warning("time of a feed's change cannot be kept", extra={"feed": name, "reason": str(error)})
+            return document, now.replace(microsecond=0)
 
     def version(self, name: str) -> str:
         """What differs when the feed holds other entries, or one of them has another `updated`."""
@@ -176,14 +189,3 @@ class Assembler:
             updated=record.born if latest is None else datetime.fromtimestamp(latest, UTC),
             entries=StoredEntries(self._store, tuple(spot.number for spot in spots), max_bytes=feed.max_bytes),
         )
-
-
-def assemble_feed(store: Store, settings: FeedSettings, now: datetime) -> tuple[FeedDocument, datetime]:
-    """The feed of everything alone, and since when it has held just that.
-
-    Raises:
-        StoreError: The store cannot be read or written.
-    """
-    assembler = Assembler(store, Plan(settings, sources=False))
-    assembler.refresh(now)
-    return assembler.load(EVERYTHING, now)

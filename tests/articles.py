@@ -7,12 +7,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from feedsvc.assemble import Assembler, Plan
 from feedsvc.decide import Decision, Place, decide_entry, identities
+from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.model import CleanEntry, Outcome
 from feedsvc.store import DumpFile
 
 if TYPE_CHECKING:
-    from feedsvc.store import Store, Writer
+    from collections.abc import Iterator
+
+    from feedsvc.assemble import FeedSettings
+    from feedsvc.model import Entry, FeedDocument
+    from feedsvc.store import FeedRecord, Store, Writer
 
 PUBLISHED = datetime(2024, 4, 3, 22, 31, 42, tzinfo=UTC)
 NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
@@ -76,3 +82,20 @@ def save_dump(
         writer.drop_articles(dump, beyond=len(articles))
         writer.save_dump(dump, make_file(path), now)
     return decisions
+
+
+def live_entries(store: Store) -> Iterator[Entry]:
+    """All live entries, newest first by `published`, then by id; read as they are needed."""
+    return (entry for entry, _ in store.live_ledgers())
+
+
+def load_feed(store: Store, name: str, now: datetime) -> FeedRecord:
+    """What is remembered of one feed."""
+    return store.load_feeds([name], now)[name]
+
+
+def assemble_feed(store: Store, settings: FeedSettings, now: datetime) -> tuple[FeedDocument, datetime]:
+    """The feed of everything alone, and since when it has held just that."""
+    assembler = Assembler(store, Plan(settings, sources=False))
+    assembler.refresh(now)
+    return assembler.load(EVERYTHING, now)

@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from articles import make_article, save_dump
+from articles import live_entries, make_article, save_dump
 from feed_documents import make_document
 from typer.testing import CliRunner
 
@@ -38,7 +38,7 @@ def test_check_and_accept(tmp_path: Path) -> None:
     with closing(Store(config.store.url)) as store:
         save_dump(store, make_article())
         guard = Guard(store, lambda _key, _message: None)
-        guard.checked(render_atom)(make_document(*store.live_entries()), "https://feeds.example.org")
+        guard.checked(render_atom)(make_document(*live_entries(store)), "https://feeds.example.org")
         guard.save(NOW)
         assert warnings() == []
         with store.writing() as writer:

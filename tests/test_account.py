@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from articles import NOW, make_article, save_dump
+from articles import NOW, live_entries, make_article, save_dump
 from typer.testing import CliRunner, Result
 
 from feedsvc.assemble import FeedSettings, Plan
@@ -95,7 +95,7 @@ class Home:
     def entry(self, name: str) -> Entry:
         """The entry of this title, whatever cleaned it."""
         with closing(Store(self.url)) as store:
-            (found,) = (entry for entry in store.live_entries() if entry.title == name)
+            (found,) = (entry for entry in live_entries(store) if entry.title == name)
         return replace(found, cleaner="")
 
     def alarms(self) -> dict[tuple[str, str], Alarm | None]:
@@ -292,7 +292,7 @@ def test_dump_that_is_not_kept(home: Home) -> None:
     article = make_article(removals=(Removal("ads", "why", "buy", "<p>buy</p>"),))
     with closing(Store(home.url)) as store:
         save_dump(store, article)
-        (entry,) = store.live_entries()
+        (entry,) = live_entries(store)
         with store.writing() as writer:
             writer.connection.exec_driver_sql("UPDATE dumps SET raw = NULL")
     with pytest.raises(StoreError, match="its dump is no longer kept"):

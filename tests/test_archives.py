@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from articles import assemble_feed
 from feed_documents import FIRST, make_entry
 from lxml import etree
 from starlette.requests import Request
 
 from feedsvc.archives import FOR_EVER, Archives, Membership
-from feedsvc.assemble import FeedSettings, assemble_feed
+from feedsvc.assemble import FeedSettings
 from feedsvc.feeds.addresses import archive_path, feed_path, parse_archive_path
 from feedsvc.feeds.atom import render_atom
 from feedsvc.feeds.history import HISTORY

@@ -11,9 +11,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from articles import NOW, PUBLISHED, make_article, save_dump
+from articles import NOW, PUBLISHED, assemble_feed, load_feed, make_article, save_dump
 
-from feedsvc.assemble import Assembler, FeedSettings, Plan, assemble_feed
+from feedsvc.assemble import Assembler, FeedSettings, Plan
 from feedsvc.store import Store
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def test_document_says_what_the_settings_and_the_store_say(store: Store) -> None
     document, last_modified = assemble_feed(store, SETTINGS, NOW)
     assert (document.name, document.title, document.subtitle) == ("feed", "News", "of the day")
     assert (document.author, document.language) == ("张三", "zh-CN")
-    assert document.id == store.load_feed("feed", LATER).id
+    assert document.id == load_feed(store, "feed", LATER).id
     assert [entry.title for entry in document.entries] == ["北约 4", "北约 3", "北约 2"]
     assert document.updated == document.entries[0].updated
     assert last_modified == NOW

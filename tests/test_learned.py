@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from articles import live_entries
 from typer.testing import CliRunner
 
 from feedsvc.clean import Cleaner, RuleSet
@@ -80,7 +81,7 @@ class Box:
 
     @property
     def entries(self) -> list[Entry]:
-        return list(self.store.live_entries())
+        return list(live_entries(self.store))
 
     @property
     def promoted(self) -> int:

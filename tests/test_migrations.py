@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from articles import CLEANER, NOW, make_article, make_file, save_dump
+from articles import CLEANER, NOW, live_entries, load_feed, make_article, make_file, save_dump
 
 from feedsvc.decide import Verdict, mint_entry
 from feedsvc.errors import StoreError
@@ -50,12 +50,12 @@ def version_of(folder: Path) -> str:
 def test_store_of_each_version_opens(tmp_path: Path, version: str) -> None:
     restore(tmp_path, version)
     with closing(Store(url_of(tmp_path))) as store:
-        entries = list(store.live_entries())
+        entries = list(live_entries(store))
         assert entries == [mint_entry(article, cleaner=CLEANER) for article in ARTICLES]
         assert store.load_entry(entries[1].key) == (entries[1], (REMOVED,))
         file = make_file()
         assert store.load_files("/dumps") == {file.path: (file.size, file.mtime_ns)}
-        assert store.load_feed("feed", NOW + timedelta(days=1)).id == FEED_ID
+        assert load_feed(store, "feed", NOW + timedelta(days=1)).id == FEED_ID
         assert store.save_feed_digest("feed", "a" * 64, NOW + timedelta(days=1), timedelta(seconds=1)) == NOW
         assert store.load_problems() == [Problem("job:rescan", "rescan failed: no", NOW)]
         with store.writing() as writer:
@@ -64,7 +64,7 @@ def test_store_of_each_version_opens(tmp_path: Path, version: str) -> None:
         assert kept.raw == file.raw
         again = save_dump(store, ARTICLES[1], ARTICLES[0])
         assert [decision.verdict for decision in again] == [Verdict.UNCHANGED, Verdict.UNCHANGED]
-        assert list(store.live_entries()) == entries
+        assert list(live_entries(store)) == entries
         store.verify()
 
 
@@ -106,7 +106,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "100 % later"
     shutil.copytree(str(MIGRATIONS), folder)
     (folder / "versions" / "9999_later.py").write_text(LATER)
-    monkeypatch.setattr("feedsvc.store.MIGRATIONS", folder)
+    monkeypatch.setattr("feedsvc.store.database.MIGRATIONS", folder)
     return folder / "versions" / "9999_later.py"
 
 
@@ -141,7 +141,7 @@ def test_store_of_a_newer_version_is_refused_and_left_alone(
     Store(url_of(tmp_path)).close()
     assert later.exists()
     before = (tmp_path / "feedsvc.db").read_bytes()
-    monkeypatch.setattr("feedsvc.store.MIGRATIONS", MIGRATIONS)
+    monkeypatch.setattr("feedsvc.store.database.MIGRATIONS", MIGRATIONS)
     with pytest.raises(StoreError, match=r"feedsvc\.db: .*9999.*; was it written by a newer feedsvc\?"):
         Store(url_of(tmp_path))
     assert (tmp_path / "feedsvc.db").read_bytes() == before

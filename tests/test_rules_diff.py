@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from articles import live_entries
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,9 +60,9 @@ class Place:
         assert report.outcome == "published"
 
     def diff(self, *rules: Rule, **more: Any) -> Diff:  # noqa: ANN401 - any argument of diff_rules
-        before = list(self.store.live_entries())
+        before = list(live_entries(self.store))
         found = diff_rules(self.store, RuleSet(rules), Cleaner, **more)
-        assert list(self.store.live_entries()) == before
+        assert list(live_entries(self.store)) == before
         return found
 
 
@@ -184,7 +185,7 @@ def test_what_was_restored_stays_under_other_rules_too(place: Place) -> None:
     ingest = place.ingest(rules)
     while ingest.reclean(2):
         pass
-    key = next(entry.key for entry in place.store.live_entries() if entry.title == "t2")
+    key = next(entry.key for entry in live_entries(place.store) if entry.title == "t2")
     restore(place.store, ingest, key, 1, undo=False)
     (change,) = place.diff(*LIVE.rules, AD, rule("more", text=["正文二"])).changes
     assert (change.title, change.lost, change.gone) == ("t2", 3, (("more", "正文二"),))
@@ -198,7 +199,7 @@ def test_after_cleaning_again_nothing_would_change(place: Place) -> None:
     while ingest.reclean(2):
         pass
     assert not place.diff(*planned.rules).rules.rules
-    entries = {entry.title: entry for entry in place.store.live_entries()}
+    entries = {entry.title: entry for entry in live_entries(place.store)}
     for change in before.changes:
         assert "广告" not in entries[change.title].text
         assert entries[change.title].updated == entries[change.title].published

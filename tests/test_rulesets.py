@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-from articles import CLEANER, NOW, make_article, save_dump
+from articles import CLEANER, NOW, live_entries, make_article, save_dump
 
 from feedsvc.model import Removal
 from feedsvc.store import SavedRules, Store
@@ -102,4 +102,4 @@ def test_cleaned_entries_come_with_their_dump_and_what_was_removed(store: Store)
     assert found[1][1] == [("a", "one"), ("b", "two")]
     assert found[2][1] == []
     assert found[2][0].place.position == 1
-    assert found[1][0].entry == next(entry for entry in store.live_entries() if entry.title == found[1][0].entry.title)
+    assert found[1][0].entry == next(entry for entry in live_entries(store) if entry.title == found[1][0].entry.title)

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from articles import NOW, make_article, save_dump
+from articles import NOW, live_entries, make_article, save_dump
 
 from feedsvc.assemble import Assembler, FeedSettings, Plan
 from feedsvc.build import Page
@@ -45,7 +45,7 @@ def entry_pages(store: Store) -> list[Page]:
 
 def test_entry_pages_are_those_of_the_daemon(store: Store) -> None:
     expected = []
-    for entry in store.live_entries():
+    for entry in live_entries(store):
         found = store.load_entry(entry.key)
         assert found is not None
         expected.append(Page(f"/entries/{entry.key}", render_entry(*found, BASE, "News", searchable=False)))

@@ -1,0 +1,205 @@
+"""Finds entries again, and writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from feedsvc.decide import Known, Place
+from feedsvc.store.rows import CHUNK, ENTRY_COLUMNS, ENTRY_FIELDS, Article, differs, to_entry
+from feedsvc.store.schema import LIVE, RETIRED, aliases, articles, dumps, entries, removals
+from feedsvc.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime
+
+    from feedsvc.model import Entry, Removal
+
+__all__ = ["EntryWriter"]
+
+
+class EntryWriter(Transaction):
+    """Entries, the names they are known by, and what cleaning removed from them."""
+
+    def load_known(
+        self, names: Sequence[str], place: Place, said: datetime, present: Collection[str] = ()
+    ) -> Known | None:
+        """What is known of an article.
+
+        That is what is known under any of `names`, the first one first; or else, where the title of an
+        article without link was edited, what stood at `place` with the same time.
+
+        Args:
+            names: Its names.
+            place: Where it was found.
+            said: The time that the dump gives.
+            present: The names of all articles of the dump: one that moved is not one that was edited.
+        """
+        query = sa.select(aliases.c.name, aliases.c.entry).where(aliases.c.name.in_(names))
+        found = {row.name: row.entry for row in self.connection.execute(query)}
+        number = next((found[name] for name in names if name in found), None)
+        if number is None:
+            number = self._load_edited(place, said, present)
+        if number is None:
+            return None
+        owning = sa.and_(articles.c.dump == entries.c.dump, articles.c.position == entries.c.position)
+        row = self.connection.execute(
+            sa.select(entries, articles.c.published.label("said"), dumps.c.gone)
+            .join(articles, owning, isouter=True)
+            .join(dumps, dumps.c.id == entries.c.dump, isouter=True)
+            .where(entries.c.number == number)
+        ).one()
+        spoke = row.dump is not None and (row.gone is None or row.dump == place.dump)  # or is back just now
+        owner = Place(row.dump, row.position) if spoke else None
+        return Known(entry=to_entry(row), owner=owner, said=row.said, retired=row.state == RETIRED)
+
+    def _load_edited(self, place: Place, said: datetime, present: Collection[str]) -> int | None:
+        number: int | None = self.connection.scalar(
+            sa.select(articles.c.entry)
+            .join(entries, entries.c.number == articles.c.entry)
+            .where(
+                articles.c.dump == place.dump,
+                articles.c.position == place.position,
+                articles.c.published == said,
+                entries.c.link.is_(None),
+            )
+        )
+        if number is None:
+            return None
+        known = self.connection.scalars(sa.select(aliases.c.name).where(aliases.c.entry == number))
+        return None if any(name in present for name in known) else number
+
+    def save_entry(
+        self,
+        entry: Entry,
+        names: Sequence[str],
+        place: Place,
+        said: datetime,
+        removed: Sequence[Removal] | None,
+        *,
+        stood_back: bool = False,
+    ) -> None:
+        """Write an entry, the names it is known by, and that it stands at `place`.
+
+        Args:
+            entry: As it is to be.
+            names: Names to find it by; those that are taken stay as they are.
+            place: Where it was found.
+            said: The time that this dump gives.
+            removed: What cleaning removed, if `place` is where the content comes from; else None.
+            stood_back: Whether rules stood back from that content.
+        """
+        values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        if removed is not None:
+            values |= {"dump": place.dump, "position": place.position, "stood_back": stood_back}
+        row = self._stored(entry.id)
+        if row is None:
+            number = self._insert(entries, values | {"state": LIVE, "revision": self._revise()})
+        else:
+            number = row.number
+            if row.state != RETIRED and (row.state != LIVE or differs(row, entry)):
+                values |= {"state": LIVE, "revision": self._revise()}
+        self._stand(place, number, said)
+        if row is not None:
+            self.connection.execute(entries.update().where(entries.c.number == number).values(values))
+        if removed is not None and (removed or row is not None):
+            self._save_removals(number, removed)
+        taken = set(self.connection.scalars(sa.select(aliases.c.name).where(aliases.c.name.in_(names))))
+        for name in dict.fromkeys(names):
+            if name not in taken:
+                self.connection.execute(aliases.insert().values(name=name, entry=number))
+
+    def _stored(self, entry_id: str) -> Any:  # noqa: ANN401 - a row has no better type
+        query = sa.select(entries.c.number, entries.c.state, *ENTRY_COLUMNS).where(entries.c.id == entry_id)
+        return self.connection.execute(query).one_or_none()
+
+    def _stand(self, place: Place, number: int, said: datetime) -> None:
+        here = sa.and_(articles.c.dump == place.dump, articles.c.position == place.position)
+        before = self.connection.scalar(sa.select(articles.c.entry).where(here))
+        values = {"entry": number, "published": said}
+        if before is None:
+            new = values | {"dump": place.dump, "position": place.position}
+            self.connection.execute(articles.insert().values(new))
+        else:
+            self.connection.execute(articles.update().where(here).values(values))
+            if before != number:
+                self._disown(sa.and_(entries.c.number == before, _owned_by(place)))
+
+    def _save_removals(self, number: int, removed: Sequence[Removal]) -> None:
+        """Replace the account of what cleaning took out of an entry."""
+        self.connection.execute(removals.delete().where(removals.c.entry == number))
+        if removed:
+            self.connection.execute(
+                removals.insert(),
+                [
+                    {
+                        "entry": number,
+                        "position": position,
+                        "rule": item.rule,
+                        "reason": item.reason,
+                        "text": item.text,
+                        "html": item.html,
+                        "restored": item.restored,
+                    }
+                    for position, item in enumerate(removed)
+                ],
+            )
+
+    def refresh_entry(self, entry: Entry, removed: Sequence[Removal] | None, *, stood_back: bool = False) -> None:
+        """Replace an entry quietly after it was cleaned again, and what was removed where that is given."""
+        values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        if removed is not None:
+            values["stood_back"] = stood_back
+        row = self._stored(entry.id)
+        if row.state == LIVE and differs(row, entry):
+            values["revision"] = self._revise()
+        self.connection.execute(entries.update().where(entries.c.number == row.number).values(values))
+        if removed is not None:
+            self._save_removals(row.number, removed)
+
+    def is_known_as(self, entry_id: str, names: Sequence[str]) -> bool:
+        """Whether an entry is known under any of `names`."""
+        query = sa.select(entries.c.id).join(aliases, aliases.c.entry == entries.c.number)
+        found = self.connection.execute(query.where(entries.c.id == entry_id, aliases.c.name.in_(names)))
+        return found.first() is not None
+
+    def load_article(self, entry_id: str) -> Article | None:
+        """An entry with the dump that its content came from, or None where that is not kept."""
+        return next(self._load_articles(entries.c.id == entry_id, 1), None)
+
+    def load_live(self, numbers: Sequence[int]) -> list[tuple[int, Entry]]:
+        """The live ones among the entries with these numbers, each with its number."""
+        found = []
+        for start in range(0, len(numbers), CHUNK):
+            some = sa.and_(entries.c.number.in_(numbers[start : start + CHUNK]), entries.c.state == LIVE)
+            rows = self.connection.execute(sa.select(entries.c.number, *ENTRY_COLUMNS).where(some))
+            found += [(row.number, to_entry(row)) for row in rows]
+        return found
+
+    def load_outdated(self, cleaner: str, limit: int) -> list[Article]:
+        """The newest live entries that another cleaner cleaned, where their dump is still kept."""
+        return list(self._load_articles(sa.and_(entries.c.cleaner != cleaner, entries.c.state == LIVE), limit))
+
+    def load_numbered(self, numbers: Sequence[int]) -> list[tuple[int, Article]]:
+        """The live ones among the entries with these numbers, where their dump is still kept."""
+        ids = sa.select(entries.c.id, entries.c.number).where(entries.c.number.in_(numbers))
+        number = {row.id: row.number for row in self.connection.execute(ids)}
+        which = sa.and_(entries.c.number.in_(numbers), entries.c.state == LIVE)
+        return [(number[article.entry.id], article) for article in self._load_articles(which, len(numbers))]
+
+    def _load_articles(self, which: sa.ColumnElement[bool], limit: int) -> Iterator[Article]:
+        rows = self.connection.execute(
+            sa.select(*ENTRY_COLUMNS, dumps.c.path, dumps.c.raw, dumps.c.mtime_ns, entries.c.dump, entries.c.position)
+            .join(dumps, dumps.c.id == entries.c.dump)
+            .where(which, dumps.c.raw.is_not(None))
+            .order_by(entries.c.published.desc())
+            .limit(limit)
+        )
+        for row in rows:
+            yield Article(to_entry(row), row.path, row.raw, row.mtime_ns, Place(row.dump, row.position))
+
+
+def _owned_by(place: Place) -> sa.ColumnElement[bool]:
+    return sa.and_(entries.c.dump == place.dump, entries.c.position == place.position)

@@ -1,0 +1,100 @@
+"""What is remembered of dump files, entries and problems, as rows and as objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from feedsvc.model import Entry, Outcome
+from feedsvc.store.schema import dumps, entries
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from feedsvc.decide import Place
+
+__all__ = [
+    "CHUNK",
+    "ENTRY_COLUMNS",
+    "ENTRY_FIELDS",
+    "Article",
+    "DumpFile",
+    "Problem",
+    "columns_of",
+    "differs",
+    "is_below",
+    "to_entry",
+]
+
+CHUNK: Final = 500  # values in one statement; SQLite may be built to take as few as 999
+ENTRY_FIELDS: Final = tuple(field.name for field in fields(Entry))
+ENTRY_COLUMNS: Final = [entries.c[name] for name in ENTRY_FIELDS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpFile:
+    """A dump file as it is to be remembered.
+
+    Attributes:
+        digest: sha256 of the bytes, in hex.
+        raw: The bytes, or None for what is no dump.
+        line: Where the trouble is, for a quarantined dump.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    digest: str
+    outcome: Outcome
+    reason: str | None = None
+    line: int | None = None
+    raw: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """An entry and where its content came from: the dump's path and bytes, and the place in it.
+
+    Attributes:
+        restored: The digests of the removals that were brought back for good.
+    """
+
+    entry: Entry
+    path: str
+    raw: bytes
+    mtime_ns: int
+    place: Place
+    restored: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong and since when; the key says what it is about."""
+
+    key: str
+    message: str
+    since: datetime
+
+
+def to_entry(row: Any) -> Entry:  # noqa: ANN401 - a row has no better type
+    """An entry from a row that has the columns of one."""
+    values = {name: getattr(row, name) for name in ENTRY_FIELDS}
+    return Entry(**values | {"categories": tuple(row.categories), "images": tuple(row.images)})
+
+
+def differs(row: Any, entry: Entry) -> bool:  # noqa: ANN401 - a row has no better type
+    """Whether a feed could show it: none shows which rules cleaned an entry."""
+    return replace(to_entry(row), cleaner=entry.cleaner) != entry
+
+
+def is_below(folder: str) -> sa.ColumnElement[bool]:
+    """True for paths below a folder; "0" is the character after "/"."""
+    stem = folder.rstrip("/")
+    return sa.and_(dumps.c.path >= f"{stem}/", dumps.c.path < f"{stem}0")
+
+
+def columns_of(file: DumpFile) -> dict[str, Any]:
+    """The columns of a dump file."""
+    return {field.name: getattr(file, field.name) for field in fields(file)}

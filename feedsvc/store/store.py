@@ -1,0 +1,255 @@
+"""The store: what is read of it outside of a transaction, and where transactions begin."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from feedsvc.model import Entry, Outcome, Removal
+from feedsvc.store import announcements, rulesets
+from feedsvc.store.account import Account
+from feedsvc.store.database import Database
+from feedsvc.store.feeds import FeedTables
+from feedsvc.store.learned import LearnedTables
+from feedsvc.store.rows import ENTRY_COLUMNS, DumpFile, Problem, is_below, to_entry
+from feedsvc.store.schema import LIVE, dumps, entries, feeds, problems
+from feedsvc.store.search import SearchIndex
+from feedsvc.store.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime, timedelta
+
+    from feedsvc.clean.learned import Learned
+    from feedsvc.store.feeds import FeedRecord
+    from feedsvc.store.rows import Article
+    from feedsvc.store.rulesets import RawDump, SavedRules
+
+__all__ = ["Store"]
+
+
+class Store(Database):
+    """The store at one address."""
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """One transaction: all that is written in it is there afterwards, or nothing.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        with self.beginning() as connection:
+            yield Writer(connection)
+
+    def live_ledgers(self) -> Iterator[tuple[Entry, tuple[Removal, ...]]]:
+        """All live entries, newest first as before, with what cleaning removed; read as they are needed."""
+        query = (
+            sa.select(entries.c.number, *ENTRY_COLUMNS)
+            .where(entries.c.state == LIVE)
+            .order_by(entries.c.published.desc(), entries.c.id)
+        )
+        with self._reading() as connection:
+            for rows in connection.execution_options(yield_per=100).execute(query).partitions():
+                ledgers = Account(connection).ledgers([row.number for row in rows])
+                for row in rows:
+                    yield to_entry(row), tuple(ledgers.get(row.number, ()))
+
+    def load_entry(self, key: str) -> tuple[Entry, tuple[Removal, ...]] | None:
+        """A live entry and what cleaning removed from it, or None."""
+        with self._reading() as connection:
+            row = connection.execute(
+                sa.select(entries.c.number, *ENTRY_COLUMNS).where(entries.c.key == key, entries.c.state == LIVE)
+            ).one_or_none()
+            if row is None:
+                return None
+            return to_entry(row), Account(connection).ledger(row.number)
+
+    def open_search(self) -> SearchIndex:
+        """Open the search index, which `SearchIndex.catch_up` then keeps up to date.
+
+        One that can be neither opened nor made now is made when it catches up.
+        """
+        return SearchIndex(self._engine, self.url)
+
+    @contextmanager
+    def feeding(self) -> Iterator[FeedTables]:
+        """Read what feeds are made of, all of it as it is at one moment.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._reading() as connection:
+            yield FeedTables(connection)
+
+    def load_entries(self, numbers: Sequence[int]) -> list[Entry]:
+        """The live ones among the entries with these numbers, in this order."""
+        with self.feeding() as tables:
+            rows = tables.live_numbered([entries.c.number, *ENTRY_COLUMNS], numbers)
+            found = {row.number: to_entry(row) for row in rows}
+        return [found[number] for number in numbers if number in found]
+
+    def load_source_names(self) -> dict[str, str]:
+        """Source to the name of its feed: of every source that a live entry has or ever had.
+
+        Raises:
+            StoreError: The store cannot be read or written.
+        """
+        with self.feeding() as tables:
+            unnamed = tables.unnamed_sources()
+        if unnamed:
+            with self.writing() as writer:
+                writer.feeds.name_sources()
+        with self.feeding() as tables:
+            return tables.source_names()
+
+    def load_feeds(self, names: Collection[str], now: datetime) -> dict[str, FeedRecord]:
+        """What is remembered of feeds, by name; the ids of those that were never asked for are minted.
+
+        Raises:
+            StoreError: The store cannot be read or written.
+        """
+        with self.feeding() as tables:
+            known = tables.records()
+        if any(name not in known for name in names):
+            with self.writing() as writer:
+                writer.feeds.mint_records(names, now)
+                known = writer.feeds.records()
+        return {name: known[name] for name in names}
+
+    @contextmanager
+    def accounting(self) -> Iterator[Account]:
+        """Read the account of removals.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._reading() as connection:
+            yield Account(connection)
+
+    @contextmanager
+    def archiving(self) -> Iterator[Writer]:
+        """Read the archives of feeds and their entries; nothing is written.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._reading() as connection:
+            yield Writer(connection)
+
+    def load_files(self, folder: str) -> dict[str, tuple[int, int]]:
+        """Path to (size, mtime in ns) of every file below a folder that is not known to be gone."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                sa.select(dumps.c.path, dumps.c.size, dumps.c.mtime_ns).where(is_below(folder), dumps.c.gone.is_(None))
+            )
+            return {row.path: (row.size, row.mtime_ns) for row in rows}
+
+    def load_digest(self, path: str) -> str | None:
+        """The sha256 that a dump had when it was last read, or None if it is not known or gone."""
+        with self._reading() as connection:
+            return connection.scalar(sa.select(dumps.c.digest).where(dumps.c.path == path, dumps.c.gone.is_(None)))
+
+    def count_entries(self) -> int:
+        """How many entries are live."""
+        with self._reading() as connection:
+            return connection.scalar(sa.select(sa.func.count()).where(entries.c.state == LIVE)) or 0
+
+    def count_dumps(self) -> dict[str, int]:
+        """Outcome to number of dump files that are there."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                sa.select(dumps.c.outcome, sa.func.count().label("number"))
+                .where(dumps.c.gone.is_(None))
+                .group_by(dumps.c.outcome)
+            )
+            found = {row.outcome: row.number for row in rows}
+        return {str(outcome): found.get(outcome, 0) for outcome in Outcome}
+
+    def load_refused(self, outcome: Outcome) -> list[DumpFile]:
+        """The files that are ignored or quarantined, without their bytes."""
+        columns = [dumps.c[name] for name in ("path", "size", "mtime_ns", "digest", "outcome", "reason", "line")]
+        with self._reading() as connection:
+            rows = connection.execute(
+                sa.select(*columns).where(dumps.c.outcome == outcome, dumps.c.gone.is_(None)).order_by(dumps.c.path)
+            )
+            return [DumpFile(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+    def load_problems(self) -> list[Problem]:
+        """The problems that the daemon reported and that still stand."""
+        with self._reading() as connection:
+            rows = connection.execute(sa.select(problems).order_by(problems.c.since, problems.c.key))
+            return [Problem(row.key, row.message, row.since) for row in rows]
+
+    def load_learned(self) -> Learned:
+        """The blocks that are learned."""
+        with self._reading() as connection:
+            return LearnedTables(connection).load()
+
+    def load_learned_version(self) -> int:
+        """The `version` of what `load_learned` would give."""
+        with self._reading() as connection:
+            return LearnedTables(connection).version()
+
+    def save_feed_digest(self, name: str, digest: str, now: datetime, step: timedelta) -> datetime:
+        """Remember what a feed's document holds; answer since when it holds that.
+
+        The answer never goes back: where the clock did, it is `step` after the one before.
+        """
+        known = sa.select(feeds.c.digest, feeds.c.last_modified).where(feeds.c.name == name)
+        with self._reading() as connection:
+            row = connection.execute(known).one_or_none()
+        if row is not None and row.digest == digest:
+            return row.last_modified  # type: ignore[no-any-return]
+        with self.writing() as writer:
+            row = writer.connection.execute(known).one()
+            if row.digest == digest:  # another process was faster
+                return row.last_modified  # type: ignore[no-any-return]
+            since = now.replace(microsecond=0)
+            if row.last_modified is not None:
+                since = max(since, row.last_modified + step)
+            writer.connection.execute(
+                feeds.update().where(feeds.c.name == name).values(digest=digest, last_modified=since)
+            )
+            return since
+
+    def load_announced(self, hub: str) -> dict[str, str]:
+        """Topic to the version that a WebSub hub knows of."""
+        with self._reading() as connection:
+            return announcements.load_announced(connection, hub)
+
+    def save_announced(self, hub: str, topic: str, version: str) -> None:
+        """A WebSub hub knows of this version of a topic."""
+        with self.writing() as writer:
+            announcements.save_announced(writer.connection, hub, topic, version)
+
+    def save_live_rules(self, saved: SavedRules, now: datetime) -> None:
+        """Remember the rules that entries are cleaned with from now on."""
+        with self.writing() as writer:
+            rulesets.save_live_rules(writer.connection, saved, now)
+
+    def load_live_rules(self) -> SavedRules | None:
+        """The rules that entries are cleaned with, or None where nothing was cleaned yet."""
+        with self._reading() as connection:
+            return rulesets.load_live_rules(connection)
+
+    def load_raw_dumps(
+        self, *, hosts: Collection[str] | None, sources: Collection[str], source: str | None
+    ) -> Iterator[RawDump]:
+        """The kept dumps of live entries; see `feedsvc.store.rulesets.load_raw_dumps`."""
+        with self._reading() as connection:
+            live = entries.c.state == LIVE
+            yield from rulesets.load_raw_dumps(connection, live, hosts=hosts, sources=sources, source=source)
+
+    def load_cleaned(self, numbers: Sequence[int]) -> list[tuple[int, Article, list[tuple[str, str]]]]:
+        """Live entries by their numbers, each with its dump, and rule and text of what was removed."""
+        with self._reading() as connection:
+            removed = rulesets.load_removed(connection, numbers)
+            writer = Writer(connection)
+            found = [
+                (number, replace(article, restored=writer.account.restored_of(article.entry.id)))
+                for number, article in writer.load_numbered(numbers)
+            ]
+        return [(number, article, removed.get(number, [])) for number, article in found]
