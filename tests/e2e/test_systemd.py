@@ -16,7 +16,7 @@ from e2e.installation import CONFIG, DROP, MEMBER, PROGRAM, SERVICE, SOCKET, STR
 from e2e.load import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from e2e.installation import Installation
     from e2e.load import Load
@@ -108,11 +108,19 @@ def test_a_kill_refuses_nobody(installed: Installation, say: Say) -> None:
     assert "dropped with umask 077" in installed.get("/feed.atom").titles
 
 
-def test_a_daemon_that_hangs_is_replaced(installed: Installation, say: Say) -> None:
+@pytest.fixture
+def impatient(installed: Installation) -> Iterator[Installation]:
+    """The service with a watchdog that waits for seconds instead of half a minute."""
     installed.box.write(DROP_IN, SHORT_WATCHDOG)
     installed.systemctl("daemon-reload")
     installed.systemctl("restart", SERVICE)
-    hung = installed.pid
+    yield installed
+    installed.box.run("rm", DROP_IN)
+    installed.systemctl("daemon-reload")
+
+
+def test_a_daemon_that_hangs_is_replaced(impatient: Installation, say: Say) -> None:
+    installed, hung = impatient, impatient.pid
     with installed.load() as load:
         wait_for(load.answered_since())
         installed.box.run("kill", "-STOP", str(hung))
@@ -123,7 +131,8 @@ def test_a_daemon_that_hangs_is_replaced(installed: Installation, say: Say) -> N
     assert "Watchdog timeout" in installed.box.log(SERVICE)
 
 
-def test_a_watcher_that_hangs_is_replaced_and_says_where_it_hung(installed: Installation) -> None:
+def test_a_watcher_that_hangs_is_replaced_and_says_where_it_hung(impatient: Installation) -> None:
+    installed = impatient
     for unit, text in HANGING.items():
         installed.box.write(f"/etc/systemd/system/{unit}", text)
     installed.systemctl("daemon-reload")
@@ -137,7 +146,6 @@ def test_a_watcher_that_hangs_is_replaced_and_says_where_it_hung(installed: Inst
     wait_for(lambda: installed.running)
     installed.serve("after the mount was mended")
     assert "Fatal Python error: Aborted" in installed.box.log(SERVICE)
-    installed.box.run("rm", DROP_IN)
     for unit in HANGING:
         installed.box.run("rm", f"/etc/systemd/system/{unit}")
     installed.systemctl("daemon-reload")
