@@ -288,3 +288,40 @@ def test_job_that_fails_does_not_wedge_the_regenerator(schedule: Schedule, repor
     regenerator.request()
     reports.wait_for(("job:regenerate", None))
     assert job.runs == 2
+
+
+def test_no_job_waits_for_a_time_that_the_clock_left_again(reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedsvc.schedule.LOOK_SECONDS", 0.01)
+    shift = [timedelta(days=365)]
+    schedule = Schedule(reports, lambda: clock() + shift[0])
+    schedule.start()
+    try:
+        ran = threading.Event()
+        schedule.add_once("once", SHORT, ran.set)  # due in a year, by the clock that is right
+        assert not ran.wait(0.1)
+        shift[0] = timedelta(0)
+        assert ran.wait(PATIENCE)
+    finally:
+        schedule.stop()
+
+
+def test_regular_jobs_are_due_anew(schedule: Schedule) -> None:
+    schedule.add_regular("interval", NEVER, lambda: None)
+    schedule.add_regular("cron", "30 4 * * *", lambda: None)
+    for job in schedule._scheduler.get_jobs():  # noqa: SLF001 - what a leap of the machine's clock does
+        job.modify(next_run_time=clock() + timedelta(days=3650))
+    schedule.realign()
+    due = [job.next_run_time for job in schedule._scheduler.get_jobs()]  # noqa: SLF001
+    assert max(due) <= clock() + NEVER + timedelta(hours=1)
+
+
+def test_what_fails_again_for_the_same_reason_is_said_once(
+    schedule: Schedule, reports: Reports, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Counter()
+    job.failing = True
+    schedule.add_regular("flaky", SHORT, job)
+    job.wait_for(5)
+    schedule.stop()
+    assert reports.all.count(("job:flaky", "flaky failed: no room")) >= 4
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["job failed"]
