@@ -14,7 +14,7 @@ PYTEST := pytest
 CORPUS ?= ../shared/corpus
 LABELS ?= ../shared/quality/labels.toml
 
-.PHONY: run test quality lint cover lowest lock clean
+.PHONY: run test quality lint cover lowest audit lock clean
 
 run: $(VENV)/.run
 	$(BIN)/feedsvc run
@@ -44,38 +44,51 @@ lint: $(VENV)/.dev
 
 # The tests with the lowest versions that pyproject.toml allows, in an environment of their own; watchdog's lowest is
 # the locked one, so its tests are left out.
-lowest: constraints-lowest.txt
+lowest: locks/lowest.txt
 	rm -rf $(VENV)-lowest
 	$(PYTHON) -m venv $(VENV)-lowest
-	$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt \
+	$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check --constraint locks/lowest.txt \
 		--editable '.[test]'
 	$(VENV)-lowest/bin/pytest --quiet --numprocesses auto --ignore tests/e2e --ignore tests/test_watch.py
 	rm -rf $(VENV)-lowest
 
-# The lock is remade from pyproject.toml's lower bounds with uv.
+# Whether weaknesses are known of what a service has installed; asks PyPI.
+audit:
+	rm -rf $(VENV)-audit
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement locks/run.txt
+	rm -rf $(VENV)-audit
+
+# The locks are remade from pyproject.toml's lower bounds with uv: the newest versions, and the oldest.
+LOCK := uv pip compile --universal --no-annotate --no-emit-package feedsvc --python-version 3.11 pyproject.toml
 lock:
-	uv pip compile --universal --all-extras --no-annotate --no-emit-package feedsvc --upgrade \
-		--python-version 3.11 --output-file constraints.txt pyproject.toml
-	uv pip compile --universal --extra test --no-annotate --no-emit-package feedsvc --resolution lowest-direct \
-		--python-version 3.11 --output-file constraints-lowest.txt pyproject.toml
+	$(LOCK) locks/build.in --generate-hashes --upgrade --extra dev --output-file locks/dev.txt
+	$(LOCK) locks/build.in --generate-hashes --constraint locks/dev.txt --extra test --output-file locks/test.txt
+	$(LOCK) locks/build.in --generate-hashes --constraint locks/dev.txt --output-file locks/run.txt
+	$(LOCK) --resolution lowest-direct --extra test --output-file locks/lowest.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest var
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-audit var
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "feedsvc needs Python 3.11 or newer; name one with: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "Python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
-# One stamp an installation: nothing is installed again until what it depends on changes.
-$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+# One stamp an installation: nothing is installed again until what it depends on changes. Each file is checked against
+# the hash in the lock.
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement $< && \
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+
+$(VENV)/.run: locks/run.txt pyproject.toml | $(BIN)/python
+	$(INSTALL)
 	touch $@
 
-$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+$(VENV)/.test: locks/test.txt pyproject.toml | $(BIN)/python
+	$(INSTALL)
 	touch $@ $(VENV)/.run
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+$(VENV)/.dev: locks/dev.txt pyproject.toml | $(BIN)/python
+	$(INSTALL)
 	touch $@ $(VENV)/.test $(VENV)/.run

@@ -147,6 +147,7 @@ class ServerSection(Section):
     trusted_proxies: list[Network] = []
     rate: int = Field(default=600, ge=0)
     auth: Auth | None = None
+    operators: list[Network] = ["127.0.0.1/32", "::1/128"]
 
 
 def _listed(value: object) -> object:
@@ -265,6 +266,8 @@ class CleanSection(Section):
     site_rules: bool = True
     learn: bool = True
     rules: list[str] = []
+    seconds: float = Field(default=10, ge=0.1, le=3600)
+    memory: int = Field(default=2**30, ge=64 * 2**20)
 
 
 class ScheduleSection(Section):

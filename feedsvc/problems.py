@@ -48,6 +48,11 @@ class Problems:
             if self._unsaved:
                 self._save()
 
+    def standing(self) -> dict[str, str]:
+        """Those that stand, message by key; asks no store."""
+        with self._lock:
+            return dict(self._standing)
+
     def report(self, key: str, message: str | None) -> None:
         """A problem stands, or has ended (None).
 

@@ -118,6 +118,12 @@ def show_status(status: Mapping[str, Any]) -> RenderableType:
     """What `feedsvc status` collected."""
     table = Table.grid(padding=(0, 2))
     table.add_row("ready", "[green]yes[/]" if status["ready"] else "[red]no[/]")
+    working = [name for name, state in status["parts"].items() if state == "ok"]
+    if working:
+        table.add_row("working", escape(printable(", ".join(working))))
+    for name, state in status["parts"].items():
+        if state != "ok":
+            table.add_row("[red]not working[/]", escape(printable(f"{name}: {state}")))
     table.add_row("entries", str(status["entries"]))
     for name, number in status["feeds"].items():
         table.add_row("feed", f"{escape(name)}: {number} entries")

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from feedsvc.assemble import Assembler
 from feedsvc.errors import DaemonUnreachable, RequestError
 from feedsvc.model import Outcome
 from feedsvc.outgoing import get_json
+from feedsvc.troubles import find_troubles
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from feedsvc.assemble import Plan
     from feedsvc.store import Store
+    from feedsvc.troubles import Trouble
 
-__all__ = ["ask_ready", "collect_status"]
+__all__ = ["Answered", "ask_daemon", "ask_ready", "collect_status"]
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
 MOST_STOOD_BACK = 20  # entries that are named
-STOOD_BACK = (
-    "rules stood back, for they would have taken too much of it ({entry.title}); "
-    "see: feedsvc removed --entry {entry.key}; then add a keep rule, or raise the bound"
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the daemon says of itself.
+
+    Attributes:
+        ready: Whether it serves a feed that is fresh enough.
+        parts: Each part with "ok", or with why it does not work; none where the daemon does not say.
+    """
+
+    ready: bool
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def well(self) -> bool:
+        """Whether it is ready and all parts work."""
+        return self.ready and all(state == "ok" for state in self.parts.values())
 
 
 def ask_ready(address: str) -> bool:
@@ -37,6 +58,22 @@ def ask_ready(address: str) -> bool:
         raise DaemonUnreachable(f"no feedsvc answers at {address}: {error}") from error
 
 
+def ask_daemon(address: str) -> Answered:
+    """Ask the daemon at `address` how it is.
+
+    Raises:
+        DaemonUnreachable: Nobody answers there, or somebody else does.
+    """
+    ready = ask_ready(address)
+    try:
+        parts = get_json(f"{address}/healthz", seconds=TIMEOUT_SECONDS)["parts"]
+        return Answered(ready, {str(name): str(state) for name, state in parts.items()})
+    except (RequestError, KeyError, TypeError, AttributeError) as error:
+        # One of an earlier version says no more than that it is alive; upgrades restart it.
+        logger.debug("the daemon does not tell of its parts", extra={"address": address, "reason": str(error)})
+        return Answered(ready)
+
+
 def collect_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:
     """Entries, feeds, dumps by outcome, and what is wrong; ready to be written as JSON.
 
@@ -45,29 +82,25 @@ def collect_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:
     """
     assembler = Assembler(store, plan)
     assembler.refresh(now)
-    quarantined = [
-        {"about": file.path, "line": file.line, "message": file.reason}
-        for file in store.load_refused(Outcome.QUARANTINED)
-    ]
     reported = [
         {"about": problem.key, "message": problem.message, "since": problem.since.isoformat()}
         for problem in store.load_problems()
     ]
-    with store.accounting() as account:
-        drifting = [
-            {"about": f"drift:{count.rule}:{count.source}", "message": count.message, "since": count.began.isoformat()}
-            for count in account.counters.alarms()
-            if count.began
-        ]
-        number, newest = account.stood_back(MOST_STOOD_BACK)
-    stood_back = [{"about": f"entry {entry.key}", "message": STOOD_BACK.format(entry=entry)} for entry in newest]
-    if number > len(newest):
-        more = f"rules stood back from {number} entries; these are the newest {len(newest)}"
-        stood_back.append({"about": "entries", "message": more})
+    troubles, number = find_troubles(store, most_stood_back=MOST_STOOD_BACK)
+    if number > MOST_STOOD_BACK:
+        more = f"rules stood back from {number} entries; these are the newest {MOST_STOOD_BACK}"
+        reported.append({"about": "entries", "message": more})
     return {
         "entries": store.count_entries(),
         "feeds": {name: len(document.entries) for name, document in assembler.documents.items()},
         "dumps": store.count_dumps(),
-        "problems": reported + drifting + stood_back + quarantined,
+        "problems": reported + [_say(trouble) for trouble in troubles],
         "ignored": [{"about": file.path, "message": file.reason} for file in store.load_refused(Outcome.IGNORED)],
     }
+
+
+def _say(trouble: Trouble) -> dict[str, Any]:
+    said: dict[str, Any] = {"about": trouble.about, "message": trouble.message}
+    if trouble.since:
+        said["since"] = trouble.since.isoformat()
+    return said | ({"line": trouble.line} if trouble.key.startswith("dump:") else {})

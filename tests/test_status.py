@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from articles import NOW, make_article, make_file, save_dump
+from rich.console import Console
 
 from feedsvc.assemble import FeedSettings, Plan
 from feedsvc.errors import DaemonUnreachable
 from feedsvc.model import Outcome
-from feedsvc.status import ask_ready, collect_status
+from feedsvc.show import show_status
+from feedsvc.status import Answered, ask_daemon, collect_status
 from feedsvc.store import Store
 
 if TYPE_CHECKING:
@@ -70,17 +73,18 @@ def test_full_store(store: Store) -> None:
 
 
 @contextmanager
-def answering(status: int, body: bytes) -> Iterator[tuple[str, list[str]]]:
-    """A server that gives one answer to everything, and the paths that it was asked for."""
+def answering(status: int, body: bytes, health: bytes = b"ok\n") -> Iterator[tuple[str, list[str]]]:
+    """A server that gives one answer to everything but /healthz, and the paths that it was asked for."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
+            answer = health if self.path == "/healthz" else body
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -101,14 +105,43 @@ def answering(status: int, body: bytes) -> Iterator[tuple[str, list[str]]]:
 )
 def test_daemon_answers(status: int, body: bytes, ready: bool) -> None:
     with answering(status, body) as (address, asked):
-        assert ask_ready(address) is ready
-    assert asked == ["/readyz"]
+        assert ask_daemon(address) == Answered(ready)
+    assert asked == ["/readyz", "/healthz"]
+
+
+@pytest.mark.parametrize(
+    ("health", "parts", "well"),
+    [
+        (b'{"alive": true, "parts": {"watcher": "ok", "store": "ok"}}', {"watcher": "ok", "store": "ok"}, True),
+        (b'{"alive": false, "parts": {"watcher": "hangs"}}', {"watcher": "hangs"}, False),
+        (b'{"alive": true, "parts": []}', {}, True),
+        (b'{"alive": true}', {}, True),
+        (b"null", {}, True),
+    ],
+)
+def test_daemon_tells_of_its_parts(health: bytes, parts: dict[str, str], well: bool) -> None:
+    with answering(200, b'{"ready": true}', health) as (address, _):
+        answered = ask_daemon(address)
+    assert answered == Answered(ready=True, parts=parts)
+    assert answered.well is well
+
+
+def test_daemon_that_is_not_ready_is_not_well() -> None:
+    assert not Answered(ready=False, parts={"watcher": "ok"}).well
+
+
+def test_parts_are_shown() -> None:
+    parts = {"watcher": "ok", "intake": "ok", "store": "cannot [be] read"}
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(show_status({"ready": False, "parts": parts, "entries": 0, "feeds": {}, "dumps": {}, "problems": []}))
+    shown = " ".join(console.export_text().split())
+    assert shown == "ready no working watcher, intake not working store: cannot [be] read entries 0"
 
 
 def test_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with answering(200, b'{"ready": true}') as (address, _):
-        assert ask_ready(address)
+        assert ask_daemon(address).ready
 
 
 @pytest.mark.parametrize("body", [b"<html>It works!</html>", b"", b"{}", b"[]", b"null", b"1", b'"ready"', b"\xff\xfe"])
@@ -117,7 +150,7 @@ def test_somebody_else_answers(body: bytes) -> None:
         answering(200, body) as (address, _),
         pytest.raises(DaemonUnreachable, match=f"no feedsvc answers at {address}: "),
     ):
-        ask_ready(address)
+        ask_daemon(address)
 
 
 def test_nobody_answers() -> None:
@@ -125,7 +158,7 @@ def test_nobody_answers() -> None:
         sock.bind(("127.0.0.1", 0))  # bound, but not listening
         address = "http://{}:{}".format(*sock.getsockname())
         with pytest.raises(DaemonUnreachable, match="refused"):
-            ask_ready(address)
+            ask_daemon(address)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +178,4 @@ def test_nobody_answers() -> None:
 )
 def test_what_is_no_address(address: str) -> None:
     with pytest.raises(DaemonUnreachable):
-        ask_ready(address)
+        ask_daemon(address)

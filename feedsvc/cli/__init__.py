@@ -38,11 +38,14 @@ from feedsvc.cli.common import (
     find_files,
     find_in,
     load,
+    locate,
     opened,
     out,
 )
 from feedsvc.cli.learned import learned
+from feedsvc.cli.reload import reload
 from feedsvc.cli.rules import rules
+from feedsvc.control import control_name
 from feedsvc.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
 from feedsvc.guard import Guard
@@ -54,8 +57,9 @@ from feedsvc.service import read_clock
 from feedsvc.show import printable, show_findings, show_status
 from feedsvc.site import MAX_AGE
 from feedsvc.static_site import site_pages
-from feedsvc.status import ask_ready, collect_status
+from feedsvc.status import Answered, ask_daemon, collect_status
 from feedsvc.store import Store
+from feedsvc.systemd import meet
 from feedsvc.watch import Change, Listing
 
 if TYPE_CHECKING:
@@ -102,9 +106,10 @@ def options(
 
 @app.command()
 def run(config: ConfigOption = None) -> None:
-    """Watch, clean and serve until SIGTERM or SIGINT; SIGHUP loads the configuration again."""
-    set_up_logs(sys.stderr)
-    run_daemon(lambda: load(config), os.environ.get("NOTIFY_SOCKET"))
+    """Watch, clean and serve until SIGTERM or SIGINT; SIGHUP or `feedsvc reload` loads the configuration again."""
+    set_up_logs(sys.stderr, journal_stream=os.environ.get("JOURNAL_STREAM"))
+    manager = meet(os.environ, os.getpid())
+    run_daemon(lambda: load(config), manager, control_name(locate(config)))
 
 
 app.command()(clean)
@@ -113,6 +118,7 @@ app.command()(removed)
 app.command()(restore)
 app.command()(learned)
 app.command()(accept)
+app.command()(reload)
 
 
 @app.command(name="import")
@@ -202,7 +208,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the ignored files.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what the running daemon is doing."""
+    """Show what the running daemon is doing; exits with 1 where it is not ready or a part does not work."""
     settings = load(config)
     store = Store(settings.store.url)
     try:
@@ -210,16 +216,16 @@ def status(
     finally:
         store.close()
     try:
-        ready = ask_ready(f"http://{settings.server.listen}")
+        answered = ask_daemon(f"http://{settings.server.listen}")
     except DaemonUnreachable as error:
-        ready = False
+        answered = Answered(ready=False)
         found["problems"].append({"about": settings.server.listen, "message": str(error)})
-    found["ready"] = ready
+    found |= {"ready": answered.ready, "parts": dict(answered.parts)}
     if as_json:
         sys.stdout.write(json.dumps(found, ensure_ascii=True, indent=2) + "\n")
     else:
         out.print(show_status(found))
-    if not ready:
+    if not answered.well:
         raise typer.Exit(WRONG)
 
 
@@ -236,6 +242,6 @@ def _take(ingest: Ingest, files: Sequence[Change]) -> list[Report]:
         task = progress.add_task("taking dumps in", total=len(files))
         for start in range(0, len(files), BATCH):
             batch = files[start : start + BATCH]
-            reports += ingest.take(batch)
+            reports += ingest.take(batch, then=files[start + BATCH : start + 2 * BATCH])
             progress.advance(task, len(batch))
     return reports

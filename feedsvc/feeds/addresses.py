@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["EVERYTHING", "OPML_PATH", "archive_path", "feed_path", "page_path", "parse_archive_path"]
+__all__ = ["EVERYTHING", "OPML_PATH", "PROBLEMS_PATH", "archive_path", "feed_path", "page_path", "parse_archive_path"]
 
 EVERYTHING = "feed"  # the name of the feed of everything
 OPML_PATH = "/feeds.opml"  # where all feeds are listed
+PROBLEMS_PATH = "/problems.atom"  # for operators; listed nowhere
 _ARCHIVE = re.compile(r"/feeds/(?P<name>[^/]+)/archive/(?P<number>[1-9][0-9]{0,8})\.atom", re.ASCII)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from feedsvc.http.access import Guard, hash_password, parse_account
 from feedsvc.http.app import make_app, static_files
+from feedsvc.http.operators import Operations
 from feedsvc.http.pages import render_entry, render_feed, render_front
 from feedsvc.http.server import Server, bind
 
 __all__ = [
     "Guard",
+    "Operations",
     "Server",
     "bind",
     "hash_password",

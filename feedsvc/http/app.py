@@ -17,14 +17,17 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from feedsvc.errors import FeedsvcError
+from feedsvc.feeds.addresses import PROBLEMS_PATH
 from feedsvc.http.answer import Answer
 from feedsvc.http.front import ALLOWED, Access, Front
+from feedsvc.http.operators import Operators
 from feedsvc.http.pages import MEDIA_TYPE, render_entry, render_error, render_search
 from feedsvc.http.proxies import Proxies
 from feedsvc.http.published import RETRY, Published, Publishing
 from feedsvc.http.rate import RateLimit
-from feedsvc.http.respond import Audience, respond, respond_uncached
+from feedsvc.http.respond import Audience, join_fields, respond, respond_uncached
 from feedsvc.http.search import Found, Query, parse_query
+from feedsvc.http.tally import Tally
 from feedsvc.represent import represent
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from feedsvc.http.access import Account, Guard
+    from feedsvc.http.operators import Operations
     from feedsvc.model import Entry, Removal, Representation
 
 __all__ = ["make_app", "static_files"]
@@ -59,10 +63,12 @@ def make_app(
     status: Callable[[], dict[str, object]],
     base_url: str | None,
     search: Callable[[Query], Found] = lambda _query: Found((), 0),
+    health: Callable[[], Mapping[str, str | None]] = dict,
     trusted_proxies: Sequence[str] = (),
     rate: int | None = None,
     account: Account | None = None,
     guards: Mapping[str, Guard] | None = None,
+    operations: Operations | None = None,
 ) -> Front:
     """Make the ASGI application.
 
@@ -72,18 +78,28 @@ def make_app(
         status: What /readyz shows as JSON; its "ready" decides between 200 and 503. Called in a thread.
         base_url: What subscribers see, without a slash at its end; None to take it from each request.
         search: What answers a query that has phrases; called in a thread, few at a time.
+        health: The parts that /healthz shows, and why each does not answer, in a few words that anybody may read; None
+            for one that does. 200 where all do, else 503. Called in the event loop: it must not wait.
         trusted_proxies: Networks whose Forwarded and X-Forwarded-* fields are believed.
         rate: Requests a minute that a client address may make; None for no limit. This machine has none.
         account: Who may read anything at all; None for everybody.
         guards: What keeps single feeds from the public, by the feed's name.
+        operations: What operators are shown at /metrics and /problems.atom; None for nothing.
 
     Raises:
-        ValueError: One of the proxies is no network.
+        ValueError: One of the proxies, or of the operators' networks, is no network.
     """
     access = Access(account, guards or {})
     published = Published(publisher, base_url, access.is_private)
     site = _Site(
-        publisher, published, access=access, load_entry=load_entry, search=search, status=status, base_url=base_url
+        publisher,
+        published,
+        access=access,
+        load_entry=load_entry,
+        search=search,
+        status=status,
+        health=health,
+        base_url=base_url,
     )
     app = Starlette(
         routes=[
@@ -91,6 +107,7 @@ def make_app(
             Route("/search", site.search),
             Route("/healthz", site.healthz),
             Route("/readyz", site.readyz),
+            *(_operators_routes(operations, published, trusted_proxies) if operations else ()),
             *(Route(address, partial(_static, representation)) for address, representation in static_files().items()),
         ],
         exception_handlers={
@@ -109,7 +126,29 @@ def make_app(
         proxies=Proxies(trusted_proxies),
         rate=RateLimit(rate) if rate else None,
         refusal=site.refusal,
+        tally=Tally(operations.count, operations.observe) if operations else None,
     )
+
+
+def _operators_routes(operations: Operations, published: Published, trusted_proxies: Sequence[str]) -> list[Route]:
+    """What only operators may see; to others it is not there."""
+    operators = Operators(operations.networks, trusted_proxies)
+
+    def metrics(request: Request) -> Answer:
+        if not operators.admit(request.scope):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        asked = join_fields(request.scope["headers"])
+        return respond_uncached(request, HTTPStatus.OK, *operations.metrics(asked.get("accept", "")))
+
+    def problems(request: Request) -> Answer:
+        if not operators.admit(request.scope):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        base = published.base(request.scope, request.headers)
+        if base is None:
+            raise HTTPException(HTTPStatus.BAD_REQUEST)
+        return respond(request, operations.problems(base), Audience(fields={"Cache-Control": "private, no-cache"}))
+
+    return [Route("/metrics", metrics), Route(PROBLEMS_PATH, problems)]
 
 
 def static_files() -> dict[str, Representation]:
@@ -129,6 +168,12 @@ async def _static(representation: Representation, request: Request) -> Answer:
     return respond(request, representation)
 
 
+def _as_json(request: Request, shown: Mapping[str, object], *, well: bool) -> Answer:
+    code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+    body = json.dumps(shown, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
+    return respond_uncached(request, code, "application/json", body)
+
+
 class _Site:
     """The endpoints, with what they read from."""
 
@@ -142,12 +187,14 @@ class _Site:
         status: Callable[[], dict[str, object]],
         base_url: str | None,
         search: Callable[[Query], Found],
+        health: Callable[[], Mapping[str, str | None]],
     ) -> None:
         self._publisher = publisher
         self._published = published
         self._access = access
         self._load_entry = load_entry
         self._status = status
+        self._health = health
         self._base_url = base_url
         self._search = search
         self._searching = BoundedSemaphore(_SEARCHES)
@@ -195,13 +242,14 @@ class _Site:
         return self._respond(request, page)
 
     async def healthz(self, request: Request) -> Answer:
-        return respond_uncached(request, HTTPStatus.OK, "text/plain; charset=utf-8", b"ok\n")
+        parts = self._health()
+        alive = not any(parts.values())
+        shown = {"alive": alive, "parts": {name: reason or "ok" for name, reason in parts.items()}}
+        return _as_json(request, shown, well=alive)
 
     def readyz(self, request: Request) -> Answer:
         status = self._status()
-        code = HTTPStatus.OK if status["ready"] else HTTPStatus.SERVICE_UNAVAILABLE
-        body = json.dumps(status, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
-        return respond_uncached(request, code, "application/json", body)
+        return _as_json(request, status, well=bool(status["ready"]))
 
     def _respond(self, request: Request, page: bytes) -> Answer:
         # No Last-Modified: `updated` tells when the article changed, not when the page did.

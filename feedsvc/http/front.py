@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from feedsvc.http.proxies import Proxies
     from feedsvc.http.published import Published, Publishing
     from feedsvc.http.rate import RateLimit
+    from feedsvc.http.tally import Tally
 
 __all__ = ["ALLOWED", "Access", "Front"]
 
@@ -85,6 +86,7 @@ class Front:
         proxies: Proxies,
         rate: RateLimit | None,
         refusal: Callable[[str, HTTPStatus, Mapping[str, str]], Answer],
+        tally: Tally | None = None,
     ) -> None:
         """Stand before an application.
 
@@ -96,6 +98,7 @@ class Front:
             proxies: Whose word on the client counts.
             rate: How often a client may ask; None for as often as it likes.
             refusal: Makes an error page of a method, a status and fields.
+            tally: Counts what is answered; None for nobody.
         """
         self._app = app
         self._publisher = publisher
@@ -104,6 +107,7 @@ class Front:
         self._proxies = proxies
         self._rate = rate
         self._refusal = refusal
+        self._tally = tally
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -116,6 +120,10 @@ class Front:
 
     def dispatch(self, scope: Scope) -> ASGIApp:
         """Choose what answers a request, to be called once: an Answer, where none has to be waited for."""
+        chosen = self._decide(scope)
+        return self._tally.take(scope, chosen) if self._tally else chosen
+
+    def _decide(self, scope: Scope) -> ASGIApp:
         if scope["type"] != "http":
             return self._app
         refused = self._limit(scope)

@@ -45,6 +45,7 @@ __all__ = [
     "dumps",
     "entries",
     "feeds",
+    "incidents",
     "learned_blocks",
     "learned_sources",
     "left_out",
@@ -152,6 +153,7 @@ dumps = Table(
     Column("raw", Compressed),  # null for what is no dump, and after retention
     Column("seen", Instant, nullable=False),
     Column("gone", Instant),  # when the file was found deleted
+    Index("dumps_by_outcome", "gone", "outcome"),  # counted at each scrape of the metrics
 )
 
 entries = Table(
@@ -295,6 +297,18 @@ problems = Table(
     Column("key", Readable, primary_key=True),
     Column("message", Readable, nullable=False),
     Column("since", Instant, nullable=False),
+)
+
+# When something was wrong; see feedsvc.incidents.
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("key", Readable, nullable=False),
+    Column("message", Readable, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("changed", Instant, nullable=False),
+    Column("ended", Instant),
 )
 
 # The rules that the store was cleaned with; the last one that became live is the live one.

@@ -1,0 +1,223 @@
+"""Metrics for Prometheus: what happened is counted here, what is the case is read at each scrape.
+
+One object lasts as long as the process, so that no counter goes back when the configuration is loaded again.
+"""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from collections import Counter as Number
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from feedsvc import __version__
+from feedsvc.model import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from prometheus_client.core import Metric
+
+__all__ = ["Metrics", "Readings"]
+
+LEARNED = "learned"  # stands for all blocks that were learned: there is no end of them
+_CLEAN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)  # an article takes some 10 ms
+_RENDER = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)  # a feed of 100 entries some 50 ms
+_ANSWER = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # one more series for each: nobody asks since when a counter counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """What is the case at a scrape; None, or nothing of a name, where it cannot be known.
+
+    Attributes:
+        ready: Whether the feed is served.
+        parts: Whether each part works, by its name.
+        feeds: How many feeds are served.
+        queue: How many changes of dumps wait to be taken in.
+        problems: How many problems stand, by kind.
+        hubs: Whether each WebSub hub takes what it is told, by its address.
+        dumps: How many dumps are there, by outcome.
+        learned: How many blocks are learned, by state.
+        store_bytes: By file, "main" and "wal".
+        newest_entry_age: Seconds since the newest entry was published.
+        store_failed: The store could not be read.
+    """
+
+    ready: bool
+    parts: Mapping[str, bool] = field(default_factory=dict)
+    feeds: int = 0
+    queue: int = 0
+    problems: Mapping[str, int] = field(default_factory=dict)
+    hubs: Mapping[str, bool] = field(default_factory=dict)
+    entries: int | None = None
+    dumps: Mapping[str, int] = field(default_factory=dict)
+    learned: Mapping[str, int] = field(default_factory=dict)
+    store_bytes: Mapping[str, int] = field(default_factory=dict)
+    newest_entry_age: float | None = None
+    store_failed: bool = False
+
+
+class Metrics(Collector):
+    """Counters, and what is read at a scrape. Threads may use it together."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._registry = registry = CollectorRegistry()
+        self._lock = threading.Lock()  # guards the next three
+        self._read: Callable[[], Readings] | None = None
+        self._overflows: Callable[[], int] = int
+        self._overflows_before = 0
+        self._published: float | None = None  # monotonic
+        self._dumps = Counter("feedsvc_dumps_taken", "Dumps taken in.", ["outcome"], registry=registry)
+        for outcome in Outcome:
+            self._dumps.labels(outcome)  # 0 rather than nothing, so that the first one is seen as an increase
+        self._removals = Counter("feedsvc_removals", "What cleaning removed from dumps.", ["rule"], registry=registry)
+        self._clean = Histogram("feedsvc_clean_seconds", "To read and clean a dump.", registry=registry, buckets=_CLEAN)
+        self._render = Histogram(
+            "feedsvc_render_seconds",
+            "To render and compress what is at an address.",
+            ["format"],
+            registry=registry,
+            buckets=_RENDER,
+        )
+        self._requests = Counter(
+            "feedsvc_http_requests", "HTTP requests answered.", ["route", "method", "status"], registry=registry
+        )
+        self._answers = Histogram(
+            "feedsvc_http_answer_seconds",
+            "To answer what was not ready in memory.",
+            ["route"],
+            registry=registry,
+            buckets=_ANSWER,
+        )
+        Info("feedsvc_build", "What runs.", registry=registry).info(
+            {"version": __version__, "python": platform.python_version()}
+        )
+        ProcessCollector(registry=registry)
+        registry.register(self)
+        # Looking a counter up takes longer than adding to it, and feeds are answered by the ten thousand.
+        self._request = lru_cache(maxsize=1024)(self._requests.labels)
+
+    # What happened
+
+    def count_dump(self, outcome: str, removed: Mapping[str, int], seconds: float) -> None:
+        """A dump was taken in.
+
+        Args:
+            outcome: What became of it.
+            removed: Rule to how often it removed something.
+            seconds: For which it was read and cleaned.
+        """
+        self._dumps.labels(outcome).inc()
+        self._clean.observe(seconds)
+        bounded: Number[str] = Number()
+        for rule, number in removed.items():
+            bounded[LEARNED if rule.startswith(LEARNED) else rule] += number
+        for rule, number in bounded.items():
+            self._removals.labels(rule).inc(number)
+
+    def count_render(self, address: str, seconds: float) -> None:
+        """What is at an address was rendered, in so many seconds."""
+        _, dot, extension = address.rpartition(".")
+        self._render.labels(extension if dot else "html").observe(seconds)
+
+    def count_request(self, route: str, method: str, status: int) -> None:
+        """A request was answered."""
+        self._request(route, method, int(status)).inc()
+
+    def count_answer(self, route: str, seconds: float) -> None:
+        """An answer that was not ready took so many seconds."""
+        self._answers.labels(route).observe(seconds)
+
+    def count_publication(self) -> None:
+        """All feeds were brought up to date."""
+        with self._lock:
+            self._published = time.monotonic()
+
+    # What is the case
+
+    def attach(self, read: Callable[[], Readings], overflows: Callable[[], int]) -> None:
+        """Read from these from now on.
+
+        Args:
+            read: Called at each scrape.
+            overflows: How often the watcher lost events; what the one before counted is added.
+        """
+        with self._lock:
+            self._overflows_before += self._overflows()
+            self._read, self._overflows = read, overflows
+
+    def collect(self) -> Iterator[Metric]:
+        """Read what is the case; called by the registry."""
+        with self._lock:
+            read, published = self._read, self._published
+            overflows = self._overflows_before + self._overflows()
+        lost = "How often the kernel's queue was full and events of folders were lost."
+        yield CounterMetricFamily("feedsvc_watcher_overflows", lost, value=overflows)
+        threads = "Threads of the process."
+        yield GaugeMetricFamily("feedsvc_threads", threads, value=threading.active_count())
+        if published is not None:
+            age = "Seconds since all feeds were brought up to date."
+            yield GaugeMetricFamily("feedsvc_feed_age_seconds", age, value=time.monotonic() - published)
+        if read is not None:
+            yield from _gauges(read())
+
+    def render(self, accept: str) -> tuple[str, bytes]:
+        """Write all metrics.
+
+        Args:
+            accept: The Accept field of the request: asks for OpenMetrics, or else gets Prometheus' own text.
+
+        Returns:
+            The media type and the bytes.
+        """
+        # The library stumbles over what is no version, and would repeat the version in a field of the answer.
+        encode, media_type = choose_encoder(_OPENMETRICS if _OPENMETRICS.partition(";")[0] in accept else "")
+        return media_type, encode(self._registry)
+
+
+def _gauges(found: Readings) -> Iterator[Metric]:
+    single = (
+        ("feedsvc_ready", "1 while the feed is served and all parts work.", found.ready),
+        ("feedsvc_feeds", "Feeds served.", found.feeds),
+        ("feedsvc_intake_queue", "Changes of dumps that wait to be taken in.", found.queue),
+        ("feedsvc_store_readable", "0 while the store cannot be read; what it knows is missing then.", True),
+        ("feedsvc_entries", "Entries that are live.", found.entries),
+        ("feedsvc_newest_entry_age_seconds", "Seconds since the newest entry was published.", found.newest_entry_age),
+    )
+    for name, text, value in single:
+        known = not found.store_failed if name == "feedsvc_store_readable" else value
+        if known is not None:
+            yield GaugeMetricFamily(name, text, value=float(known))
+    families = (
+        ("feedsvc_part_up", "1 while a part works.", "part", found.parts),
+        ("feedsvc_problems", "Problems that stand.", "kind", found.problems),
+        ("feedsvc_dumps", "Dumps that are there.", "outcome", found.dumps),
+        ("feedsvc_learned_blocks", "Blocks of boilerplate that are known.", "state", found.learned),
+        ("feedsvc_store_size_bytes", "Size of the store's files.", "file", found.store_bytes),
+        ("feedsvc_websub_hub_up", "1 while a hub takes what it is told.", "hub", found.hubs),
+    )
+    for name, text, label, values in families:
+        family = GaugeMetricFamily(name, text, labels=[label])
+        for key, number in values.items():
+            family.add_metric([key], float(number))
+        yield family

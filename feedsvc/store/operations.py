@@ -1,0 +1,78 @@
+"""What operators ask of the store: the history of problems, and how much there is of what."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from feedsvc.store.schema import LIVE, entries, incidents, learned_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+__all__ = ["Incident", "OperationTables"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """A time for which a problem stood.
+
+    Attributes:
+        number: Its own for ever: a problem that ends and comes again is another incident.
+        key: What it is about: its kind, a colon, and what has it.
+        message: What was wrong, as it was said last.
+        since: When it began.
+        changed: When it began, was said in other words, or ended.
+        ended: When it ended; None while it stands.
+    """
+
+    number: int
+    key: str
+    message: str
+    since: datetime
+    changed: datetime
+    ended: datetime | None = None
+
+
+class OperationTables:
+    """What can be asked and written inside one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        """Use `connection`, whose transaction the caller ends."""
+        self._connection = connection
+
+    def load_incidents(self) -> list[Incident]:
+        """All that are kept, the oldest first."""
+        rows = self._connection.execute(sa.select(incidents).order_by(incidents.c.number))
+        return [Incident(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+    def save_incidents(self, changed: Collection[Incident], gone: Collection[int]) -> None:
+        """Write incidents, those of the same number over each other, and forget others by their numbers."""
+        numbers = [{"of_number": number} for number in (*gone, *(incident.number for incident in changed))]
+        if numbers:
+            self._connection.execute(incidents.delete().where(incidents.c.number == sa.bindparam("of_number")), numbers)
+        if changed:
+            self._connection.execute(incidents.insert(), [asdict(incident) for incident in changed])
+
+    def count_learned(self) -> dict[str, int]:
+        """State ("learned", "pinned", "vetoed") to the number of blocks."""
+        number = sa.func.count().label("number")
+        query = sa.select(learned_blocks.c.state, number).group_by(learned_blocks.c.state)
+        return {row.state: row.number for row in self._connection.execute(query)}
+
+    def newest_entry(self) -> datetime | None:
+        """When the newest live entry was published; None where there is none."""
+        query = sa.select(entries.c.published).where(entries.c.state == LIVE).order_by(entries.c.published.desc())
+        return self._connection.execute(query.limit(1)).scalar_one_or_none()
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the store's files, by "main" and "wal"; nothing for databases other than SQLite."""
+        if self._connection.dialect.name != "sqlite":
+            return {}
+        (path,) = (row[2] for row in self._connection.exec_driver_sql("PRAGMA database_list") if row[1] == "main")
+        files = {"main": Path(path), "wal": Path(f"{path}-wal")}
+        return {name: file.stat().st_size for name, file in files.items() if file.is_file()}
