@@ -169,6 +169,7 @@ class _Daemon:
         Where the end comes first, it is the old service.
         """
         logger.error("store cannot be used any more", extra={"reason": damage or "its files are gone"})
+        self._supervisor.reloading()  # parts that are stopped meanwhile have not failed
         service.stop_work()
         said = ""
         while not self._ending:

@@ -60,6 +60,13 @@ def test_a_store_that_cannot_be_written_is_said(
     store: Store, problems: Problems, caplog: pytest.LogCaptureFixture
 ) -> None:
     with store.writing() as writer:
-        writer.connection.exec_driver_sql("DROP TABLE problems")
+        writer.connection.exec_driver_sql("ALTER TABLE problems RENAME TO elsewhere")
     problems.report("store", "full")
-    assert "problem cannot be kept in the store" in caplog.text
+    problems.report("other", "ended meanwhile")
+    problems.report("other", None)
+    problems.save()
+    assert caplog.text.count("problems cannot be kept in the store yet") == 1
+    with store.writing() as writer:
+        writer.connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO problems")
+    problems.save()
+    assert store.load_problems() == [Problem("store", "full", NOW)]

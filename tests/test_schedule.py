@@ -378,3 +378,15 @@ def test_clock_that_is_set_back_holds_up_no_job(reports: Reports, monkeypatch: p
     schedule.stop()
     ahead = timedelta(hours=3)
     schedule.keep_time()
+
+
+def test_what_fails_again_for_the_same_reason_is_said_once(
+    schedule: Schedule, reports: Reports, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Counter()
+    job.failing = True
+    schedule.add_regular("flaky", SHORT, job)
+    job.wait_for(5)
+    schedule.stop()
+    assert reports.all.count(("job:flaky", "flaky failed: no room")) >= 4
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["job failed"]
