@@ -391,10 +391,26 @@ def test_waiting_to_get_ready_can_be_given_up(cleaner: Cleaner) -> None:
     assert not process.alive
 
 
-@pytest.mark.parametrize("value", [os.system, Path("/"), 5, "x", Learned(), dt.date(2024, 1, 1)])
+@pytest.mark.parametrize(
+    "value",
+    [
+        os.system,
+        Path("/"),
+        5,
+        Learned(),
+        dt.date(2024, 1, 1),
+        Answer(5),  # type: ignore[arg-type]
+        Answer(Cleaned(((1, 2),))),  # type: ignore[arg-type]
+        Answer(Cleaned((), ValueError())),  # type: ignore[arg-type]
+        Answer(logs=("x",)),  # type: ignore[arg-type]
+    ],
+)
 def test_answer_is_made_of_its_own_classes(value: object) -> None:
     with pytest.raises(ValueError, match="no answer"):
         load_answer(pickle.dumps(value))
+
+
+def test_bytes_that_are_no_answer() -> None:
     with pytest.raises(ValueError, match="no answer"):
         load_answer(b"\x80nonsense")
 

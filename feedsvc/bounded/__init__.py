@@ -6,8 +6,9 @@ A dump that takes too long or too much memory, or that ends the process, harms n
 one dump in hand at a time, so it is always known which one is at fault.
 """
 
-from feedsvc.bounded.pool import Here, Pool, Ticket
+from feedsvc.bounded.pool import Pool
 from feedsvc.bounded.process import Limits
+from feedsvc.bounded.ticket import Here, Ticket
 from feedsvc.bounded.work import Cleaned, Job, clean_job, parse_safely
 
 __all__ = ["Cleaned", "Here", "Job", "Limits", "Pool", "Ticket", "clean_job", "parse_safely"]

@@ -22,7 +22,7 @@ from pathlib import Path
 from pickle import loads  # what comes from the daemon is its own
 from typing import Final
 
-from feedsvc.bounded.messages import Answer, LogLine, News, SetUp, apply_news, receive, send
+from feedsvc.bounded.messages import RESERVED, Answer, LogLine, News, SetUp, apply_news, receive, send
 from feedsvc.bounded.work import NO_MEMORY, Cleaned, Job, clean_job
 from feedsvc.clean import Cleaner
 from feedsvc.clean.learned import Learned
@@ -41,8 +41,6 @@ WARM_UP: Final = b"""<!--1712180702000-->
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _PAGE: Final = resource.getpagesize()
 
-_USUAL: Final = frozenset(vars(logging.makeLogRecord({})))
-
 
 class _Collector(logging.Handler):
     """Keeps log records until the next answer takes them along."""
@@ -56,7 +54,7 @@ class _Collector(logging.Handler):
         more = {
             name: value if isinstance(value, int | float | None) else str(value)
             for name, value in vars(record).items()
-            if name not in _USUAL
+            if name not in RESERVED
         }
         if record.exc_info and record.exc_info[0]:
             more["exception"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()

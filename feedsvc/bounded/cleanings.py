@@ -9,7 +9,8 @@ from feedsvc.clean.learned import census_source
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from feedsvc.bounded.pool import Here, Pool, Ticket
+    from feedsvc.bounded.pool import Pool
+    from feedsvc.bounded.ticket import Here, Ticket
     from feedsvc.bounded.work import Job
     from feedsvc.clean import Cleaner
 

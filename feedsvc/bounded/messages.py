@@ -7,20 +7,37 @@ nothing else is called while it is read.
 from __future__ import annotations
 
 import io
+import logging
 import pickle
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from feedsvc.bounded.work import Cleaned
 from feedsvc.clean.learned import Learned, LearnedBlock, Sign
+from feedsvc.errors import BrokenDump, CleaningError, NotADump
+from feedsvc.model import CleanEntry, Dump
 
 if TYPE_CHECKING:
     import socket
 
-    from feedsvc.bounded.work import Cleaned
     from feedsvc.clean import RuleSet
 
-__all__ = ["Answer", "LogLine", "News", "SetUp", "apply_news", "load_answer", "make_news", "receive", "send"]
+__all__ = [
+    "RESERVED",
+    "Answer",
+    "LogLine",
+    "News",
+    "SetUp",
+    "apply_news",
+    "load_answer",
+    "make_news",
+    "receive",
+    "send",
+]
+
+RESERVED: Final = frozenset({*vars(logging.makeLogRecord({})), "asctime", "message"})
+"""What a log record's extra fields cannot be called."""
 
 _LENGTH: Final = struct.Struct("!Q")
 _PIECE: Final = 1 << 20
@@ -165,8 +182,21 @@ def load_answer(data: bytes) -> Answer:
     """
     try:
         answer = _Reader(io.BytesIO(data)).load()
+        whole = isinstance(answer, Answer) and _is_whole(answer)
     except Exception as error:  # whatever bytes do to a reader of them
         raise ValueError(f"no answer: {error}") from error
-    if not isinstance(answer, Answer):
-        raise ValueError(f"no answer: {type(answer).__name__}")  # noqa: TRY004 - the bytes are wrong, not the call
+    if not whole or not isinstance(answer, Answer):
+        raise ValueError(f"no answer: {type(answer).__name__}")
     return answer
+
+
+def _is_whole(answer: Any) -> bool:  # noqa: ANN401 - that is the question
+    """Whether the parts of an answer are what they are taken for; the types of what they hold are not looked at."""
+    cleaned = answer.cleaned
+    if not isinstance(answer.logs, tuple) or not all(isinstance(line, LogLine) for line in answer.logs):
+        return False
+    if cleaned is None:
+        return True
+    if type(cleaned) is not Cleaned or type(cleaned.fault) not in {NotADump, BrokenDump, CleaningError, type(None)}:
+        return False
+    return all([type(part) for part in pair] == [Dump, CleanEntry] for pair in cleaned.articles)

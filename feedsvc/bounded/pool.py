@@ -15,16 +15,17 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from feedsvc.bounded.process import Died, GaveWay, Limits, Process
-from feedsvc.bounded.work import Cleaned, Job, clean_job
+from feedsvc.bounded.ticket import Ticket
+from feedsvc.bounded.work import Cleaned
 from feedsvc.errors import CleaningError, ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from feedsvc.bounded.work import Job
     from feedsvc.clean import Cleaner
-    from feedsvc.clean.learned import Learned
 
-__all__ = ["Here", "Pool", "Ticket"]
+__all__ = ["Pool"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,65 +34,6 @@ RETRY_SECONDS: Final = 1.0  # after a process could not be started
 MOST_TRIES: Final = 2  # for a dump that ends its process
 MOST_PATIENCE: Final = 5.0  # seconds by the clock for which a job that gets no processor time is waited for
 MOST_STARTS: Final = 3  # that may fail in a row where nobody waits for better times
-
-
-class Ticket:
-    """A job that was handed in, and what becomes of it.
-
-    Attributes:
-        cleaned: None until it is done.
-        learned: By what it was cleaned.
-        seconds: How long that took.
-    """
-
-    def __init__(self, job: Job) -> None:
-        """Nothing is done yet."""
-        self.job = job
-        self.cleaned: Cleaned | None = None
-        self.learned: Learned | None = None
-        self.seconds = 0.0
-        self.began: float | None = None  # monotonic, while it is in hand
-        self.spent = 0.0  # seconds of processor time
-        self.tries = 0
-        self.is_slow = False
-        self.is_dropped = False
-
-
-class Here:
-    """Stands where a `Pool` stands, and cleans in this process, without bounds."""
-
-    looks_ahead = False
-    patience: float | None = None
-
-    def __init__(self, cleaner: Cleaner) -> None:
-        """Clean by `cleaner`."""
-        self._cleaner = cleaner
-
-    def start(self) -> None:
-        """Nothing is to be started."""
-
-    def put(self, job: Job, *, urgent: bool = True) -> Ticket:  # noqa: ARG002 - as a pool's
-        """Do a job."""
-        ticket = Ticket(job)
-        started = time.monotonic()
-        ticket.learned = self._cleaner.learned
-        ticket.cleaned = clean_job(job, self._cleaner)
-        ticket.seconds = time.monotonic() - started
-        return ticket
-
-    def wait(
-        self,
-        tickets: Iterable[Ticket],
-        interrupted: Callable[[], bool] = lambda: False,
-        patience: float | None = None,
-    ) -> None:
-        """Nothing is waited for: all are done."""
-
-    def drop(self, ticket: Ticket) -> None:
-        """It is done already."""
-
-    def close(self) -> None:
-        """Nothing is left."""
 
 
 class Pool:

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from feedsvc.bounded.messages import SetUp, load_answer, make_news, receive, send
+from feedsvc.bounded.messages import RESERVED, SetUp, load_answer, make_news, receive, send
 from feedsvc.bounded.work import NO_MEMORY, Cleaned
 from feedsvc.clean import RuleSet
 from feedsvc.clean.learned import Learned
@@ -177,7 +177,8 @@ class Process:
         self.ends = answer.ends
         for line in answer.logs:
             if line.name.startswith("feedsvc."):
-                logging.getLogger(line.name).log(line.level, "%s", line.message, extra=line.more)
+                more = {name: value for name, value in line.more.items() if name not in RESERVED}
+                logging.getLogger(line.name).log(line.level, "%s", line.message, extra=more)
         if answer.cleaned is None:
             raise self._died("it gave no answer")
         fault = answer.cleaned.fault
