@@ -16,6 +16,7 @@ import csv
 import http.client
 import os
 import random
+import signal
 import socket
 import sqlite3
 import statistics
@@ -108,7 +109,8 @@ def daemon(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     (home / "dumps").mkdir()
     (home / "config.toml").write_text(
         f'[watch]\ndirectories = ["dumps"]\n[server]\nlisten = "127.0.0.1:{port}"\n'
-        f'[store]\nkeep = "{KEPT} entries"\n[schedule]\nretention = "10 s"\nupkeep = "60 s"\nrescan = "60 s"\n',
+        f'[store]\nkeep = "{KEPT} entries"\n[schedule]\nretention = "10 s"\n'
+        f'upkeep = "60 s"\nrescan = "60 s"\nregenerate = "1 s"\n',
         "utf-8",
     )
     command = [Path(sys.executable).with_name("feedsvc"), "run"]
@@ -311,6 +313,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="an SVG file to draw")
     parser.add_argument("--draw", type=Path, metavar="CSV", help="run nothing: draw and report what a run wrote")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before its time"))  # and the daemon with it
     if given.draw:
         samples = load(given.draw)
     else:

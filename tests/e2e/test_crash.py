@@ -149,13 +149,20 @@ def phase_of(daemon: Daemon, writer: Writer, witness: Witness, started: int) -> 
 def kill_at_random(daemon: Daemon, writer: Writer, witness: Witness, dice: random.Random, kills: Counter[str]) -> None:
     """Start the daemon, let it work for a while, and kill it or what it started."""
     early, resting, child = dice.random() < 0.35, dice.random() < 0.4, dice.random() < 0.15
-    writer.resting.clear()
+    stored = len(daemon.titles_stored())
+    behind = writer.dropped - stored
+    if behind < SHOWN:  # else a slow machine would never get to the end
+        writer.resting.clear()
+    else:
+        writer.resting.set()
     answered = witness.answers["200"] + witness.answers["304"]
     daemon.launch()
     if early:
         time.sleep(dice.uniform(0, 1))
     else:
         wait_for(lambda: witness.answers["200"] + witness.answers["304"] > answered, within=2 * GENEROUS)
+        if behind > 0:  # what is taken in between two kills is at least a batch
+            wait_for(lambda: len(daemon.titles_stored()) > stored, within=2 * GENEROUS)
         if resting:
             writer.resting.set()
             time.sleep(dice.uniform(0, 1.5))
@@ -205,7 +212,7 @@ def test_kills_at_random_while_dumps_arrive_and_the_feed_is_polled(daemons: Daem
             f"{witness.answers['200']} bodies checked, {len(witness.titles)} ids, {len(witness.pages)} closed pages"
         )
     assert not witness.faults
-    assert status["dumps"] == {"published": len(expected)}
+    assert {outcome: number for outcome, number in status["dumps"].items() if number} == {"published": len(expected)}
     assert len(set(witness.titles.values())) == len(witness.titles)
     for path, body in witness.pages.items():
         assert daemon.get(path).body == body

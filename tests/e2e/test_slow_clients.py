@@ -6,10 +6,9 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pytest
 
 from e2e.crowd import Crowd, take_files
 from e2e.harness import GENEROUS, Client, lack, wait_for
@@ -33,8 +32,13 @@ def poll(daemon: Daemon) -> float:
     finally:
         client.close()
     assert answer.status == 200
-    assert answer.body.endswith(b"</feed>") or b"</feed>" in answer.body[-20:]
+    assert b"</feed>" in answer.body[-20:]
     return time.monotonic() - began
+
+
+def is_full(daemon: Daemon, crowd: Crowd) -> bool:
+    """Whether the daemon has accepted most of a crowd, or ended some of it already."""
+    return crowd.cut > 0 or connected(daemon) > CLIENTS // 2
 
 
 def connected(daemon: Daemon) -> int:
@@ -42,23 +46,25 @@ def connected(daemon: Daemon) -> int:
     return sum(1 for _ in Path(f"/proc/{daemon.process.pid}/fd").iterdir())
 
 
-@pytest.mark.parametrize("kind", ["sending", "reading", "silent"])
-def test_others_are_answered_beside_slow_clients(daemons: Daemons, kind: str) -> None:
+def test_others_are_answered_beside_slow_clients(daemons: Daemons) -> None:
     if take_files() < 2 * CLIENTS:
         lack(f"no process may open {2 * CLIENTS} files here (ulimit -Hn)")
     daemon = daemons.start()
     daemon.serve("an article")
-    crowd = Crowd(kind, daemon.port, CLIENTS)
-    crowd.start()
-    try:
-        assert crowd.full.wait(GENEROUS)
-        wait_for(lambda: crowd.cut > 0 or connected(daemon) > CLIENTS)
-        times = sorted(poll(daemon) for _ in range(POLLS))
-    finally:
-        crowd.ended.set()
-        crowd.join()
-    print(f"{kind}: median {1000 * statistics.median(times):.1f} ms, p99 {1000 * times[-2]:.1f} ms")  # noqa: T201
-    assert statistics.median(times) < PROMISED
+    medians = {}
+    for kind in ("sending", "reading", "silent"):
+        crowd = Crowd(kind, daemon.port, CLIENTS)
+        crowd.start()
+        try:
+            assert crowd.full.wait(GENEROUS)
+            wait_for(partial(is_full, daemon, crowd))
+            times = sorted(poll(daemon) for _ in range(POLLS))
+        finally:
+            crowd.ended.set()
+            crowd.join()
+        medians[kind] = statistics.median(times)
+        print(f"{kind}: median {1000 * medians[kind]:.1f} ms, p99 {1000 * times[-2]:.1f} ms")  # noqa: T201
+    assert max(medians.values()) < PROMISED, medians
 
 
 def test_where_files_are_few_the_slow_make_place(daemons: Daemons) -> None:
