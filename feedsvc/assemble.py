@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, overload
 
 from feedsvc.catalogue import Catalogue
+from feedsvc.errors import StoreError
 from feedsvc.feeds import fit
 from feedsvc.membership import Follower
 from feedsvc.model import Entry, FeedDocument
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from feedsvc.store import FeedRecord, Store
 
 __all__ = ["Assembler", "FeedSettings", "Plan", "StoredEntries"]
+
+logger = logging.getLogger(__name__)
 
 _STEP = timedelta(seconds=1)
 
@@ -129,7 +133,13 @@ class Assembler:
         """
         self._changed |= self._catalogue.refresh(now)
         if self._follower:
-            self._changed |= self._follower.follow(now)
+            try:
+                self._changed |= self._follower.follow(now)
+            except StoreError as error:
+                if self._documents:
+                    raise
+                # To begin with, feeds without the last links are better than none.
+                logger.warning("archives cannot follow yet", extra={"reason": str(error)})
         feeds = self._catalogue.feeds
         if not feeds.keys() <= self._records.keys():
             self._records = self._store.load_feeds(feeds.keys(), now)
@@ -154,7 +164,11 @@ class Assembler:
         # No feed shows which rules cleaned an entry: others that lead to the same are no change.
         shown = replace(document, entries=tuple(replace(entry, cleaner="") for entry in entries))
         digest = hashlib.sha256(repr(shown).encode("utf-8", "surrogatepass")).hexdigest()
-        return document, self._store.save_feed_digest(name, digest, now, step=_STEP)
+        try:
+            return document, self._store.save_feed_digest(name, digest, now, step=_STEP)
+        except StoreError as error:  # its entries are in the store; only this time may be another one later
+            logger.warning("time of a feed's change cannot be kept", extra={"feed": name, "reason": str(error)})
+            return document, now.replace(microsecond=0)
 
     def version(self, name: str) -> str:
         """What differs when the feed holds other entries, or one of them has another `updated`."""

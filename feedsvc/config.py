@@ -266,6 +266,8 @@ class CleanSection(Section):
     site_rules: bool = True
     learn: bool = True
     rules: list[str] = []
+    seconds: float = Field(default=10, ge=0.1, le=3600)
+    memory: int = Field(default=2**30, ge=64 * 2**20)
 
 
 class ScheduleSection(Section):

@@ -15,11 +15,16 @@ __all__ = [
     "DumpError",
     "FeedsvcError",
     "NotADump",
+    "PartEnded",
+    "ProcessError",
     "RenderError",
     "RequestError",
     "RuleError",
     "ServerError",
+    "ShortageError",
+    "StoreDamaged",
     "StoreError",
+    "StoreLocked",
     "UnknownName",
     "WatchError",
 ]
@@ -45,6 +50,10 @@ class DumpError(FeedsvcError):
         self.reason = reason
         self.line = line
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it be handed from one process to another as what it is."""
+        return type(self), (self.path, self.reason, self.line)
+
 
 class NotADump(DumpError):  # noqa: N818 - it is an outcome ("ignored"), not a fault
     """The file is no dump at all (a README, an image, an archive): it is ignored, and listed as such."""
@@ -62,9 +71,17 @@ class BrokenDump(DumpError):  # noqa: N818 - reads as what the file is
         super().__init__(path, reason, line)
         self.dumps = dumps
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """As all of them, with its own part."""
+        return type(self), (self.path, self.reason, self.line, self.dumps)
+
 
 class CleaningError(DumpError):
     """A dump was read but could not be cleaned."""
+
+
+class ProcessError(FeedsvcError):
+    """No process that cleans can be started; the message says why."""
 
 
 class RuleError(FeedsvcError):
@@ -83,8 +100,20 @@ class StoreError(FeedsvcError):
     """The store cannot be opened, read or written; the message names its address."""
 
 
+class StoreDamaged(StoreError):  # noqa: N818 - reads as the state it reports
+    """What is in the store is damaged, or is no store at all."""
+
+
+class StoreLocked(StoreError):  # noqa: N818 - reads as the state it reports
+    """Another process keeps the store locked; it may be tried again."""
+
+
 class WatchError(FeedsvcError):
     """A folder cannot be watched; the message names it."""
+
+
+class ShortageError(FeedsvcError):
+    """The system has no more open files or memory to give at present; it lies at nothing in hand."""
 
 
 class RenderError(FeedsvcError):
@@ -101,3 +130,7 @@ class RequestError(FeedsvcError):
 
 class DaemonUnreachable(FeedsvcError):  # noqa: N818 - reads as the state it reports
     """No daemon answers at the address named in the message."""
+
+
+class PartEnded(FeedsvcError):  # noqa: N818 - reads as what happened
+    """A part of the daemon ended by itself, so that the daemon is of no use; the message names it."""

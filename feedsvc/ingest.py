@@ -1,10 +1,11 @@
 """The pipeline from a dump file to the store.
 
-    path -> read_dump -> clean_dump -> decide_entry -> Writer
+    path -> read_dump -> clean_job -> decide_entry -> Writer
 
-Reading, parsing and cleaning happen before the transaction begins; deciding and writing happen in
-it, so that nothing changes between the two. Many dumps share one transaction; one that fails is
-undone on its own and quarantined.
+Reading, parsing and cleaning happen before the transaction begins, the latter two within bounds (see
+`feedsvc.bounded`); deciding and writing happen in it, so that nothing changes between the two. Many
+dumps share one transaction; one that fails is undone on its own and quarantined. One that takes long
+to clean is left to a later batch.
 """
 
 from __future__ import annotations
@@ -14,25 +15,27 @@ import hashlib
 import logging
 import os
 import stat
-import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from feedsvc.bounded import Cleaned, Here, Job, clean_job, parse_safely
+from feedsvc.bounded.cleanings import Cleanings
 from feedsvc.clean import CAUSES
 from feedsvc.clean.learned import census_source
 from feedsvc.decide import Place, Verdict, decide_entry, identities, mint_entry
 from feedsvc.drift import observe_article
-from feedsvc.dumps import ignored_name, parse_dump
-from feedsvc.errors import BrokenDump, CleaningError, NotADump, StoreError
+from feedsvc.dumps import ignored_name
+from feedsvc.errors import BrokenDump, CleaningError, NotADump, ProcessError, ShortageError, StoreError
 from feedsvc.model import Outcome
 from feedsvc.store import DumpFile
 from feedsvc.watch import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
 
+    from feedsvc.bounded import Pool, Ticket
     from feedsvc.clean import Cleaner
     from feedsvc.clean.learned import Learned
     from feedsvc.model import CleanEntry, Dump, Entry, Sighting
@@ -43,20 +46,8 @@ __all__ = ["Cleaned", "Ingest", "Report", "clean_dump", "read_dump"]
 
 logger = logging.getLogger(__name__)
 
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 PEEK_BYTES = 4096  # enough of a file that is too large to tell whether it is a dump
-
-
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """A dump file parsed and cleaned.
-
-    Attributes:
-        articles: What could be read, also of a broken dump.
-        fault: Why the file is ignored or quarantined, or None.
-    """
-
-    articles: tuple[tuple[Dump, CleanEntry], ...]
-    fault: NotADump | BrokenDump | CleaningError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +71,16 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A dump file ready to be written; `cleaned` is None where its bytes are those that are known."""
+    """A dump file that was read.
+
+    Attributes:
+        fault: Why there is nothing to clean; None also where its bytes are those that are known.
+        ticket: Its cleaning; None where there is nothing to clean.
+    """
 
     file: DumpFile
-    cleaned: Cleaned | None = None
-    seconds: float = 0.0
+    fault: NotADump | BrokenDump | None = None
+    ticket: Ticket | None = None
 
 
 def read_dump(path: str, max_bytes: int) -> tuple[bytes, os.stat_result]:
@@ -93,6 +89,7 @@ def read_dump(path: str, max_bytes: int) -> tuple[bytes, os.stat_result]:
     Raises:
         NotADump: It is no regular file, or does not start as a dump.
         BrokenDump: It starts as a dump but is larger than `max_bytes`.
+        ShortageError: No file can be read at present.
         OSError: It cannot be read.
     """
     try:
@@ -100,13 +97,15 @@ def read_dump(path: str, max_bytes: int) -> tuple[bytes, os.stat_result]:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise NotADump(path, "not a regular file")
-            data = file.read(max_bytes + 1)
+            data = file.read(PEEK_BYTES if status.st_size > max_bytes else max_bytes + 1)
     except OSError as error:
         if error.errno in {errno.EISDIR, errno.ELOOP}:
             raise NotADump(path, "not a regular file") from error
+        if error.errno in SHORTAGES:  # of which the file is not to blame
+            raise ShortageError(f"no file can be read: {error.strerror}; raise the limit of open files") from error
         raise
-    if len(data) > max_bytes:
-        _, fault = _parse(data[:PEEK_BYTES], path)
+    if max(len(data), status.st_size) > max_bytes:
+        _, fault = parse_safely(data[:PEEK_BYTES], path)
         if isinstance(fault, NotADump):
             raise fault
         raise BrokenDump(path, f"larger than {max_bytes} bytes ([watch] max_bytes)", 1)
@@ -119,40 +118,8 @@ def _open_unblocked(path: str, flags: int) -> int:
 
 
 def clean_dump(data: bytes, path: str, mtime_ns: int, cleaner: Cleaner) -> Cleaned:
-    """Parse and clean all articles of a dump file. An article without a time gets the file's."""
-    found, fault = _parse(data, path)
-    articles = []
-    broken: CleaningError | None = None
-    for dump in found:
-        try:
-            articles.append((dump, _clean(dump, mtime_ns, cleaner)))
-        except CleaningError as error:
-            broken = broken or error
-    return Cleaned(tuple(articles), fault or broken)
-
-
-def _parse(data: bytes, path: str) -> tuple[tuple[Dump, ...], NotADump | BrokenDump | None]:
-    """The articles that can be read, and why not all can."""
-    try:
-        return tuple(parse_dump(data, path)), None
-    except NotADump as error:
-        return (), error
-    except BrokenDump as error:
-        return error.dumps, error
-    except Exception as error:  # whatever one dump does to parsing, it must not stop the rest
-        logger.exception("parsing failed", extra={"path": path})
-        return (), BrokenDump(path, f"parsing failed: {type(error).__name__}: {error}", 1)
-
-
-def _clean(dump: Dump, mtime_ns: int, cleaner: Cleaner, restored: Collection[str] = ()) -> CleanEntry:
-    published = dump.published or datetime.fromtimestamp(mtime_ns // 10**9, UTC)
-    try:
-        return cleaner.clean(dump, published, restored)
-    except CleaningError:
-        raise
-    except Exception as error:  # nor what it does to cleaning
-        logger.exception("cleaning failed", extra={"path": dump.path})
-        raise CleaningError(dump.path, f"cleaning failed: {type(error).__name__}: {error}", dump.line) from error
+    """Parse and clean all articles of a dump file, here. An article without a time gets the file's."""
+    return clean_job(Job(path, data, mtime_ns), cleaner)
 
 
 class Ingest:
@@ -161,7 +128,15 @@ class Ingest:
     _relearned = False
 
     def __init__(
-        self, store: Store, cleaner: Cleaner, *, max_bytes: int, withdraw: bool, clock: Callable[[], datetime]
+        self,
+        store: Store,
+        cleaner: Cleaner,
+        *,
+        max_bytes: int,
+        withdraw: bool,
+        clock: Callable[[], datetime],
+        pool: Pool | None = None,
+        retried: Iterable[str] = (),
     ) -> None:
         """Take dumps of at most `max_bytes` into `store`.
 
@@ -171,6 +146,8 @@ class Ingest:
             max_bytes: A larger dump is quarantined.
             withdraw: Whether an entry leaves the feeds when the last dump that holds it is deleted.
             clock: The time, aware, in UTC.
+            pool: Processes that clean by `cleaner`, to be ended by `close`; None to clean in this one, without bounds.
+            retried: Dump files that are to be cleaned again although they are as they were.
         """
         self._store = store
         self._cleaner = cleaner
@@ -180,7 +157,20 @@ class Ingest:
         self._limited = dict.fromkeys((cause.name for cause in CAUSES), False)
         self._limited |= {rule.name: not rule.is_generic for rule in cleaner.rules}
         self._forgot = False
+        self._said: dict[str, str] = {}  # why a file is refused, by path: a file that grows is not logged each time
         self._added: list[CleanEntry] = []  # in the transaction that is open
+        self._pool: Pool | Here = pool or Here(cleaner)
+        self._cleanings = Cleanings(self._pool, cleaner)
+        self._late: dict[str, Change] = {}
+        self._retried = set(retried)
+
+    def start(self) -> None:
+        """Have the processes that clean get ready."""
+        self._pool.start()
+
+    def close(self) -> None:
+        """End the processes that clean, whatever they have in hand."""
+        self._pool.close()
 
     def compare(self, listing: Listing) -> list[Change]:
         """What differs between a folder's files and what is known of them.
@@ -191,7 +181,8 @@ class Ingest:
         changes = [
             Change(path, gone=False)
             for path, state in sorted(listing.files.items())  # ids must not depend on the folder's order
-            if path not in listing.unsettled and known.get(path) != (state.size, state.mtime_ns)
+            if path not in listing.unsettled
+            and (known.get(path) != (state.size, state.mtime_ns) or path in self._retried)
         ]
         if listing.files or listing.unsettled:
             here = listing.files.keys() | listing.unsettled
@@ -204,12 +195,19 @@ class Ingest:
             logger.warning("folder is empty, its entries stay", extra={"path": listing.directory, "dumps": len(known)})
         return changes
 
-    def take(self, changes: Sequence[Change], interrupted: Callable[[], bool] = lambda: False) -> list[Report]:
+    def take(
+        self,
+        changes: Sequence[Change],
+        interrupted: Callable[[], bool] = lambda: False,
+        then: Iterable[Change] = (),
+    ) -> list[Report]:
         """Take a batch of changes into the store, in one transaction.
 
         Args:
             changes: What happened to dump files.
-            interrupted: Asked before each dump; where it says True, that one and the rest are left out.
+            interrupted: Asked before each dump, and every now and then while dumps are cleaned; where it says True,
+                those that are not cleaned by then are left out.
+            then: What the next call is likely to be about: it is begun to be cleaned while this batch is written.
 
         Raises:
             StoreError: The store cannot be written; nothing of the batch was.
@@ -218,26 +216,73 @@ class Ingest:
         for change in changes:
             if interrupted():
                 break
-            prepared.append((change, None if change.gone else self._prepare(change.path)))
-        reports = []
-        self._added.clear()
-        with self._store.writing() as writer:
-            if self._catch_up(writer):  # another process changed what is learned
-                prepared = [(change, dump and self._prepare(change.path)) for change, dump in prepared]
-            for change, dump in prepared:
-                if change.gone:
-                    if os.path.lexists(change.path):
-                        continue  # it came back since
-                    keys = writer.mark_gone(change.path, self._clock(), withdraw=self._withdraw)
-                    logger.info("dump deleted", extra={"path": change.path, "withdrawn": len(keys)})
-                    reports.append(Report(change.path, keys=tuple(keys)))
-                elif dump is not None:
-                    reports.append(self._write(writer, dump))
-            self._count(writer)
-            learned = self._learn(writer)
+            prepared.append((change, self._prepare(change)))
+        if self._pool.looks_ahead:
+            for change in then:
+                self._prepare(change, urgent=False)
+        while True:
+            prepared = self._clean(prepared, interrupted)
+            with self._store.writing() as writer:
+                if self._catch_up(writer):  # another process changed what is learned
+                    continue
+                reports = self._write_all(writer, prepared)
+                learned = self._learn(writer)
+                break
+        for change, _ in prepared:
+            self._cleanings.forget(change.path)
+            self._retried.discard(change.path)
         if learned is not None:
             self._cleaner.learned = learned
             self._relearned = True
+        return reports
+
+    @property
+    def waits(self) -> bool:
+        """Whether `take` left out dumps that are still being cleaned; see `late`."""
+        return bool(self._late)
+
+    def late(self) -> list[Change]:
+        """The changes that `take` left out, for cleaning took long, and that it can be called with again now."""
+        ready = [change for path, change in self._late.items() if self._cleanings.is_done(path)]
+        for change in ready:
+            del self._late[change.path]
+        return ready
+
+    def _clean(
+        self, prepared: list[tuple[Change, _Prepared | None]], interrupted: Callable[[], bool]
+    ) -> list[tuple[Change, _Prepared | None]]:
+        """Wait until dumps are cleaned by what is learned now; those that take long are left out."""
+        while True:
+            prepared = [
+                (change, replace(dump, ticket=self._cleanings.begin(dump.ticket.job)) if dump and dump.ticket else dump)
+                for change, dump in prepared
+            ]
+            tickets = [dump.ticket for _, dump in prepared if dump and dump.ticket]
+            self._pool.wait(tickets, interrupted, self._pool.patience)
+            if all(map(self._cleanings.is_up_to_date, tickets)):
+                break
+        done = []
+        for change, dump in prepared:
+            if dump is None or dump.ticket is None or dump.ticket.cleaned is not None:
+                done.append((change, dump))
+            elif not interrupted():
+                self._late[change.path] = change
+                logger.info("dump takes long to clean", extra={"path": change.path})
+        return done
+
+    def _write_all(self, writer: Writer, prepared: Iterable[tuple[Change, _Prepared | None]]) -> list[Report]:
+        self._added.clear()
+        reports = []
+        for change, dump in prepared:
+            if change.gone:
+                if os.path.lexists(change.path):
+                    continue  # it came back since
+                keys = writer.mark_gone(change.path, self._clock(), withdraw=self._withdraw)
+                logger.info("dump deleted", extra={"path": change.path, "withdrawn": len(keys)})
+                reports.append(Report(change.path, keys=tuple(keys)))
+            elif dump is not None:
+                reports.append(self._write(writer, dump))
+        self._count(writer)
         return reports
 
     def learned_anew(self) -> bool:
@@ -275,10 +320,15 @@ class Ingest:
             logger.info("learned blocks changed", extra={"source": source})
         return writer.learned.load() if changed else None
 
-    def reclean(self, limit: int) -> list[str]:
+    def reclean(self, limit: int, interrupted: Callable[[], bool] = lambda: False) -> list[str]:
         """Clean up to `limit` entries again that other rules cleaned, the newest first.
 
         Content changes, `updated` does not.
+
+        Args:
+            limit: How many at most.
+            interrupted: Asked every now and then; where it says True, what is not cleaned by then is left to the next
+                call.
 
         Returns:
             The keys of the entries; empty when all are up to date.
@@ -288,49 +338,82 @@ class Ingest:
         """
         with self._store.writing() as writer:
             self._catch_up(writer)
-            outdated = writer.load_outdated(self._cleaner.digest, limit)
-            for article in outdated:
-                self.refresh(writer, article)
+            outdated = self._load_outdated(writer, limit)
+        if not outdated:
+            return []
+        self._cleanings.keep_again([job for _, job in outdated])
+        tickets = {article.entry.id: self._cleanings.begin(job, urgent=False) for article, job in outdated}
+        self._pool.wait(tickets.values(), interrupted)
+        with self._store.writing() as writer:
+            self._catch_up(writer)
+            cleaned = 0
+            for article, job in self._load_outdated(writer, limit):  # what another process changed since is left
+                ticket = tickets.get(article.entry.id)
+                if (
+                    ticket is None
+                    or ticket.cleaned is None
+                    or ticket.job != job
+                    or not self._cleanings.is_up_to_date(ticket)
+                ):
+                    continue
+                self._refresh(writer, article, ticket.cleaned)
+                cleaned += 1
             self._count(writer)
-        if outdated:
-            logger.info("cleaned again", extra={"entry": outdated[0].entry.id, "entries": len(outdated)})
-        return [article.entry.key for article in outdated]
+        for ticket in tickets.values():
+            if ticket.cleaned is not None:
+                self._cleanings.forget(ticket.job.path, ticket.job.position)
+        if cleaned:
+            logger.info("cleaned again", extra={"entry": outdated[0][0].entry.id, "entries": cleaned})
+        return [article.entry.key for article, _ in outdated]
 
-    def _prepare(self, path: str) -> _Prepared | None:
-        started = time.monotonic()
+    def _load_outdated(self, writer: Writer, limit: int) -> list[tuple[Article, Job]]:
+        outdated = writer.load_outdated(self._cleaner.digest, limit)
+        return [(article, _job_again(article, writer.account.restored_of(article.entry.id))) for article in outdated]
+
+    def _prepare(self, change: Change, *, urgent: bool = True) -> _Prepared | None:  # noqa: PLR0911 - a reason each
+        """Read a dump file, and begin to clean it where that is needed; None where it is gone."""
+        path = change.path
+        self._late.pop(path, None)
+        if change.gone:
+            self._cleanings.forget(path)
+            return None
         try:
             status = os.lstat(path)
             if reason := ignored_name(path):
-                return _Prepared(_file(path, status, None), Cleaned((), NotADump(path, reason)))
+                return _Prepared(_file(path, status, None), NotADump(path, reason))
             data, status = read_dump(path, self._max_bytes)
         except (FileNotFoundError, NotADirectoryError):
+            self._cleanings.forget(path)
             return None  # gone again; the watcher says so
         except (NotADump, BrokenDump) as error:
-            return _Prepared(_file(path, status, None), Cleaned((), error))
+            return _Prepared(_file(path, status, None), error)
         except OSError as error:
             # No file has this time: it is read again at each rescan, for the trouble may end and leave no trace.
             file = DumpFile(path=path, size=0, mtime_ns=-1, digest="", outcome=Outcome.QUARANTINED)
-            return _Prepared(file, Cleaned((), BrokenDump(path, f"cannot be read: {error.strerror}", 1)))
+            return _Prepared(file, BrokenDump(path, f"cannot be read: {error.strerror}", 1))
         file = _file(path, status, data)
-        if self._store.load_digest(path) == file.digest:
+        if path not in self._retried and self._store.load_digest(path) == file.digest:
             return _Prepared(file)
-        cleaned = clean_dump(data, path, status.st_mtime_ns, self._cleaner)
-        return _Prepared(file, cleaned, time.monotonic() - started)
+        return _Prepared(file, ticket=self._cleanings.begin(Job(path, data, status.st_mtime_ns), urgent=urgent))
 
     def _write(self, writer: Writer, dump: _Prepared) -> Report:
-        file = dump.file
-        if dump.cleaned is None:
+        file, seconds = dump.file, 0.0
+        if dump.ticket is not None and dump.ticket.cleaned is not None:
+            cleaned, seconds = dump.ticket.cleaned, dump.ticket.seconds
+        elif dump.fault is not None:
+            cleaned = Cleaned((), dump.fault)
+        else:
             writer.touch_dump(file.path, file.size, file.mtime_ns)
             return Report(file.path)
         added = len(self._added)
         try:
             with writer.attempt():
-                return self._save(writer, file, dump.cleaned, dump.seconds)
+                return self._save(writer, file, cleaned, seconds)
         except CleaningError as error:  # with what was restored
-            return self._save(writer, file, Cleaned((), error), dump.seconds)
+            return self._save(writer, file, Cleaned((), error), seconds)
         except StoreError as error:
             del self._added[added:]
-            return self._save(writer, file, Cleaned((), CleaningError(file.path, str(error))), dump.seconds)
+            return self._save(writer, file, Cleaned((), CleaningError(file.path, str(error))), seconds)
 
     def _save(self, writer: Writer, file: DumpFile, cleaned: Cleaned, seconds: float) -> Report:
         now = self._clock()
@@ -340,7 +423,7 @@ class Ingest:
         present = {name for _, article in cleaned.articles for name in identities(article)}
         verdicts, keys = [], []
         for parsed, article in cleaned.articles:
-            entry, verdict = self._save_article(writer, (parsed, article), number, present, now)
+            entry, verdict = self._save_article(writer, file, (parsed, article), number, present, now)
             verdicts.append(verdict)
             keys.append(entry.key)
             logger.info(
@@ -360,8 +443,11 @@ class Ingest:
         if fault is None:  # what a broken dump no longer shows may only be out of sight
             writer.drop_articles(number, beyond=len(verdicts))
             keys += writer.withdraw_orphans(held) if self._withdraw else []
+            self._said.pop(file.path, None)
         else:
             level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
+            level = logging.DEBUG if self._said.get(file.path) == fault.reason else level
+            self._said[file.path] = fault.reason
             logger.log(level, "dump %s", outcome, extra={"path": file.path, "reason": reason, "line": line})
         pairs = zip(cleaned.articles, verdicts, strict=True)
         writer.account.counters.note(
@@ -371,8 +457,14 @@ class Ingest:
         removed = Counter(item.rule for item in removals if not item.restored)
         return Report(file.path, outcome, reason, tuple(keys), removed, seconds)
 
-    def _save_article(
-        self, writer: Writer, cleaned: tuple[Dump, CleanEntry], dump: int, present: Collection[str], now: datetime
+    def _save_article(  # noqa: PLR0917 - its caller alone knows all this
+        self,
+        writer: Writer,
+        file: DumpFile,
+        cleaned: tuple[Dump, CleanEntry],
+        dump: int,
+        present: Collection[str],
+        now: datetime,
     ) -> tuple[Entry, Verdict]:
         parsed, article = cleaned
         names, place = identities(article), Place(dump, parsed.position)
@@ -383,7 +475,11 @@ class Ingest:
             if source is not None:
                 known = replace(known, entry=self.refresh(writer, source))
         if known is not None and (restored := writer.account.restored_of(known.entry.id)):
-            article = _clean(replace(parsed, published=article.published), 0, self._cleaner, restored)
+            job = Job(file.path, file.raw or b"", file.mtime_ns, parsed.position, frozenset(restored))
+            again = self._clean_now(job)
+            if again.fault is not None and not again.articles:
+                raise again.fault
+            ((_, article),) = again.articles
         decision = decide_entry(article, known, place, cleaner=self._cleaner.digest, now=now)
         removed = article.removals if decision.owns else None
         writer.save_entry(decision.entry, names, place, article.published, removed, stood_back=article.stood_back)
@@ -393,11 +489,19 @@ class Ingest:
 
     def refresh(self, writer: Writer, source: Article) -> Entry:
         """Clean an entry's own dump again, by today's rules, and store what comes of it."""
+        return self._refresh(
+            writer, source, self._clean_now(_job_again(source, writer.account.restored_of(source.entry.id)))
+        )
+
+    def _refresh(self, writer: Writer, source: Article, cleaned: Cleaned) -> Entry:
+        """Store what came of cleaning an entry's own dump again."""
         stored = source.entry
-        article = self._clean_again(source, writer.account.restored_of(stored.id))
+        article = cleaned.articles[0][1] if cleaned.articles else None
         if article is None or not writer.is_known_as(stored.id, identities(article)):
-            # The bytes that are kept no longer hold it, for the dump broke since; it stays as it is.
-            logger.warning("cannot be cleaned again", extra={"path": source.path, "entry": stored.id})
+            # The bytes that are kept no longer hold it, for the dump broke since, or it cannot be cleaned by these
+            # rules; it stays as it is.
+            reason = cleaned.fault.reason if cleaned.fault and article is None else None
+            logger.warning("cannot be cleaned again", extra={"path": source.path, "entry": stored.id, "reason": reason})
             entry = replace(stored, cleaner=self._cleaner.digest)
             writer.refresh_entry(entry, None)
         else:
@@ -406,14 +510,17 @@ class Ingest:
             writer.refresh_entry(entry, article.removals, stood_back=article.stood_back)
         return entry
 
-    def _clean_again(self, source: Article, restored: Collection[str]) -> CleanEntry | None:
-        found, _ = _parse(source.raw, source.path)
-        dump = next((dump for dump in found if dump.position == source.place.position), None)
-        try:
-            return None if dump is None else _clean(dump, source.mtime_ns, self._cleaner, restored)
-        except CleaningError as error:
-            logger.warning("cannot be cleaned", extra={"path": source.path, "reason": error.reason})
-            return None
+    def _clean_now(self, job: Job) -> Cleaned:
+        """Clean while a transaction waits.
+
+        Raises:
+            ProcessError: No process can do it.
+        """
+        ticket = self._pool.put(job)
+        self._pool.wait([ticket])
+        if ticket.cleaned is None:
+            raise ProcessError(f"{job.path}: not cleaned, for the processes that clean were ended")
+        return ticket.cleaned
 
     def _count(self, writer: Writer) -> None:
         """Count what rules did to the entries that were added, and say which alarms begin or end."""
@@ -426,6 +533,10 @@ class Ingest:
                 logger.info("drift ended", extra=more)
             else:
                 logger.warning("drift", extra=more | {"reason": change.message})
+
+
+def _job_again(source: Article, restored: Collection[str]) -> Job:
+    return Job(source.path, source.raw, source.mtime_ns, source.place.position, frozenset(restored))
 
 
 def _hidden_from_sight(path: str, unreadable: frozenset[str]) -> bool:

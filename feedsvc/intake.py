@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import queue
 import threading
+import time
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from feedsvc.errors import StoreError
+from feedsvc.errors import ShortageError, StoreError
+from feedsvc.health import BEAT_SECONDS, Pulse, show_thread
 from feedsvc.watch import Listing
 
 if TYPE_CHECKING:
@@ -23,10 +27,17 @@ T = TypeVar("T")
 
 BATCH = 64  # dumps a transaction: the flush to disk is shared, and nobody waits long for the lock
 RETRY_SECONDS = 1.0
+LATE_SECONDS = 0.1  # between two looks whether a dump that takes long is cleaned
 
 
 class Intake:
-    """Takes what the watcher delivers into the store, and says when something changed."""
+    """Takes what the watcher delivers into the store, and says when something changed.
+
+    Attributes:
+        pulse: Beats between two dumps, and while there is nothing to do.
+        last_dump: When a dump was last taken in, in monotonic seconds; None before the first.
+        refused_since: Since when the store refuses what is to be stored, in monotonic seconds; None while it does not.
+    """
 
     def __init__(
         self,
@@ -42,13 +53,18 @@ class Intake:
             ingest: The pipeline.
             changed: Called after a batch in which an entry was added, changed or withdrawn.
             taken: Told what became of each batch.
-            report: Told as ("store", message) while the store cannot be written, and with None afterwards.
+            report: Told as ("store", message) while the store cannot be written, as ("intake", message) while no
+                file can be read, and with None afterwards.
         """
+        self.pulse = Pulse()
+        self.last_dump: float | None = None
+        self.refused_since: float | None = None
         self._ingest = ingest
         self._changed = changed
         self._report = report
         self._taken = taken
         self._queue: queue.SimpleQueue[Change | Listing | None] = queue.SimpleQueue()
+        self._listings: dict[str, Listing] = {}  # the newest of each folder; large, so that only one waits
         self._backlog: deque[Change] = deque()
         self._stopping = threading.Event()
         self._idle = threading.Event()
@@ -61,6 +77,11 @@ class Intake:
         """Put something in the queue; never waits for the store."""
         with self._delivering:
             self._idle.clear()
+            if isinstance(item, Listing):
+                waiting = item.directory in self._listings
+                self._listings[item.directory] = item
+                if waiting:
+                    return
             self._queue.put(item)
 
     def start(self) -> None:
@@ -94,10 +115,14 @@ class Intake:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        show_thread("intake")
+        while not self._interrupted():
             batch = self._next_batch(wait=not self._outdated.is_set())
             if batch:
-                reports = self._persist(partial(self._ingest.take, batch, self._stopping.is_set))
+                then = list(itertools.islice(self._backlog, BATCH))
+                reports = self._persist(partial(self._ingest.take, batch, self._interrupted, then))
+                if reports:
+                    self.last_dump = time.monotonic()
                 self._taken(reports or ())
                 if reports and any(report.keys for report in reports):
                     self._changed()
@@ -105,13 +130,16 @@ class Intake:
                     self._outdated.set()
             elif self._outdated.is_set():
                 self._outdated.clear()
-                if self._persist(partial(self._ingest.reclean, BATCH)):
+                if self._persist(partial(self._ingest.reclean, BATCH, self._has_more)):
                     self._outdated.set()
                     self._changed()
 
+    def _has_more(self) -> bool:
+        return self._stopping.is_set() or not self._queue.empty()
+
     def _next_batch(self, *, wait: bool) -> list[Change]:
         """What arrived since the last call, filled up with what listings found: a large one delays nobody."""
-        batch: list[Change] = []
+        batch = self._ingest.late()
         while len(batch) < BATCH:
             try:
                 item = self._queue.get_nowait()
@@ -121,29 +149,51 @@ class Intake:
                 with self._delivering:
                     if self._queue.empty():
                         self._idle.set()
-                item = self._queue.get()
+                self.pulse.beat()
+                try:
+                    item = self._queue.get(timeout=LATE_SECONDS if self._ingest.waits else BEAT_SECONDS)
+                except queue.Empty:
+                    batch += self._ingest.late()
+                    continue
             if item is None:
                 break
             if isinstance(item, Listing):
-                self._backlog.extend(self._persist(partial(self._ingest.compare, item)) or ())
-            else:
+                self._compare(item.directory)
+            elif item not in batch:
                 batch.append(item)
         while self._backlog and len(batch) < BATCH:
             batch.append(self._backlog.popleft())
         return batch
 
+    def _compare(self, directory: str) -> None:
+        """What a listing found takes the place of what an earlier one found: most of it is the same."""
+        with self._delivering:
+            listing = self._listings.pop(directory)
+        found = self._persist(partial(self._ingest.compare, listing))
+        if found is not None:
+            below = os.path.join(directory, "")  # noqa: PTH118 - it may be no valid Unicode
+            self._backlog = deque(change for change in self._backlog if not change.path.startswith(below))
+            self._backlog.extend(found)
+
+    def _interrupted(self) -> bool:
+        self.pulse.beat()
+        return self._stopping.is_set()
+
     def _persist(self, work: Callable[[], T]) -> T | None:
         """Do what needs the store, again and again while the store refuses; None when stopped meanwhile."""
-        failed = False
-        while not self._stopping.is_set():
+        failed: set[str] = set()
+        while not self._interrupted():
             try:
                 done = work()
-            except StoreError as error:
-                failed = True
-                self._report("store", str(error))
+            except (ShortageError, StoreError) as error:
+                part = "store" if isinstance(error, StoreError) else "intake"
+                failed.add(part)
+                self.refused_since = self.refused_since or time.monotonic()
+                self._report(part, str(error))
                 self._stopping.wait(RETRY_SECONDS)
             else:
-                if failed:
-                    self._report("store", None)
+                self.refused_since = None
+                for part in sorted(failed):
+                    self._report(part, None)
                 return done
         return None

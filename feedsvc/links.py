@@ -215,8 +215,9 @@ def resolve(base: str | None, address: str) -> str | None:
     target = _split(readable)
     scheme = (target.scheme or "").lower()
     if scheme in ("mailto", "tel"):
-        path = _encode(_BAD_IN_PATH, target.path)
-        return str(replace(target, scheme=scheme, path=path, **_encoded_tail(target))) if path else None
+        # Neither has an authority: two slashes are the beginning of what is addressed.
+        path = _encode(_BAD_IN_PATH, target.path if target.authority is None else f"//{target.authority}{target.path}")
+        return str(replace(target, scheme=scheme, authority=None, path=path, **_encoded_tail(target))) if path else None
     if not scheme and target.authority is None:
         start = _valid(_split(_readable(base or "")))
         if start is None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["set_up_logs"]
 
-# Controls, what else ends a line, and lone surrogates.
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Controls, what else ends a line or turns the writing's direction, and lone surrogates.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Their chatter at INFO is about themselves.
 QUIET = ("alembic", "apscheduler", "httpx", "httpcore", "uvicorn", "watchdog")
 

@@ -24,13 +24,27 @@ from feedsvc.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Outgoing", "Reply", "Resolver", "get_json", "is_public", "resolve"]
+__all__ = ["Asker", "Outgoing", "Reply", "Resolver", "get_json", "is_public", "resolve"]
 
 Resolver = Callable[[str, int], "Sequence[str]"]
 """Host and port to addresses of IP, the best first; OSError where there are none."""
 
 _MOST_BYTES = 65_536  # of a response's content that are read, so that its connection can be used again
 _SHOWN = 200  # characters of it that are kept
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1: in some networks all that IPv6 can reach
+_ISATAP = (0x00005EFE, 0x02005EFE)  # RFC 5214, section 6.1: before the last 32 bits
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",  # RFC 6890, section 2.2.2; some clouds keep credentials there
+            "192.88.99.0/24",  # RFC 7526: 6to4 relays that are no more
+            "168.63.129.16/32",  # a public address, but within Azure it leads to the host
+            "3fff::/20",  # RFC 9637: documentation
+            "5f00::/16",  # RFC 9602: segment routing
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +74,56 @@ def get_json(url: str, *, seconds: float) -> Any:  # noqa: ANN401 - JSON has no 
         raise RequestError(_reason(error)) from error
 
 
+class Asker:
+    """Asks this machine again and again, each time on a new connection; no address is refused."""
+
+    def __init__(self, url: str, *, seconds: float) -> None:
+        """Know what to ask, and how long each step may take."""
+        self._url = url
+        # One client for all: to make one takes longer than to ask.
+        self._client = httpx.Client(timeout=seconds, trust_env=False, headers={"Connection": "close"})
+
+    def ask(self) -> int:
+        """Answer the status code of the response.
+
+        Raises:
+            RequestError: There was none.
+        """
+        try:
+            return self._client.get(self._url).status_code
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise RequestError(_reason(error)) from error
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        self._client.close()
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the public Internet, and no way round to one that is not.
 
-    The special-purpose registries of RFC 6890 are those of `ipaddress`; addresses that wrap one of version 4
-    (RFC 4291, section 2.5.5.2; RFC 3056; RFC 4380) are as good as that.
+    The special-purpose registries of RFC 6890 are those of `ipaddress`, with what older versions of it lack; addresses
+    that wrap one of version 4 are as good as that.
     """
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
-        wrapped = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
+        wrapped = _wrapped(found)
         if wrapped is not None:
             return is_public(str(wrapped))
         if found.is_site_local:
             return False
+    if any(found.version == network.version and found in network for network in _NOT_PUBLIC):
+        return False
     return found.is_global and not found.is_multicast and not found.is_reserved
+
+
+def _wrapped(found: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The address of version 4 that one of version 6 leads to, as its form says."""
+    last = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+    if found in _NAT64 or (int(found) >> 32) & 0xFFFFFFFF in _ISATAP:
+        return last
+    # RFC 4291, section 2.5.5.2; RFC 3056; RFC 4380
+    return found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
 
 
 def resolve(host: str, port: int) -> list[str]:

@@ -33,15 +33,20 @@ class Problems:
         self._clock = clock
         self._lock = Lock()
         self._standing: dict[str, str] = {}
+        self._refused = False  # by the store, and said so
+        self._unsaved: set[str | None] = set()  # None: those of an earlier run are to be forgotten
 
     def begin(self) -> None:
-        """Forget those of an earlier run.
+        """Forget those of an earlier run, as soon as the store can be written."""
+        with self._lock:
+            self._unsaved.add(None)
+            self._save()
 
-        Raises:
-            StoreError: The store cannot be written.
-        """
-        with self._store.writing() as writer:
-            writer.drop_problem(None)
+    def save(self) -> None:
+        """Keep in the store what could not be kept there when it was reported; to be called now and then."""
+        with self._lock:
+            if self._unsaved:
+                self._save()
 
     def standing(self) -> dict[str, str]:
         """Those that stand, message by key; asks no store."""
@@ -64,11 +69,26 @@ class Problems:
             else:
                 self._standing[key] = message
                 logger.error("problem", extra={"problem": key, "reason": message})
-            try:
-                with self._store.writing() as writer:
-                    if message is None:
-                        writer.drop_problem(key)
-                    else:
+            late = bool(self._unsaved)
+            self._unsaved.add(key)
+            if not late:  # nobody waits twice for a store that cannot be written
+                self._save()
+
+    def _save(self) -> None:
+        keys = self._standing.keys() if None in self._unsaved else self._unsaved
+        try:
+            with self._store.writing() as writer:
+                if None in self._unsaved:
+                    writer.drop_problem(None)
+                for key in keys:
+                    if key is not None and (message := self._standing.get(key)) is not None:
                         writer.save_problem(key, message, self._clock())
-            except StoreError as error:
-                logger.exception("problem cannot be kept in the store", extra={"problem": key, "reason": str(error)})
+                    elif key is not None:
+                        writer.drop_problem(key)
+        except StoreError as error:
+            if not self._refused:
+                logger.warning("problems cannot be kept in the store yet", extra={"reason": str(error)})
+            self._refused = True
+        else:
+            self._unsaved.clear()
+            self._refused = False

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feedsvc.archives import Archives
 from feedsvc.assemble import Assembler
+from feedsvc.bounded import Limits, Pool
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.addresses import EVERYTHING, feed_path
@@ -19,6 +22,7 @@ from feedsvc.http.search import PER_PAGE, Found, Query
 from feedsvc.incidents import Incidents
 from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
+from feedsvc.model import Outcome
 from feedsvc.problems import Problems
 from feedsvc.publish import Publisher
 from feedsvc.readings import take_readings
@@ -26,6 +30,8 @@ from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
 from feedsvc.site import MAX_AGE, make_resources
 from feedsvc.store import Store
+from feedsvc.store.mend import describe_set_aside
+from feedsvc.vitals import Vitals
 from feedsvc.watch import Watcher
 from feedsvc.websub import Pinger
 
@@ -35,15 +41,18 @@ if TYPE_CHECKING:
 
     from feedsvc.clean import RuleSet
     from feedsvc.clean.learned import Learned
+    from feedsvc.clock import Clock
     from feedsvc.config import Config
     from feedsvc.ingest import Report
     from feedsvc.metrics import Metrics, Readings
+    from feedsvc.supervisor import Summary
 
 __all__ = [
     "Service",
     "load_configured",
     "make_cleaner",
     "make_ingest",
+    "make_pool",
     "read_clock",
 ]
 
@@ -51,13 +60,15 @@ logger = logging.getLogger(__name__)
 
 # A store without entries gets this long to fill before the first feed is published, so that nobody
 # who is quick sees an empty one.
-FIRST_FILL_SECONDS = 5.0
+FIRST_FILL_SECONDS = 15.0
+BUSY_SECONDS = 5.0  # for which a write waits for another process; it is tried again
 LOOK_SECONDS = 0.05  # between two looks whether a signal came meanwhile
 DRAIN_SECONDS = 3.0  # for what is in flight when the server stops
 SEARCH_SECONDS = 1.0  # that a search may take
 INDEX = timedelta(seconds=2)  # how often to take what changed into the search index
 INDEX_SECONDS = 1.0  # for which that goes on at most, so that an end of the daemon need not wait long
 NOTICE = timedelta(seconds=1)  # how often to look for what another process (an import) wrote
+PATIENCE = 0.3  # seconds for which a dump that is slow to clean may hold up others
 LOOK_AGAIN = timedelta(seconds=5)  # how often at most to take down which problems began and ended
 AGE = timedelta(minutes=1)  # how often to look for entries that grew too old for a feed
 
@@ -65,6 +76,12 @@ AGE = timedelta(minutes=1)  # how often to look for entries that grew too old fo
 def read_clock() -> datetime:
     """The time, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def _reachable(host: str) -> str:
+    """Where this machine reaches what listens on an address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound to it here
+    return f"[{host}]" if ":" in host else host
 
 
 def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
@@ -91,8 +108,23 @@ def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
     return load_rules(site_rules=config.clean.site_rules, folders=folders)
 
 
-def make_ingest(config: Config, store: Store) -> Ingest:
+def make_ingest(
+    config: Config,
+    store: Store,
+    report: Callable[[str, str | None], None] | None = None,
+    *,
+    owe: Callable[[Callable[[], None]], None] = lambda write: write(),
+    clock: Callable[[], datetime] | None = None,
+) -> Ingest:
     """The pipeline that the configuration describes. Its rules are the live ones from now on.
+
+    Args:
+        config: The configuration.
+        store: Where it leads.
+        report: Told of what is wrong with the processes that clean, for a pipeline in which no dump may hold up
+            others; None for one that takes dumps strictly in order.
+        owe: Takes what is to be written; at once where it is not given.
+        clock: The time, aware, in UTC; `read_clock` where it is not given.
 
     Raises:
         RuleError: A pack of rules is wrong.
@@ -100,39 +132,80 @@ def make_ingest(config: Config, store: Store) -> Ingest:
     """
     rules = load_configured(config)
     cleaner = Cleaner(rules, learned=store.load_learned() if config.clean.learn else None)
-    store.save_live_rules(make_saved(rules, cleaner.digest), read_clock())
+    limits = _limits(config)
+    live = store.load_live_rules()
+    other_rules = live is not None and live.digest != cleaner.digest
+    refused = store.load_refused(Outcome.QUARANTINED)
+    retried = [file.path for file in refused if other_rules or limits.outgrown(file.reason or "")]
+    saved = make_saved(rules, cleaner.digest)
+    clock = clock or read_clock
+    owe(lambda: store.save_live_rules(saved, clock()))
     return Ingest(
         store,
         cleaner,
         max_bytes=config.watch.max_bytes,
         withdraw=config.watch.on_delete == "withdraw",
-        clock=read_clock,
+        clock=clock,
+        pool=make_pool(config, cleaner, report),
+        retried=retried,
     )
+
+
+def make_pool(config: Config, cleaner: Cleaner, report: Callable[[str, str | None], None] | None = None) -> Pool:
+    """The processes that clean, within the bounds that the configuration sets.
+
+    Args:
+        config: The configuration.
+        cleaner: How they clean.
+        report: As for `make_ingest`.
+    """
+    limits = _limits(config)
+    if report is None:
+        return Pool(cleaner, limits, number=min(2, len(os.sched_getaffinity(0))))
+    return Pool(cleaner, limits, number=2, patience=PATIENCE, report=report)
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(config.clean.seconds, config.clean.memory)
 
 
 class Service:
     """Everything that runs under one configuration, on one listening socket."""
 
-    def __init__(self, config: Config, listener: socket.socket, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        config: Config,
+        listener: socket.socket,
+        metrics: Metrics,
+        *,
+        clock: Clock,
+        broken: Callable[[str | None], None],
+    ) -> None:
         """Make all parts; whatever can be wrong with a configuration shows here, and nothing runs yet.
 
         Args:
             config: The configuration.
             listener: A listening socket; it stays open.
             metrics: What counts; it outlives the service.
+            clock: The time.
+            broken: Told when the store cannot be used any more, with its damage; None where its files are gone.
 
         Raises:
             FeedsvcError: Rules, store or addresses are wrong.
         """
         self.config = config
-        self._store = Store(config.store.url)
-        self._problems = Problems(self._store, read_clock)
+        self._broken = broken
+        self._clock = clock
+        self._store = Store(config.store.url, busy_seconds=BUSY_SECONDS, damaged=broken)
+        self._owed: list[Callable[[], None]] = []  # writes of the start that wait until the store takes them
+        self._stopped = False
+        self._problems = Problems(self._store, self._clock)
         self.report = report = self._problems.report
         self._metrics = metrics
-        self._incidents = Incidents(self._store, self._problems.standing, read_clock, title=config.feed.title)
+        self._incidents = Incidents(self._store, self._problems.standing, self._clock, title=config.feed.title)
         try:
             self._guard = Guard(self._store, report)
-            self._ingest = make_ingest(config, self._store)
+            self._ingest = make_ingest(config, self._store, report, owe=self._owed.append, clock=self._clock)
             self._index = self._store.open_search()
         except FeedsvcError:
             self._store.close()
@@ -142,7 +215,7 @@ class Service:
         host, port = listener.getsockname()[:2]
         self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._publisher = Publisher(
-            lambda name: self._assembler.load(name, read_clock()),
+            lambda name: self._assembler.load(name, self._clock()),
             max_age=MAX_AGE,
             base_url=config.base_url,
             known_bases=[self._address],
@@ -160,6 +233,7 @@ class Service:
             deliver=self._intake.deliver,
             report=report,
         )
+        self._started = False
         app = make_app(
             publisher=self._publisher,
             load_entry=self._store.load_entry,
@@ -169,6 +243,7 @@ class Service:
             rate=config.server.rate,
             account=parse_account(config.server.auth) if config.server.auth else None,
             search=self._search,
+            health=self.check,
             guards=config.guards,
             operations=Operations(
                 networks=config.server.operators,
@@ -179,37 +254,91 @@ class Service:
             ),
         )
         self._server = Server(app, listener.dup())
+        self._vitals = Vitals(
+            watcher=self._watcher,
+            intake=self._intake,
+            schedule=self._schedule,
+            regenerator=self._regenerator,
+            store=self._store,
+            server=self._server,
+            address=f"http://{_reachable(host)}:{port}",
+            regenerate=config.schedule.regenerate.total_seconds(),
+            report=report,
+        )
         self._pinger = Pinger(
             config.websub.hubs,
             self._store,
             allow_private=config.websub.allow_private,
             report=report,
-            clock=read_clock,
+            clock=self._clock,
         )
 
-    def start(self, interrupted: Callable[[], bool]) -> None:
-        """Start to watch, publish what is in the store, and serve it.
+    def start(
+        self,
+        interrupted: Callable[[], bool],
+        ending: Callable[[], bool] = lambda: False,
+        tell: Callable[[str], None] = lambda _stage: None,
+        *,
+        refill_seconds: float = 0.0,
+    ) -> None:
+        """Start to watch, publish what is in the store, and serve it. A store that holds entries is served first.
+
+        A store that cannot be written is served as it is; what had to be written is as soon as it can be.
 
         Args:
             interrupted: Asked while an empty store is filled; where it says True, what is there is served at once.
+            ending: Asked between the stages; where it says True, the rest is left out, for all is to be stopped.
+            tell: Told which stage begins.
+            refill_seconds: How long a store that was made anew may take to read the dumps again, before it is served.
 
         Raises:
             FeedsvcError: Something cannot start.
         """
+        self._ingest.start()
         self._problems.begin()
+        self.report("store:corrupt", describe_set_aside(self.config.store.url))
         self._guard.look_back()
-        self._archives.drop_gone(read_clock())
+        self._owed.append(lambda: self._archives.drop_gone(self._clock()))
+        self._write_owed()
         empty = self._store.count_entries() == 0
+        stages: list[tuple[str, Callable[[], None]]] = [
+            ("reading the folders", self._watch),
+            ("rendering the feeds", self._serve),
+        ]
+        if empty or refill_seconds:
+            fill = partial(self._fill, interrupted, max(FIRST_FILL_SECONDS, refill_seconds))
+            stages.insert(1, ("taking in what is in the folders", fill))
+        else:
+            stages.reverse()
+        for stage, work in stages:
+            if ending():
+                return
+            tell(stage)
+            work()
+        self._schedule_jobs()
+        self._pinger.start()
+        self._vitals.begin()
+        self._started = True
+        logger.info("serving", extra={"address": self._address, "store": self._store.url})
+
+    def _watch(self) -> None:
         self._intake.start()
         self._watcher.start()
-        if empty:
-            until = time.monotonic() + FIRST_FILL_SECONDS
-            while not (self._intake.wait_idle(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
-                pass
+
+    def _fill(self, interrupted: Callable[[], bool], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not (self._intake.wait_idle(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
+            pass
+
+    def _serve(self) -> None:
         try:
             self._regenerate()
-        except RenderError as error:  # what is in the store does not keep the daemon from starting
+        except (RenderError, StoreError) as error:  # what is in the store does not keep the daemon from starting
             self.report("job:regenerate", f"regenerate failed: {error}")
+            self._regenerator.request()  # and again, until it is served
+        self._server.start()
+
+    def _schedule_jobs(self) -> None:
         when = self.config.schedule
         self._schedule.add_regular("rescan", when.rescan, self._rescan)
         self._schedule.add_regular("retention", when.retention, self._retire)
@@ -222,31 +351,56 @@ class Service:
         self._schedule.add_regular("index-upkeep", when.upkeep, self._index.tidy)
         self._schedule.start()
         self._metrics.attach(self._take_readings, lambda: self._watcher.overflows)
-        self._server.start()
-        self._pinger.start()
-        logger.info("serving", extra={"address": self._address, "store": self._store.url})
 
     def stop_work(self) -> None:
         """Stop to watch, to take dumps in and to publish; what was published is served on."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._vitals.rest()
         self._watcher.stop()
         self._intake.stop()
+        self._ingest.close()
         self._schedule.stop()
         self._pinger.stop()
         self._incidents.close()
         try:
-            self._guard.save(read_clock())
+            self._guard.save(self._clock())
         except StoreError as error:
-            logger.exception(
-                "what was published cannot be kept", extra={"store": self._store.url, "reason": str(error)}
-            )
+            more = {"store": self._store.url, "reason": str(error)}
+            logger.error("what was published cannot be kept", extra=more)  # noqa: TRY400 - the reason says it all
+
+    def release_store(self) -> None:
+        """Let go of the store, after `stop_work`; what is rendered is served on. What lost its files is written anew.
+
+        Raises:
+            StoreError: That cannot be written.
+        """
+        if self._store.closed:
+            return
+        if not self._store.is_in_place():
+            logger.warning("store has lost its files, they are written anew", extra={"store": self._store.url})
+            self._store.rescue()
+        self._store.close()
 
     def stop_serving(self) -> None:
         """Answer what is in flight, then close the server and the store."""
         self._server.stop(DRAIN_SECONDS)
         self._store.close()
 
+    def _write_owed(self) -> None:
+        try:
+            while self._owed:
+                self._owed[0]()
+                del self._owed[0]
+        except StoreError as error:
+            self.report("store:start", f"{error}; until then what is there is served")
+        else:
+            self.report("store:start", None)
+        self._problems.save()
+
     def _regenerate(self) -> None:
-        changed = self._assembler.refresh(read_clock())
+        changed = self._assembler.refresh(self._clock())
         documents = self._assembler.documents
         resources = make_resources(
             self._assembler.formats,
@@ -257,7 +411,7 @@ class Service:
         try:
             self._publisher.publish(documents, resources, changed)
         finally:
-            self._guard.save(read_clock())
+            self._guard.save(self._clock())
         if changed:
             more = {"feed": min(changed, key=list(documents).index), "feeds": len(changed)}
             logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})
@@ -282,16 +436,25 @@ class Service:
 
     def _retire(self) -> None:
         keep = self.config.store.keep
-        before = read_clock() - keep if isinstance(keep, timedelta) else None
+        doubt = self._clock.doubt() if isinstance(keep, timedelta) else None
+        if doubt is not None:
+            self.report("retention", f"nothing is retired for its age at present: {doubt}")
+            return
+        self.report("retention", None)
+        before = self._clock() - keep if isinstance(keep, timedelta) else None
         beyond = keep if isinstance(keep, int) else None
         with self._store.writing() as writer:
             retired = writer.retire(before=before, beyond=beyond)
         if retired:
-            self._archives.drop_gone(read_clock())
+            self._archives.drop_gone(self._clock())
             logger.info("retired", extra={"entries": retired, "store": self._store.url})
             self._regenerator.request()
 
     def _notice(self) -> None:
+        if not self._store.is_in_place():
+            self._broken(None)
+            return
+        self._write_owed()
         if self._store.changed_elsewhere():
             self._incidents.expire()
             if not self._ingest.is_current():
@@ -306,24 +469,46 @@ class Service:
                 self._metrics.count_dump(report.outcome, report.removed, report.seconds)
 
     def _take_readings(self) -> Readings:
-        parts = {"watcher": self._watcher.alive, "intake": self._intake.alive, "schedule": self._schedule.alive}
         return take_readings(
             self._store,
             self._problems.standing(),
-            ready=self._publisher.ready and all(parts.values()),
-            parts=parts,
+            ready=self._is_well(),
+            parts={name: reason is None for name, reason in self.check().items()},
             feeds=len(self._publisher.documents),
             queue=self._intake.depth,
             hubs=self.config.websub.hubs,
-            clock=read_clock,
+            clock=self._clock,
         )
 
     def _status(self) -> dict[str, object]:
-        ready = self._publisher.ready and self._watcher.alive and self._intake.alive and self._schedule.alive
-        listed = self._publisher.documents.keys() - self._assembler.unlisted
-        feeds = {name: len(document.entries) for name, document in self._publisher.documents.items() if name in listed}
-        # Paths and reasons are for `feedsvc status`: whoever can read feeds need not know them.
-        return {"ready": ready, "feeds": feeds}
+        """What /readyz shows. Paths and reasons are for `feedsvc status`: whoever reads feeds need not know them."""
+        documents, unlisted = self._publisher.documents, self._assembler.unlisted
+        feeds = {name: len(document.entries) for name, document in documents.items() if name not in unlisted}
+        return {"ready": self._is_well(), "feeds": feeds}
+
+    def _is_well(self) -> bool:
+        return self.ready and self._vitals.fresh and not any(self.check().values())
+
+    @property
+    def ready(self) -> bool:
+        """Whether all has started and a feed can be served."""
+        return self._started and self._publisher.ready
+
+    def check(self) -> dict[str, str | None]:
+        """Why each part does not answer, by its name; None for one that does. Never waits."""
+        return self._vitals.health.check()
+
+    def dead(self) -> tuple[str, ...]:
+        """The parts that ended though nobody stopped them. Never waits."""
+        return self._vitals.health.dead()
+
+    def keep_time(self) -> None:
+        """Let no job wait because the clock was set back."""
+        self._schedule.keep_time()
+
+    def summarise(self) -> Summary:
+        """What the STATUS line says, as far as it is known: nothing is read."""
+        return self._vitals.summarise(len(self._publisher.documents.keys() - self._assembler.unlisted))
 
     def _catch_up(self) -> None:
         until = time.monotonic() + INDEX_SECONDS

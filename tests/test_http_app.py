@@ -20,7 +20,7 @@ from feedsvc.http import Server, bind, make_app, pages
 from feedsvc.model import Removal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from feedsvc.model import Entry, FeedDocument
     from feedsvc.publish import Renderer
@@ -51,6 +51,7 @@ class Site:
         base_url: str | None = None,
         published: bool = True,
         renderers: Mapping[str, tuple[str, Renderer]] = RENDERERS,
+        health: Callable[[], Mapping[str, str | None]] = dict,
     ) -> None:
         self.entries = {f"k{number}": (make_entry(number), REMOVALS) for number in range(3)}
         self.asked: list[str] = []
@@ -60,7 +61,13 @@ class Site:
         self.publisher = self.shelf.publisher
         if published:
             self.shelf.publish(make_document(), at=NOW)
-        app = make_app(publisher=self.publisher, load_entry=self.load_entry, status=self.load_status, base_url=base_url)
+        app = make_app(
+            publisher=self.publisher,
+            load_entry=self.load_entry,
+            status=self.load_status,
+            health=health,
+            base_url=base_url,
+        )
         sock = bind("127.0.0.1:0")
         self.port: int = sock.getsockname()[1]
         self.server = Server(app, sock)
@@ -224,11 +231,22 @@ def test_precondition_failed_is_a_page(shared: Site) -> None:
     assert b"<h1>Precondition Failed</h1>" in answer.body
 
 
-def test_health(shared: Site) -> None:
-    answer = shared.ask("/healthz")
-    assert (answer.status, answer.body) == (200, b"ok\n")
-    assert answer.fields["Content-Type"] == "text/plain; charset=utf-8"
-    assert answer.fields["Cache-Control"] == "no-store"
+@pytest.mark.parametrize(
+    ("parts", "expected", "alive"),
+    [
+        ({}, 200, True),
+        ({"watcher": None, "store": None}, 200, True),
+        ({"watcher": "has not answered for 17 s", "store": None}, 503, False),
+    ],
+)
+def test_health(parts: dict[str, str | None], expected: int, alive: bool) -> None:
+    with running(Site(health=lambda: parts)) as site:
+        answer = site.ask("/healthz")
+        assert answer.status == expected
+        assert answer.fields["Content-Type"] == "application/json"
+        assert answer.fields["Cache-Control"] == "no-store"
+        shown = {name: reason or "ok" for name, reason in parts.items()}
+        assert json.loads(answer.body) == {"alive": alive, "parts": shown}
 
 
 @pytest.mark.parametrize(("ready", "expected"), [(True, 200), (False, 503)])

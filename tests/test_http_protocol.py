@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
 import threading
 import time
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from feed_documents import Shelf, everything, make_document
 
 from feedsvc.http import Server, bind, make_app
 from feedsvc.http.protocol import MOST_HEAD_BYTES, Connection
+from feedsvc.http.room import MOST_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,3 +255,87 @@ def test_a_client_that_reads_gets_all(site: Site) -> None:
         answers = read_all(connection)
         assert answers.endswith(b"<feed/>")
         assert len(answers) > len(LARGE)
+
+
+def test_few_requests_wait_behind_another() -> None:
+    """Those that are too many are dropped with the connection: whoever sent them may send them again."""
+    with running() as site, site.connect() as connection:
+        connection.sendall(SLOW + GET * 1000)
+        assert site.entered.wait(10)
+        site.leave.set()
+        found = statuses(read_all(connection))
+        assert found == [b"404"] + [b"200"] * (len(found) - 1)
+        assert 10 < len(found) < 100
+
+
+def test_a_client_that_goes_is_not_answered(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor is the log told of it, however many requests it left behind."""
+    with running() as site:
+        with site.connect() as connection:
+            connection.sendall(SLOW + GET * 10)
+            assert site.entered.wait(10)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset
+        with site.connect() as other:
+            other.sendall(LAST)
+            assert statuses(read_all(other)) == [b"200"]
+        site.leave.set()
+        with site.connect() as other:
+            other.sendall(SLOW + LAST)
+            assert statuses(read_all(other)) == [b"404", b"200"]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("version", "status"), [("0.9", b"505"), ("2.0", b"505"), ("1.0", b"200")])
+def test_versions(site: Site, version: str, status: bytes) -> None:
+    with site.connect() as connection:
+        connection.sendall(f"GET /feed.atom HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        assert statuses(read_all(connection)) == [status]
+
+
+# Room
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A server that has room for four connections."""
+    monkeypatch.setattr("feedsvc.http.server.count_room", lambda: 4)
+    with running() as made:
+        yield made
+    Connection.most = MOST_CONNECTIONS
+
+
+def test_the_longest_waiting_make_room(narrow: Site) -> None:
+    held = [narrow.connect() for _ in range(4)]
+    try:
+        for connection in held:
+            connection.sendall(GET)
+            read_some(connection, b"<feed/>")
+        held[0].sendall(GET)  # the second has waited longest now
+        read_some(held[0], b"<feed/>")
+        with narrow.connect() as another:
+            another.sendall(LAST)
+            assert statuses(read_all(another)) == [b"200"]
+        assert held[1].recv(1) == b""
+        for connection in (held[0], *held[2:]):
+            connection.sendall(GET)
+            read_some(connection, b"<feed/>")
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_whoever_is_being_answered_keeps_its_place(narrow: Site) -> None:
+    held = [narrow.connect() for _ in range(4)]
+    try:
+        for connection in held:
+            connection.sendall(SLOW)
+            assert narrow.entered.wait(10)
+            narrow.entered.clear()
+        with narrow.connect() as another:
+            assert statuses(read_all(another)) == [b"503"]
+        narrow.leave.set()
+        for connection in held:
+            assert read_some(connection, b"</html>").startswith(b"HTTP/1.1 404 ")
+    finally:
+        for connection in held:
+            connection.close()

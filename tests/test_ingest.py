@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -17,9 +18,11 @@ from articles import NOW, live_entries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from feedsvc.bounded import Here, Job, Ticket, clean_job
 from feedsvc.clean import Cleaner, load_rules
-from feedsvc.errors import BrokenDump, CleaningError, NotADump, StoreError
-from feedsvc.ingest import Ingest, Report, clean_dump, read_dump
+from feedsvc.clean.learned import Learned, LearnedBlock, Sign
+from feedsvc.errors import BrokenDump, CleaningError, NotADump, ShortageError, StoreError
+from feedsvc.ingest import PEEK_BYTES, Ingest, Report, clean_dump, read_dump
 from feedsvc.model import CleanEntry, Dump, Entry, Outcome
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing
@@ -374,6 +377,23 @@ def test_device_is_ignored() -> None:
         read_dump("/dev/zero", 100)
 
 
+def test_want_of_open_files_is_not_the_fault_of_a_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, *_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files", path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ShortageError, match="Too many open files; raise the limit of open files"):
+        read_dump(str(tmp_path / "a.txt"), 100)
+
+
+def test_of_a_file_that_is_too_large_only_the_beginning_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(block(body="x" * PEEK_BYTES), "utf-8")
+    os.truncate(path, 2**40)  # no memory has so much
+    with pytest.raises(BrokenDump, match="larger than 100 bytes"):
+        read_dump(str(path), 100)
+
+
 def test_file_that_cannot_be_read_is_tried_again_with_every_listing(box: Box) -> None:
     # A socket has a place among files but cannot be opened, for root neither.
     with socket.socket(socket.AF_UNIX) as sock:
@@ -457,7 +477,7 @@ def test_failure_of_the_parser_is_quarantined(monkeypatch: pytest.MonkeyPatch, b
     def parse(_data: bytes, _path: str) -> list[Dump]:
         raise RecursionError("too deep")
 
-    monkeypatch.setattr("feedsvc.ingest.parse_dump", parse)
+    monkeypatch.setattr("feedsvc.bounded.work.parse_dump", parse)
     report = box.take("a.txt", block())
     assert (report.outcome, report.reason) == (Outcome.QUARANTINED, "parsing failed: RecursionError: too deep")
     assert box.take("b.txt", "x" * 200_000).outcome is Outcome.QUARANTINED
@@ -671,3 +691,152 @@ def test_deleted_dump_that_is_back_is_new_to_the_listing(box: Box) -> None:
     assert box.compare() == [("a.txt", False)]
     box.ingest.take(box.ingest.compare(box.listing()))
     assert before in box.entries
+
+
+# What takes long to clean
+
+
+class Slow(Here):
+    """Cleans what is called slow when it is told to, and looks ahead."""
+
+    looks_ahead = True
+    patience = 0.0
+
+    def __init__(self, cleaner: Cleaner) -> None:
+        super().__init__(cleaner)
+        self.begun: list[Ticket] = []
+        self.dropped: list[Ticket] = []
+
+    def put(self, job: Job, *, urgent: bool = True) -> Ticket:
+        ticket = Ticket(job) if Path(job.path).name == "slow" else super().put(job, urgent=urgent)
+        self.begun.append(ticket)
+        return ticket
+
+    def drop(self, ticket: Ticket) -> None:
+        self.dropped.append(ticket)
+
+    def finish(self) -> None:
+        for ticket in self.begun:
+            if ticket.cleaned is None:
+                ticket.learned = self._cleaner.learned
+                ticket.cleaned = clean_job(ticket.job, self._cleaner)
+
+    @property
+    def names(self) -> list[str]:
+        return [Path(ticket.job.path).name for ticket in self.begun]
+
+
+@dataclass
+class Line:
+    """A pipeline with a slow pool."""
+
+    box: Box
+    slow: Slow
+    ingest: Ingest
+
+    def put(self, *names: str) -> list[Change]:
+        return [Change(self.box.put(name, block(name)), gone=False) for name in names]
+
+
+@pytest.fixture
+def line(box: Box) -> Line:
+    slow = Slow(box.cleaner)
+    ingest = Ingest(
+        box.store,
+        box.cleaner,
+        max_bytes=100_000,
+        withdraw=False,
+        clock=lambda: box.now,
+        pool=slow,  # type: ignore[arg-type]
+    )
+    return Line(box, slow, ingest)
+
+
+def test_slow_dump_is_left_to_a_later_batch(line: Line) -> None:
+    changes = line.put("a", "slow", "b")
+    assert [Path(report.path).name for report in line.ingest.take(changes)] == ["a", "b"]
+    waits = [line.ingest.waits]
+    assert line.ingest.late() == []
+    assert line.box.compare() == [("slow", False)]  # a daemon that is killed now finds it again
+    line.slow.finish()
+    late = line.ingest.late()
+    assert late == [changes[1]]
+    assert [*waits, line.ingest.waits] == [True, False]
+    assert [report.outcome for report in line.ingest.take(late)] == [Outcome.PUBLISHED]
+    assert line.box.titles == {"a", "slow", "b"}
+    assert line.slow.names == ["a", "slow", "b"]
+
+
+def test_slow_dump_that_changes_meanwhile(line: Line) -> None:
+    line.ingest.take(line.put("slow"))
+    again = [Change(line.box.put("slow", block("mended")), gone=False)]
+    assert line.ingest.take(again) == []
+    assert line.slow.dropped == line.slow.begun[:1]
+    line.slow.finish()
+    line.ingest.take(line.ingest.late())
+    assert line.box.titles == {"mended"}
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_slow_dump_that_is_deleted_meanwhile(line: Line, *, said: bool) -> None:
+    (change,) = line.put("slow")
+    line.ingest.take([change])
+    Path(change.path).unlink()
+    assert line.ingest.take([Change(change.path, gone=said)]) == ([Report(change.path)] if said else [])
+    assert not line.ingest.waits
+    assert line.slow.dropped == line.slow.begun
+
+
+def test_what_comes_next_is_cleaned_once(line: Line) -> None:
+    first, second = line.put("a"), line.put("b")
+    line.ingest.take(first, then=second)
+    assert line.slow.names == ["a", "b"]
+    line.ingest.take(second)
+    assert line.slow.names == ["a", "b"]
+    assert line.box.titles == {"a", "b"}
+
+
+@pytest.mark.parametrize(("source", "expected"), [("example.org", ["a", "b", "b"]), ("other.org", ["a", "b"])])
+def test_what_was_begun_before_its_source_learned_is_cleaned_again(
+    line: Line, source: str, expected: list[str]
+) -> None:
+    line.box.cleaner.learned = line.box.store.load_learned()
+    first, second = line.put("a"), line.put("b")
+    line.ingest.take(first, then=second)
+    known = {source: {"x": LearnedBlock("x", Sign.SHAPE, None, "x")}}
+    line.box.cleaner.learned = Learned(known, line.box.cleaner.learned.version)
+    line.ingest.take(second)
+    assert line.slow.names == expected
+
+
+def test_interrupted_batch_leaves_out_what_is_not_cleaned(line: Line) -> None:
+    changes = line.put("a", "slow")
+    asked = iter([False, False, True, True, True])
+    assert [Path(report.path).name for report in line.ingest.take(changes, lambda: next(asked))] == ["a"]
+    assert not line.ingest.waits
+
+
+def test_cleaning_again_goes_on_where_it_was_interrupted(line: Line) -> None:
+    line.ingest.take(line.put("a", "slow"))
+    line.slow.finish()
+    line.ingest.take(line.ingest.late())
+    line.box.cleaner.digest = "other"
+    before = len(line.slow.begun)
+    assert len(line.ingest.reclean(9)) == 2
+    assert {entry.title for entry in line.box.entries if entry.cleaner == "other"} == {"a"}
+    assert len(line.ingest.reclean(9)) == 1
+    line.slow.finish()
+    assert len(line.ingest.reclean(9)) == 1
+    assert line.ingest.reclean(9) == []
+    assert {entry.cleaner for entry in line.box.entries} == {"other"}
+    assert len(line.slow.begun) == before + 2
+
+
+def test_quarantined_dump_is_tried_again_when_told(box: Box) -> None:
+    path = box.put("a", "<!--12")
+    box.ingest.take([Change(path, gone=False)])
+    assert box.compare() == []
+    ingest = Ingest(box.store, box.cleaner, max_bytes=100_000, withdraw=False, clock=lambda: box.now, retried=[path])
+    (change,) = ingest.compare(box.listing())
+    assert [report.outcome for report in ingest.take([change])] == [Outcome.QUARANTINED]
+    assert ingest.compare(box.listing()) == []

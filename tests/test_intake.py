@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,14 @@ import pytest
 from articles import NOW
 
 from feedsvc.clean import Cleaner, load_rules
-from feedsvc.errors import StoreError
+from feedsvc.errors import FeedsvcError, ShortageError, StoreError
 from feedsvc.ingest import Ingest, Report
 from feedsvc.intake import BATCH, Intake
 from feedsvc.store import Store
 from feedsvc.watch import Change, FileState, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 PATIENCE = 30.0
@@ -29,9 +30,13 @@ class Pipeline(Ingest):
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
+        self.then: list[list[str]] = []
+        self.slow: list[Change] = []
+        self.ready: list[Change] = []
         self.recleaned = 0
         self.outdated: list[list[str]] = []
         self.refusals = 0
+        self.refusal: FeedsvcError = StoreError("disk is full")
         self.keys: tuple[str, ...] = ("key",)
         self.changed = threading.Condition()
         self.free = threading.Event()
@@ -41,7 +46,13 @@ class Pipeline(Ingest):
         self._refuse()
         return [Change(path, gone=False) for path in listing.files]
 
-    def take(self, changes: Sequence[Change], interrupted: Callable[[], bool] = lambda: False) -> list[Report]:
+    def take(
+        self,
+        changes: Sequence[Change],
+        interrupted: Callable[[], bool] = lambda: False,
+        then: Iterable[Change] = (),
+    ) -> list[Report]:
+        self.then.append([change.path for change in then])
         self.interrupted = interrupted
         with self.changed:
             self.batches.append([change.path for change in changes])
@@ -50,7 +61,19 @@ class Pipeline(Ingest):
         self._refuse()
         return [Report(change.path, keys=self.keys) for change in changes]
 
-    def reclean(self, limit: int) -> list[str]:
+    @property
+    def waits(self) -> bool:
+        return bool(self.slow)
+
+    def late(self) -> list[Change]:
+        ready, self.slow = (
+            [each for each in self.slow if each in self.ready],
+            [each for each in self.slow if each not in self.ready],
+        )
+        return ready
+
+    def reclean(self, limit: int, interrupted: Callable[[], bool] = lambda: False) -> list[str]:
+        self.more = interrupted
         assert limit == BATCH
         self._refuse()
         with self.changed:
@@ -61,11 +84,18 @@ class Pipeline(Ingest):
     def _refuse(self) -> None:
         if self.refusals:
             self.refusals -= 1
-            raise StoreError("disk is full")
+            raise self.refusal
 
     def wait_for(self, batches: int) -> None:
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.batches) >= batches, PATIENCE), self.batches
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 class Calls:
@@ -146,6 +176,42 @@ def test_large_listing_does_not_delay_fresh_changes(pipeline: Pipeline, intake: 
     assert all(len(batch) <= BATCH for batch in pipeline.batches)
 
 
+def test_a_later_listing_takes_the_place_of_an_earlier_one(pipeline: Pipeline, intake: Intake) -> None:
+    pipeline.free.clear()
+    intake.deliver(Listing("/other", {"/other/x": STATE}, frozenset()))
+    intake.deliver(listing(*(f"/dumps/{number}" for number in range(2 * BATCH))))
+    intake.start()
+    pipeline.wait_for(1)  # in hand, with what is left of the first two
+    for _ in range(3):
+        intake.deliver(listing("/dumps/7", "/dumps/new"))
+    pipeline.free.set()
+    assert intake.wait_idle(PATIENCE)
+    first, *later = pipeline.batches
+    assert len(first) == BATCH
+    assert later == [["/dumps/7", "/dumps/new"]]
+    assert first[0] == "/other/x"
+
+
+def test_a_file_that_changes_all_the_time_is_taken_once_a_batch(pipeline: Pipeline, intake: Intake) -> None:
+    for number in range(2 * BATCH):
+        intake.deliver(change("busy"))
+        intake.deliver(change(number % 4))
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert pipeline.batches == [["busy", "0", "1", "2", "3"]]
+
+
+def test_a_shortage_is_reported_and_what_it_kept_from_being_read_is_read_later(
+    pipeline: Pipeline, calls: Calls, intake: Intake
+) -> None:
+    pipeline.refusals, pipeline.refusal = 2, ShortageError("no file can be read")
+    intake.deliver(change("a"))
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert pipeline.batches == [["a"]] * 3
+    assert calls.reports == [("intake", "no file can be read")] * 2 + [("intake", None)]
+
+
 def test_listing_without_differences(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
     intake.deliver(listing())
     intake.start()
@@ -188,6 +254,50 @@ def test_refusing_store_is_asked_again_and_reported(
     assert calls.reports == [("store", "disk is full")] * 3 + [("store", None)]
     assert calls.changes == 1
     assert {path for batch in pipeline.batches for path in batch} == (set() if what == "reclean" else {"a"})
+
+
+def test_it_says_since_when_the_store_refuses(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
+    before = intake.refused_since, intake.last_dump
+    assert before == (None, None)
+    pipeline.refusals = 10**9
+    intake.deliver(change("a"))
+    intake.start()
+    wait_for(lambda: calls.reports)
+    since, done = intake.refused_since, intake.last_dump
+    assert since is not None
+    assert done is None
+
+    def relent() -> bool:
+        pipeline.refusals = 0  # again, where the other thread was counting down
+        return intake.wait_idle(0.01)
+
+    wait_for(relent)
+    after = intake.refused_since, intake.last_dump
+    assert after[0] is None
+    assert after[1] is not None
+    assert after[1] > since
+
+
+def test_it_beats_while_it_idles_and_between_two_dumps(
+    monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline, intake: Intake
+) -> None:
+    monkeypatch.setattr("feedsvc.intake.BEAT_SECONDS", 0.005)
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    wait_for_beat(intake)
+    pipeline.free.clear()
+    intake.deliver(change("a"))
+    pipeline.wait_for(1)
+    intake.pulse.last -= 1000
+    assert intake.pulse.age() >= 1000  # the batch is in hand
+    assert not pipeline.interrupted()
+    assert intake.pulse.age() < 1000
+    pipeline.free.set()
+
+
+def wait_for_beat(intake: Intake) -> None:
+    intake.pulse.last -= 1000
+    wait_for(lambda: intake.pulse.age() < 1000)
 
 
 def test_stopping_while_the_store_refuses(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:
@@ -276,3 +386,33 @@ def test_what_is_outdated_elsewhere_is_cleaned_again(pipeline: Pipeline, intake:
     intake.look_again()
     with pipeline.changed:
         assert pipeline.changed.wait_for(lambda: pipeline.recleaned > before, PATIENCE)
+
+
+def test_what_takes_long_is_taken_once_it_is_ready(pipeline: Pipeline, intake: Intake) -> None:
+    slow = change("slow")
+    pipeline.slow = [slow]
+    intake.start()
+    intake.deliver(change("a"))
+    assert intake.wait_idle(PATIENCE)
+    assert pipeline.batches == [["a"]]
+    pipeline.ready = [slow]
+    pipeline.wait_for(2)
+    assert pipeline.batches == [["a"], ["slow"]]
+
+
+def test_next_batch_is_told_ahead(pipeline: Pipeline, intake: Intake) -> None:
+    intake.deliver(listing(*range(2 * BATCH + 1)))
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert pipeline.then == [names(range(BATCH, 2 * BATCH)), names(range(2 * BATCH, 2 * BATCH + 1)), []]
+
+
+def test_cleaning_again_is_interrupted_by_dumps(pipeline: Pipeline, intake: Intake) -> None:
+    intake.start()
+    assert intake.wait_idle(PATIENCE)
+    assert not pipeline.more()
+    pipeline.free.clear()
+    intake.deliver(change("a"))
+    pipeline.wait_for(1)
+    intake.deliver(change("b"))
+    assert pipeline.more()

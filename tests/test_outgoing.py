@@ -19,7 +19,7 @@ from sites import Site, running
 
 from feedsvc import __version__
 from feedsvc.errors import RequestError
-from feedsvc.outgoing import Outgoing, Reply, get_json, is_public
+from feedsvc.outgoing import Asker, Outgoing, Reply, get_json, is_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +49,13 @@ def post(url: str, *, seconds: float = 10.0, allow_private: bool = True, resolve
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "2001:4860:4860::8888", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "8.8.8.8", "1.1.1.1", "2606:4700::1111", "2001:4860:4860::8888", "::ffff:8.8.8.8", "64:ff9b::808:808",
+        "2002:808:808::", "2606:4700::5efe:808:808", "168.63.129.17",
+    ],
+)  # fmt: skip
 def test_public(address: str) -> None:
     assert is_public(address)
 
@@ -61,7 +67,11 @@ def test_public(address: str) -> None:
         "169.254.169.254", "100.64.0.1", "192.0.0.1", "192.0.2.1", "198.18.0.1", "203.0.113.9", "224.0.0.1",
         "240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12:3456::1", "fec0::1",
         "ff02::1", "2001:db8::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::1", "2002:a00:1::",
-        "64:ff9b::7f00:1",        "2001:0:4136:e378:8000:63bf:f5ff:fffe", "::127.0.0.1", "100::1",
+        "64:ff9b::7f00:1", "2001:0:4136:e378:8000:63bf:f5ff:fffe", "::127.0.0.1", "100::1",
+        "64:ff9b::a9fe:a9fe", "64:ff9b::a00:1", "64:ff9b:1::808:808", "2002:a9fe:a9fe::", "::ffff:169.254.169.254",
+        "2606:4700::5efe:7f00:1", "2606:4700::200:5efe:a00:1", "fe80::a9fe:a9fe", "fd00:ec2::254", "100.100.100.200",
+        "168.63.129.16", "192.0.0.192", "192.88.99.1", "198.19.255.255", "0.1.2.3", "::ffff:0.0.0.0", "::2", "ff0e::1",
+        "3fff::1", "5f00::1", "2001:20::1",
     ],
 )  # fmt: skip
 def test_not_public(address: str) -> None:
@@ -108,10 +118,23 @@ def test_an_address_that_does_not_answer_is_passed_over(site: Site) -> None:
         "http://[::ffff:127.0.0.1]:{port}/",
         "http://localhost:{port}/",
         "http://2130706433:{port}/",
+        "http://0x7f000001:{port}/",
+        "http://0177.0.0.1:{port}/",
+        "http://127.1:{port}/",
+        "http://0.0.0.0:{port}/",
+        "http://[::]:{port}/",
+        "http://[::1]:{port}/",
+        "http://[64:ff9b::7f00:1]:{port}/",
+        "http://[fe80::1%25lo]:{port}/",
+        "http://localhost.:{port}/",
+        "http://LOCALHOST:{port}/",
+        "http://user:password@127.0.0.1:{port}/",
+        "http://127.0.0.1\u3002:{port}/",
     ],
 )
 def test_private_addresses_are_not_contacted(site: Site, url: str) -> None:
-    with pytest.raises(RequestError, match="which is no public address; it was not contacted"):
+    reasons = "which is no public address; it was not contacted|Invalid IPv4 address|cannot be resolved"
+    with pytest.raises(RequestError, match=reasons):
         post(url.format(port=site.port), allow_private=False)
     assert site.asked == []
 
@@ -291,6 +314,22 @@ def test_certificates_are_checked_by_name(
                 ask()
         assert bool(site.asked) == (reason is None)
     assert names == [None if host == "127.0.0.1" else host]
+
+
+def test_asker_takes_any_answer_and_connects_each_time(site: Site) -> None:
+    asker = Asker(f"http://127.0.0.1:{site.port}/healthz", seconds=5)
+    for status in (200, 503):
+        site.answer = status, (), b"{}"
+        assert asker.ask() == status
+    assert [fields["connection"] for _, fields, _ in site.asked] == ["close", "close"]
+    asker.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # what is bound is taken from the backlog by nobody
+        asker = Asker("http://{}:{}/healthz".format(*silent.getsockname()), seconds=0.05)
+        with pytest.raises(RequestError):
+            asker.ask()
+    with pytest.raises(RequestError):  # nobody listens
+        asker.ask()
+    asker.close()
 
 
 def test_get_json(site: Site) -> None:

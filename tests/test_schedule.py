@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from feedsvc.schedule import Regenerator, Schedule, parse_trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PATIENCE = 30.0
 SHORT = timedelta(milliseconds=10)
@@ -26,6 +27,13 @@ NEVER = timedelta(days=1)
 
 def clock() -> datetime:
     return datetime.now(UTC)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 class Reports:
@@ -288,3 +296,85 @@ def test_job_that_fails_does_not_wedge_the_regenerator(schedule: Schedule, repor
     regenerator.request()
     reports.wait_for(("job:regenerate", None))
     assert job.runs == 2
+
+
+def test_failed_job_is_run_again_by_itself(
+    schedule: Schedule, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedsvc.schedule.RETRY_SECONDS", (0.01, 0.02))
+    job = Counter()
+    job.failing = True
+    regenerator = Regenerator(schedule, "regenerate", timedelta(0), job)
+    assert regenerator.waiting() == 0
+    regenerator.request()
+    job.wait_for(4)
+    assert regenerator.waiting() > 0
+    job.failing = False
+    reports.wait_for(("job:regenerate", None))
+    runs = job.runs
+    other = Counter()
+    schedule.add_regular("other", SHORT, other)
+    other.wait_for(5)
+    assert job.runs == runs
+    assert regenerator.waiting() == 0
+
+
+def test_change_waits_from_the_first_request_until_a_run_has_met_it(schedule: Schedule, reports: Reports) -> None:
+    job = Counter()
+    job.free.clear()
+    regenerator = Regenerator(schedule, "regenerate", timedelta(0), job)
+    regenerator.request()
+    job.wait_for(1)
+    first = regenerator.waiting()
+    assert first > 0
+    regenerator.request()  # it waits for another run, and for a shorter time
+    assert regenerator.waiting() >= first
+    job.free.set()
+    job.wait_for(2)
+    reports.wait_for(("job:regenerate", None))
+
+
+# Whether it answers
+
+
+def test_heart_beats_however_many_jobs_hang(schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedsvc.schedule.JOB_SECONDS", 0.05)
+    job = Counter()
+    job.free.clear()
+    assert schedule.overdue() is None
+    for number in range(8):  # more than run at once
+        schedule.add_once(f"slow {number}", timedelta(0), job)
+    job.wait_for(4)
+    schedule.pulse.last -= 1000
+    wait_for(lambda: schedule.pulse.age() < 1000)
+    wait_for(schedule.overdue)
+    assert re.fullmatch(r"the job slow \d has been running for \d+ s", schedule.overdue() or "")
+    job.free.set()
+    job.wait_for(8)
+    wait_for(lambda: schedule.overdue() is None)
+
+
+def test_clock_that_is_set_back_holds_up_no_job(reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = timedelta(0)
+    schedule = Schedule(reports, lambda: clock() - ahead)
+    schedule.start()
+    regular, once = Counter(), Counter()
+    schedule.add_regular("regular", SHORT, regular)
+    regular.wait_for(1)
+    # APScheduler reads the clock itself: instead of the clock, what is due is moved.
+    ahead = timedelta(hours=1)
+    schedule.add_once("once", timedelta(hours=2), once)
+    scheduler = schedule._scheduler  # noqa: SLF001 - as above
+    for job in scheduler.get_jobs():
+        job.modify(next_run_time=clock() + ahead)
+    runs = regular.runs
+    schedule.keep_time()
+    regular.wait_for(runs + 2)
+    once.wait_for(1)
+    schedule.pulse.last -= 1000
+    wait_for(lambda: schedule.pulse.age() < 1000)
+    monkeypatch.setattr(scheduler, "get_jobs", None)  # a clock that goes on as before is left alone
+    schedule.keep_time()
+    schedule.stop()
+    ahead = timedelta(hours=3)
+    schedule.keep_time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,17 +25,20 @@ from watchdog.observers import Observer
 
 from feedsvc.errors import WatchError
 from feedsvc.watch import Change, FileState, Listing, Watcher
+from feedsvc.watch import files as files_module
 from feedsvc.watch import observer as observer_module
 from feedsvc.watch.files import observe, scan
-from feedsvc.watch.folder import distinct
+from feedsvc.watch.folder import Folder, Identity, distinct
 
 if sys.platform == "linux":
     from watchdog.observers.inotify_c import InotifyEvent, Mask, WatchDescriptor
 
-    from feedsvc.watch.inotify import TreeEmitter, TreeObserver
+    from feedsvc.watch.inotify import Reader, TreeEmitter, TreeObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from watchdog.observers.api import BaseObserver
 
 BOUND = 20.0  # seconds; no test needs them unless it fails
 LONG = 60.0  # a settle time that no test survives: what arrives did not wait for it
@@ -147,6 +152,10 @@ class Place:
                     if ".fence-" not in path
                 }
             )
+
+    def until_ended(self, folder: Path, problems: int) -> None:
+        ended = (f"watch:{folder}", None)
+        self.consumer.until(lambda: self.consumer.reports.count(ended) == problems)
 
     def until(self, **paths: str) -> None:
         wanted = {(what, str(self.a.parent / path)) for what, path in paths.items()}
@@ -425,6 +434,15 @@ def test_a_file_of_the_future_does_not_wait(place: Place) -> None:
     os.utime(place.a / "x.txt", (2**32, 2**32))
     with place.watch(settle=LONG):
         assert place.log() == {("read", "a/x.txt"): 1}
+
+
+def test_it_beats_while_nothing_happens(place: Place) -> None:
+    with place.watch() as watcher:
+        watcher.pulse.last -= 1000
+        deadline = time.monotonic() + 30
+        while watcher.pulse.age() >= 1000:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_a_rescan_tells_nothing_twice(place: Place) -> None:
@@ -1149,13 +1167,184 @@ def test_other_systems_get_watchdogs_own_observer(monkeypatch: pytest.MonkeyPatc
         assert watcher.overflows == 0
 
 
+def observer_of(watcher: Watcher) -> BaseObserver:
+    observer = watcher._watches._observer  # noqa: SLF001 - nothing from outside can end its threads
+    assert observer is not None
+    return observer
+
+
+def stop_the_reader(observer: BaseObserver) -> None:
+    assert isinstance(observer, TreeObserver)
+    observer._inotify_fd.stop()  # noqa: SLF001
+
+
+def break_the_reader(observer: BaseObserver) -> None:
+    assert isinstance(observer, TreeObserver)
+
+    def fail(event: object) -> None:
+        raise RuntimeError(event)
+
+    for emitter in observer.emitters:
+        assert isinstance(emitter, TreeEmitter)
+        emitter.on_event = fail  # type: ignore[method-assign]
+
+
+def break_the_dispatcher(observer: BaseObserver) -> None:
+    observer.event_queue.put(("no event", "no watch"))  # no handler takes it
+
+
 @linux_only
-def test_a_dead_reader_is_told(place: Place) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # watchdog's dispatcher just ends
+@pytest.mark.parametrize("end", [stop_the_reader, break_the_reader, break_the_dispatcher])
+def test_an_observer_whose_threads_ended_is_replaced(end: Callable[[BaseObserver], None], place: Place) -> None:
+    for folder in (place.a, place.b):
+        (folder / "s").mkdir()
+    files = Path("/proc/self/fd")
     with place.watch() as watcher:
-        assert isinstance(watcher._observer, TreeObserver)  # noqa: SLF001 - nothing from outside can end it
-        watcher._observer._inotify_fd.stop()  # noqa: SLF001
-        watcher._observer._inotify_fd.join()  # noqa: SLF001
-        assert not watcher.alive
+        open_files, threads = len(list(files.iterdir())), threading.active_count()
+        for number in (1, 2):  # and again, after a while
+            first = observer_of(watcher)
+            end(first)
+            write(place.a / "s" / f"{number}.txt")
+            for folder in (place.a, place.b):
+                place.until_ended(folder, number)
+            place.until(read=f"a/s/{number}.txt")
+            assert watcher.alive
+            assert observer_of(watcher) is not first
+            write(place.b / "s" / f"{number}.txt")
+            place.until(read=f"b/s/{number}.txt")
+        assert (len(list(files.iterdir())), threading.active_count()) == (open_files, threads)
+    told = [message for key, message in place.consumer.reports if key == f"watch:{place.a}"]
+    assert told[-1] is None
+    assert all("ended" in message for message in told if message)
+    assert set(place.log().values()) == {1}
+
+
+@linux_only
+def test_a_reader_that_cannot_be_made_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = Path("/proc/self/fd")
+    before = len(list(files.iterdir()))
+
+    def refuse() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pipe", refuse)  # the last file that may be opened is inotify's own
+        with pytest.raises(OSError, match="Too many open files"):
+            TreeObserver()
+    assert len(list(files.iterdir())) == before
+
+    def have_no_thread(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Reader, "start", have_no_thread)
+    with pytest.raises(RuntimeError):
+        TreeObserver()
+    assert len(list(files.iterdir())) == before
+
+
+def test_whatever_goes_wrong_in_watching_is_said_and_ends(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = threading.Event()
+    failing.set()
+    look = Folder.look
+
+    def fail(folder: Folder) -> Identity | None:
+        if failing.is_set() and threading.current_thread().name == "watch":
+            raise RuntimeError("no \n idea")
+        return look(folder)
+
+    monkeypatch.setattr(Folder, "look", fail)
+    with place.watch() as watcher:
+        place.consumer.until(
+            lambda: ("watch", "watching failed, it goes on: RuntimeError: no \\n idea") in place.consumer.reports
+        )
+        write(place.a / "x.txt")
+        failing.clear()
+        place.until(read="a/x.txt")
+        place.consumer.until(lambda: place.consumer.reports[-1] == ("watch", None))
+        assert watcher.alive
+
+
+@linux_only
+def test_folders_that_could_not_be_watched_for_a_shortage_are_watched_later(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, scandir = threading.Event(), os.scandir
+
+    def refuse(path: str) -> Iterator[os.DirEntry[str]]:
+        if short.is_set() and path.endswith("/s"):
+            raise OSError(errno.EMFILE, "Too many open files", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with place.watch():
+        short.set()
+        write(place.a / "s" / "t" / "x.txt")
+        place.consumer.until(lambda: "limit of open files" in (place.consumer.problem(place.a) or ""))
+        write(place.b / "y.txt")
+        place.until(read="b/y.txt")
+        short.clear()
+        place.until(read="a/s/t/x.txt")
+        place.consumer.until(lambda: place.consumer.problem(place.a) is None)
+        write(place.a / "s" / "t" / "z.txt")
+        place.until(read="a/s/t/z.txt")
+
+
+def test_changes_are_told_while_a_large_folder_is_listed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2000):
+        (place.a / f"{number}.txt").touch()
+        os.utime(place.a / f"{number}.txt", (1, 1))
+    look, slow = files_module._look, threading.Event()  # noqa: SLF001
+
+    def look_slowly(entry: os.DirEntry[str], unreadable: set[str]) -> FileState | None:
+        if slow.is_set():
+            time.sleep(0.001)  # a slow disk
+        return look(entry, unreadable)
+
+    monkeypatch.setattr(files_module, "_look", look_slowly)
+    with place.watch() as watcher:
+        listings = len(place.consumer.listings)
+        slow.set()
+        watcher.rescan()
+        write(place.a / "new.txt")
+        (place.a / "1999.txt").unlink()
+        place.until(read="a/new.txt", gone="a/1999.txt")
+        assert len(place.consumer.listings) == listings
+        place.consumer.until(lambda: len(place.consumer.listings) > listings)
+        place.fence(place.a)
+    told = place.log()
+    assert (told["read", "a/new.txt"], told["gone", "a/1999.txt"]) == (1, 1)
+    assert {path for what, path in told if what == "gone"} == {"a/1999.txt"}
+
+
+def test_a_file_that_never_rests_is_said_and_read_once_it_does(place: Place) -> None:
+    with place.watch(settle=0.02), (place.a / "x\n.txt").open("a") as file:
+        while not place.consumer.problem(place.a):
+            file.write("more\n")
+            file.flush()
+        assert place.consumer.problem(place.a) == (
+            f"folder {place.a} has files that are written to without a pause; each is read once it rests:"
+            f" {place.a}/x\\n.txt"
+        )
+        place.until(read="a/x\n.txt")
+        place.consumer.until(lambda: place.consumer.problem(place.a) is None)
+
+
+@pytest.mark.usefixtures("unprivileged")
+def test_what_cannot_be_read_in_a_folder_is_said_until_it_can(place: Place) -> None:
+    for name in "stuv":
+        write(place.a / name / "x.txt")
+        (place.a / name).chmod(0)
+    with place.watch():
+        assert place.consumer.problem(place.a) == (
+            f"folder {place.a} has what cannot be read; its entries stay:"
+            f" {place.a}/s, {place.a}/t, {place.a}/u and 1 more"
+        )
+        for name in "stuv":
+            (place.a / name).chmod(0o755)
+        place.consumer.until(lambda: place.consumer.problem(place.a) is None)
+        place.fence(place.a)
+        assert {path for _, path in place.log()} == {f"a/{name}/x.txt" for name in "stuv"}
 
 
 @linux_only

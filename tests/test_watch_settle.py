@@ -81,14 +81,52 @@ def test_what_cannot_be_looked_at_is_dropped(caplog: pytest.LogCaptureFixture) -
     assert [record.__dict__["path"] for record in caplog.records] == ["/a/x"]
 
 
-def test_what_was_told_is_remembered_for_the_settle_time() -> None:
+def test_what_was_told_is_remembered_for_a_moment() -> None:
     settling = Settling(SETTLE)
     settling.finish("x", 0.0)
     settling.collect(0.0, lambda _: NEW)
     assert settling.told("x", NEW)
     assert not settling.told("x", OLD)
-    settling.collect(1.5, lambda _: NEW)
+    settling.collect(4 * SETTLE + 0.5, lambda _: NEW)
     assert not settling.told("x", NEW)
+
+
+def test_a_file_that_is_finished_all_the_time_is_told_seldom_and_once_it_rests() -> None:
+    settling, told = Settling(SETTLE), []
+    for quarter in range(400):
+        settling.finish("p", quarter / 4)
+        told += settling.collect(quarter / 4, lambda _: NEW)
+    assert len(told) == 8
+    assert settling.collect(99.75 + SETTLE, lambda _: NEW) == [Change("p", gone=False)]
+
+
+def test_a_file_that_is_finished_now_and_then_is_told_ever_more_seldom() -> None:
+    settling, told = Settling(SETTLE), []
+    for quarter in range(4000):
+        if quarter % 6 == 0:
+            settling.finish("p", quarter / 4)
+        told += [quarter / 4] * len(settling.collect(quarter / 4, lambda _: NEW))
+    assert len(told) == 9
+    assert settling.collect(1000.0 + 2 * SETTLE, lambda _: NEW) == [Change("p", gone=False)]
+
+
+def test_files_that_never_settle_are_named_oldest_first() -> None:
+    settling = Settling(SETTLE)
+    for quarter in range(40):
+        for path, start in (("/a/y", 1), ("/a/x", 0), ("/b/z", 0), ("/a/late", 30)):
+            if quarter >= start:
+                settling.offer(path, FileState(quarter, quarter, 1), quarter / 4)
+        settling.collect(quarter / 4, lambda _: NEW)
+    assert settling.restless("/a/", 10.0, 5.0) == ["/a/x", "/a/y"]
+    assert settling.restless("/a/", 10.0, 20.0) == []
+
+
+def test_a_file_that_changes_without_news_is_restless_too() -> None:
+    settling = Settling(SETTLE)
+    settling.offer("p", NEW, 0.0)
+    for second in range(1, 20):
+        settling.collect(second, lambda _, second=second: FileState(second, second, 1))  # type: ignore[misc]
+    assert settling.restless("", 19.0, 18.0) == ["p"]
 
 
 PATHS = st.sampled_from(["a", "b", "c"])
@@ -131,7 +169,7 @@ def test_whatever_happens_all_news_is_told_once_and_not_too_early(
             offered.add(path)
         collect()
         now += pause
-    for _ in range(8):
+    for _ in range(40):  # one that was told again and again has to rest for long
         now += SETTLE
         collect()
     assert asked == {}

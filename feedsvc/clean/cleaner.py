@@ -46,6 +46,9 @@ __all__ = ["Cleaner"]
 _logger = logging.getLogger(__name__)
 
 _MOST_ROUNDS: Final = 5
+_PATIENT_ROUNDS: Final = 2
+"""Of links in links, each round sorts out eight levels of blocks; after so many rounds the outer ones go."""
+
 _NO_RULES: Final = Matcher(())
 _IMAGE: Final = re.compile(r"<image(?=[\s/>])", re.IGNORECASE)
 _ENDS_PAGE: Final = re.compile(r"</(?:html|body)(?:[\s/][^>]*)?>", re.IGNORECASE)
@@ -196,8 +199,10 @@ class Cleaner:
         found = _Found()
         html = prepare(dump.html)
         date: datetime | None = published
-        for _ in range(_MOST_ROUNDS):
+        for number in range(_MOST_ROUNDS):
             soup, root = _parse(html)
+            if number >= _PATIENT_ROUNDS:
+                _unwrap_around(soup, ("a",), "a")
             addresses = Addresses(link)
             outline = make_outline(soup, root, matcher, addresses)
             sight = None if known is None else Sight(known, addresses)
@@ -233,14 +238,19 @@ def _parse(html: str) -> tuple[BeautifulSoup, Tag]:
     soup = make_tree(html)
     if has_svg:
         # HTML ends an <svg> that nobody closed (WHATWG HTML, section 13.2.6.5); the parser would lose the rest in it.
-        seen: set[int] = set()
-        for tag in soup(_ENDS_SVG):
-            parent = tag.parent
-            while parent is not None and id(parent) not in seen:
-                seen.add(id(parent))
-                if parent.name == "svg":
-                    parent.name = "span"
-                parent = parent.parent
+        _unwrap_around(soup, _ENDS_SVG, "svg")
     body = soup.body
     assert isinstance(body, Tag)  # noqa: S101 - it was written out
     return soup, body
+
+
+def _unwrap_around(soup: BeautifulSoup, names: Collection[str], around: str) -> None:
+    """Make an element that means nothing of each element of one name that holds any of others."""
+    seen: set[int] = set()
+    for tag in soup(names):
+        parent = tag.parent
+        while parent is not None and id(parent) not in seen:
+            seen.add(id(parent))
+            if parent.name == around:
+                parent.name = "span"
+            parent = parent.parent

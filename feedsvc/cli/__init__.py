@@ -38,11 +38,14 @@ from feedsvc.cli.common import (
     find_files,
     find_in,
     load,
+    locate,
     opened,
     out,
 )
 from feedsvc.cli.learned import learned
+from feedsvc.cli.reload import reload
 from feedsvc.cli.rules import rules
+from feedsvc.control import control_name
 from feedsvc.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
 from feedsvc.guard import Guard
@@ -56,6 +59,7 @@ from feedsvc.site import MAX_AGE
 from feedsvc.static_site import site_pages
 from feedsvc.status import Answered, ask_daemon, collect_status
 from feedsvc.store import Store
+from feedsvc.systemd import meet
 from feedsvc.watch import Change, Listing
 
 if TYPE_CHECKING:
@@ -102,9 +106,10 @@ def options(
 
 @app.command()
 def run(config: ConfigOption = None) -> None:
-    """Watch, clean and serve until SIGTERM or SIGINT; SIGHUP loads the configuration again."""
+    """Watch, clean and serve until SIGTERM or SIGINT; SIGHUP or `feedsvc reload` loads the configuration again."""
     set_up_logs(sys.stderr, journal_stream=os.environ.get("JOURNAL_STREAM"))
-    run_daemon(lambda: load(config), os.environ.get("NOTIFY_SOCKET"))
+    manager = meet(os.environ, os.getpid())
+    run_daemon(lambda: load(config), manager, control_name(locate(config)))
 
 
 app.command()(clean)
@@ -113,6 +118,7 @@ app.command()(removed)
 app.command()(restore)
 app.command()(learned)
 app.command()(accept)
+app.command()(reload)
 
 
 @app.command(name="import")
@@ -236,6 +242,6 @@ def _take(ingest: Ingest, files: Sequence[Change]) -> list[Report]:
         task = progress.add_task("taking dumps in", total=len(files))
         for start in range(0, len(files), BATCH):
             batch = files[start : start + BATCH]
-            reports += ingest.take(batch)
+            reports += ingest.take(batch, then=files[start + BATCH : start + 2 * BATCH])
             progress.advance(task, len(batch))
     return reports

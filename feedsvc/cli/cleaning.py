@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from feedsvc.bounded import Cleaned, Job
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learn import Census
 from feedsvc.clean.learned import Learned
@@ -15,19 +18,22 @@ from feedsvc.cli.common import WRONG, ConfigOption, Paths, complain, find_files,
 from feedsvc.decide import mint_entry
 from feedsvc.errors import BrokenDump, NotADump, StoreError
 from feedsvc.http.pages import render_explanations
-from feedsvc.ingest import Cleaned, clean_dump, read_dump
-from feedsvc.service import make_cleaner
+from feedsvc.ingest import read_dump
+from feedsvc.service import make_cleaner, make_pool
 from feedsvc.show import printable, show_explanation
 from feedsvc.store.peek import read_learned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from feedsvc.bounded import Pool, Ticket
     from feedsvc.clean import Explanation
     from feedsvc.errors import DumpError
 
 __all__ = ["clean"]
+
+AHEAD = 8  # dumps that are cleaned while one is shown
 
 
 def clean(
@@ -54,24 +60,24 @@ def clean(
     cleaner = Cleaner(no_rule, learned=start) if no_rules else make_cleaner(settings, start)
     most = settings.watch.max_bytes
     folders = [path for path in paths if path.is_dir()]
-    from_folders = _learn(folders, most, cleaner) if learns else None
-    from_store = _read_learned(settings.store.url) if learns and len(folders) < len(paths) else None
     wrong = False
     explanations: list[Explanation] = []
-    for given in paths:
-        cleaner.learned = from_folders if given in folders else from_store
-        for name, path in find_files([given]):
-            cleaned = _clean(path, most, cleaner)
-            if isinstance(cleaned.fault, NotADump) and given in folders:
-                continue  # lies beside the dumps in a folder
-            wrong |= cleaned.fault is not None
-            if jsonl:
-                _write_rows(name, cleaned, cleaner.digest)
-            elif explain:
-                explanations += [cleaner.explain(dump, article.published) for dump, article in cleaned.articles]
-                _complain(name, cleaned)
-            else:
-                _print_cleaned(name, cleaned)
+    with closing(make_pool(settings, cleaner)) as pool:
+        from_folders = _learn(folders, most, pool) if learns else None
+        from_store = _read_learned(settings.store.url) if learns and len(folders) < len(paths) else None
+        for given in paths:
+            cleaner.learned = from_folders if given in folders else from_store
+            for name, cleaned in _clean(find_files([given]), most, pool):
+                if isinstance(cleaned.fault, NotADump) and given in folders:
+                    continue  # lies beside the dumps in a folder
+                wrong |= cleaned.fault is not None
+                if jsonl:
+                    _write_rows(name, cleaned, cleaner.digest)
+                elif explain:
+                    explanations += [cleaner.explain(dump, article.published) for dump, article in cleaned.articles]
+                    _complain(name, cleaned)
+                else:
+                    _print_cleaned(name, cleaned)
     if explain:
         _print_explanations(explanations, html=html)
     if wrong:
@@ -85,10 +91,10 @@ def _check_options(*, jsonl: bool, explain: bool, html: bool) -> None:
         raise typer.BadParameter("--html goes with --explain")
 
 
-def _learn(folders: Sequence[Path], max_bytes: int, cleaner: Cleaner) -> Learned:
+def _learn(folders: Sequence[Path], max_bytes: int, pool: Pool) -> Learned:
     census = Census()
-    for _, path in find_files(folders):
-        for _, article in _clean(path, max_bytes, cleaner).articles:
+    for _, cleaned in _clean(find_files(folders), max_bytes, pool):
+        for _, article in cleaned.articles:
             census.add(article)
     return census.learned()
 
@@ -101,14 +107,33 @@ def _read_learned(url: str) -> Learned:
         return Learned()
 
 
-def _clean(path: Path, max_bytes: int, cleaner: Cleaner) -> Cleaned:
+def _clean(files: Iterable[tuple[str, Path]], max_bytes: int, pool: Pool) -> Iterator[tuple[str, Cleaned]]:
+    """Each file's name, and what comes of it, in order."""
+    waiting: deque[tuple[str, Cleaned | Ticket]] = deque()
+    for name, path in files:
+        waiting.append((name, _begin(path, max_bytes, pool)))
+        if len(waiting) > AHEAD:
+            yield _finish(*waiting.popleft(), pool)
+    while waiting:
+        yield _finish(*waiting.popleft(), pool)
+
+
+def _begin(path: Path, max_bytes: int, pool: Pool) -> Cleaned | Ticket:
     try:
         data, status = read_dump(str(path.resolve()), max_bytes)
     except (NotADump, BrokenDump) as error:
         return Cleaned((), error)
     except OSError as error:
         return Cleaned((), BrokenDump(str(path), f"cannot be read: {error.strerror}", 1))
-    return clean_dump(data, str(path), status.st_mtime_ns, cleaner)
+    return pool.put(Job(str(path), data, status.st_mtime_ns))
+
+
+def _finish(name: str, begun: Cleaned | Ticket, pool: Pool) -> tuple[str, Cleaned]:
+    if isinstance(begun, Cleaned):
+        return name, begun
+    pool.wait([begun])
+    assert begun.cleaned is not None  # noqa: S101 - nothing interrupts
+    return name, begun.cleaned
 
 
 def _write_rows(name: str, cleaned: Cleaned, cleaner: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +35,7 @@ __all__ = [
     "find_files",
     "find_in",
     "load",
+    "locate",
     "opened",
     "out",
 ]
@@ -64,6 +65,11 @@ def complain(message: str) -> None:
     err.print(printable(message), markup=False, soft_wrap=True)
 
 
+def locate(config: Path | None) -> Path:
+    """The configuration that was named, or the one that is found; where none is, where one would be looked for."""
+    return config or next((place for place in CONFIG_PLACES if place.exists()), CONFIG_PLACES[0])
+
+
 def load(config: Path | None) -> Config:
     """Load the configuration that was named, or the one that is found.
 
@@ -83,7 +89,8 @@ def opened(config: Config) -> Iterator[tuple[Store, Ingest]]:
     """
     store = Store(config.store.url)
     try:
-        yield store, make_ingest(config, store)
+        with closing(make_ingest(config, store)) as ingest:
+            yield store, ingest
     finally:
         store.close()
 

@@ -63,6 +63,7 @@ def make_app(
     status: Callable[[], dict[str, object]],
     base_url: str | None,
     search: Callable[[Query], Found] = lambda _query: Found((), 0),
+    health: Callable[[], Mapping[str, str | None]] = dict,
     trusted_proxies: Sequence[str] = (),
     rate: int | None = None,
     account: Account | None = None,
@@ -77,6 +78,8 @@ def make_app(
         status: What /readyz shows as JSON; its "ready" decides between 200 and 503. Called in a thread.
         base_url: What subscribers see, without a slash at its end; None to take it from each request.
         search: What answers a query that has phrases; called in a thread, few at a time.
+        health: The parts that /healthz shows, and why each does not answer, in a few words that anybody may read; None
+            for one that does. 200 where all do, else 503. Called in the event loop: it must not wait.
         trusted_proxies: Networks whose Forwarded and X-Forwarded-* fields are believed.
         rate: Requests a minute that a client address may make; None for no limit. This machine has none.
         account: Who may read anything at all; None for everybody.
@@ -89,7 +92,14 @@ def make_app(
     access = Access(account, guards or {})
     published = Published(publisher, base_url, access.is_private)
     site = _Site(
-        publisher, published, access=access, load_entry=load_entry, search=search, status=status, base_url=base_url
+        publisher,
+        published,
+        access=access,
+        load_entry=load_entry,
+        search=search,
+        status=status,
+        health=health,
+        base_url=base_url,
     )
     app = Starlette(
         routes=[
@@ -158,6 +168,12 @@ async def _static(representation: Representation, request: Request) -> Answer:
     return respond(request, representation)
 
 
+def _as_json(request: Request, shown: Mapping[str, object], *, well: bool) -> Answer:
+    code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+    body = json.dumps(shown, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
+    return respond_uncached(request, code, "application/json", body)
+
+
 class _Site:
     """The endpoints, with what they read from."""
 
@@ -171,12 +187,14 @@ class _Site:
         status: Callable[[], dict[str, object]],
         base_url: str | None,
         search: Callable[[Query], Found],
+        health: Callable[[], Mapping[str, str | None]],
     ) -> None:
         self._publisher = publisher
         self._published = published
         self._access = access
         self._load_entry = load_entry
         self._status = status
+        self._health = health
         self._base_url = base_url
         self._search = search
         self._searching = BoundedSemaphore(_SEARCHES)
@@ -224,13 +242,14 @@ class _Site:
         return self._respond(request, page)
 
     async def healthz(self, request: Request) -> Answer:
-        return respond_uncached(request, HTTPStatus.OK, "text/plain; charset=utf-8", b"ok\n")
+        parts = self._health()
+        alive = not any(parts.values())
+        shown = {"alive": alive, "parts": {name: reason or "ok" for name, reason in parts.items()}}
+        return _as_json(request, shown, well=alive)
 
     def readyz(self, request: Request) -> Answer:
         status = self._status()
-        code = HTTPStatus.OK if status["ready"] else HTTPStatus.SERVICE_UNAVAILABLE
-        body = json.dumps(status, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
-        return respond_uncached(request, code, "application/json", body)
+        return _as_json(request, status, well=bool(status["ready"]))
 
     def _respond(self, request: Request, page: bytes) -> Answer:
         # No Last-Modified: `updated` tells when the article changed, not when the page did.

@@ -9,7 +9,6 @@ to what was pipelined before it.
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
@@ -17,24 +16,31 @@ from urllib.parse import unquote, urlsplit
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from feedsvc.http.answer import Answer
+from feedsvc.http.rate import client_of
+from feedsvc.http.room import MOST_CONNECTIONS, Held, choose_to_end
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from starlette.types import ASGIApp
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 __all__ = ["MOST_HEAD_BYTES", "Connection"]
 
 MOST_HEAD_BYTES = 16 * 1024  # of a request's target and fields
 HEAD_SECONDS = 10.0  # from the first byte, or from connecting, until the head is whole
 TAKE_SECONDS = 60.0  # until the client has taken what was written
+_MOST_PIPELINED = 64  # requests that wait behind one that is being answered; each takes some KiB
+_PART_ENDED = 16  # one in so many connections ends when there are too many: choosing takes a look at all
 
 _EXPLAINED = {
     HTTPStatus.BAD_REQUEST: "The request is not valid HTTP/1.1.",
     HTTPStatus.REQUEST_TIMEOUT: "The request did not come in time.",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "The version of HTTP is none of 1.0 and 1.1.",
     HTTPStatus.NOT_IMPLEMENTED: "The transfer coding is not known.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The fields are larger than {MOST_HEAD_BYTES} bytes.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Too many requests are being answered.",
 }
 
 
@@ -52,9 +58,11 @@ class Connection(HttpToolsProtocol):
 
     Attributes:
         limits: Seconds until the head must be whole, and until what was written must have been taken.
+        most: Of all connections of one server, how many may be open at once.
     """
 
     limits = (HEAD_SECONDS, TAKE_SECONDS)
+    most = MOST_CONNECTIONS
 
     # What uvicorn calls
 
@@ -65,7 +73,21 @@ class Connection(HttpToolsProtocol):
         self._head = 0  # bytes of the head that is awaited, as far as they came
         self._closing = False
         self._answered = False  # the request that is being parsed
+        self._answering: RequestResponseCycle | None = None
         super().connection_made(transport)
+        if len(self.connections) > self.most and not self._make_room():
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Answer nothing more: uvicorn tells the last of pipelined requests, not the one that is being answered."""
+        self.pipeline.clear()
+        if self._answering is not None:
+            self._answering.disconnected = True
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
         """Parse; what belongs to a head that does not end is counted."""
@@ -87,6 +109,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a head."""
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            raise OverflowError  # to the parser, which stops: what waits is answered, then the connection ends
         super().on_message_begin()
         self._waiting = self.loop.time()
         self._head = self._head or 1  # where it came in one piece with the end of another
@@ -148,6 +172,33 @@ class Connection(HttpToolsProtocol):
         elif now - self._writing > take:
             self.transport.abort()
 
+    def _make_room(self) -> bool:
+        """End some of those that only wait, this one excepted; tell whether there were any."""
+        held = [
+            Held(client_of(other.client[0] if other.client else ""), since, other)
+            for other in self.connections
+            if isinstance(other, Connection) and other is not self and (since := other.waits_since()) is not None
+        ]
+        chosen = choose_to_end(held, max(1, self.most // _PART_ENDED))
+        for one in chosen:
+            cast("Connection", one.connection).make_room()
+        return bool(chosen)
+
+    def waits_since(self) -> float | None:
+        """Tell since when the client alone keeps this connection, by the loop's time; None where it does not."""
+        if self._writing is not None:
+            return self._writing
+        return None if self._is_busy() or self.transport.is_closing() else self._waiting
+
+    def make_room(self) -> None:
+        """End without a word: to send one may take a client that reads."""
+        self.connections.discard(self)  # at once, so that no further one ends for it
+        self._closing = True
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
     def _dispatch(self) -> ASGIApp:
         """What the application has this request answered by."""
         path, _, query = self.url.partition(b"?")
@@ -167,20 +218,20 @@ class Connection(HttpToolsProtocol):
             and self.parser.should_keep_alive()
             and self.parser.get_http_version() == "1.1"
             and not self._has_content()
-            and len(self.connections) < (self.limit_concurrency or math.inf)
         )
 
     def _check(self) -> HTTPStatus | None:
         """Look for what RFC 9112 forbids and llhttp lets pass; rewrite the target to origin form."""
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEAD_BYTES:
             return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        if self.parser.get_http_version() not in {"1.0", "1.1"}:  # section 2.3; llhttp takes 0.9 and 2.0
+            return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
         hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() != "1.0"):  # section 3.2
+        is_valid = self.url.isascii() and b"#" not in self.url
+        if not is_valid or len(hosts) > 1 or (not hosts and self.parser.get_http_version() != "1.0"):  # section 3.2
             return HTTPStatus.BAD_REQUEST
         if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
             return HTTPStatus.NOT_IMPLEMENTED  # section 6.1
-        if not self.url.isascii() or b"#" in self.url:
-            return HTTPStatus.BAD_REQUEST
         if not self.url.startswith(b"/"):
             return self._rewrite()
         if self.url.startswith(b"//"):

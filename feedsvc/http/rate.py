@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from ipaddress import IPv6Address, ip_address
 
-__all__ = ["RateLimit"]
+__all__ = ["RateLimit", "client_of"]
 
 _CLIENTS = 8192  # remembered; past them the one that was silent the longest is forgotten
 _PREFIX = 64  # bits of an IPv6 address that stand for one client: the rest is theirs to choose
@@ -35,7 +35,7 @@ class RateLimit:
         Returns:
             0 where the request may be answered, else the seconds after which one may be.
         """
-        client = _client(address)
+        client = client_of(address)
         tokens, then = self._buckets.get(client, (self._most, now))
         tokens = min(tokens + (now - then) * self._rate, self._most)
         allowed = tokens >= 1
@@ -46,7 +46,8 @@ class RateLimit:
         return 0 if allowed else math.ceil((1 - tokens) / self._rate)
 
 
-def _client(address: str) -> str:
+def client_of(address: str) -> str:
+    """What stands for the client of an address: the address itself, or its IPv6 network."""
     if ":" not in address:
         return address
     try:

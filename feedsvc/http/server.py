@@ -16,14 +16,14 @@ import uvicorn
 
 from feedsvc.errors import ServerError
 from feedsvc.http.protocol import Connection
+from feedsvc.http.room import count_room
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 __all__ = ["Server", "bind"]
 
-_BACKLOG = 1024
-_CONNECTIONS = 512  # below the usual limit of 1024 open files, with room for the store and the watch
+_BACKLOG = 4096  # that may wait to be accepted, where the system lets as many (listen(2))
 _HIGHEST_PORT = 65535
 _SWITCH_SECONDS = 0.0001  # for which another thread may keep the interpreter while a request waits; the usual is 0.005
 _TICKS = 10  # of uvicorn, a second
@@ -85,11 +85,11 @@ class _Uvicorn(uvicorn.Server):
         self.settled.set()
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % _TICKS == 0:
-            now = asyncio.get_running_loop().time()
-            for connection in tuple(self.server_state.connections):
-                if isinstance(connection, Connection):
-                    connection.end_if_overdue(now)
+        now = asyncio.get_running_loop().time()
+        # A part of them each time: to end thousands at once would keep others waiting.
+        for connection in tuple(self.server_state.connections)[counter % _TICKS :: _TICKS]:
+            if isinstance(connection, Connection):
+                connection.end_if_overdue(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -119,12 +119,11 @@ class Server:
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                log_level=logging.WARNING,
+                log_level=logging.ERROR,  # its warnings are of what clients do wrong, as often as they like
                 access_log=False,
                 proxy_headers=False,  # anybody can send X-Forwarded-For
                 server_header=False,
                 backlog=_BACKLOG,
-                limit_concurrency=_CONNECTIONS,
                 timeout_keep_alive=15,
             )
         )
@@ -138,12 +137,18 @@ class Server:
         Raises:
             ServerError: The server could not start; names the address.
         """
+        Connection.most = count_room()
         sys.setswitchinterval(_SWITCH_SECONDS)  # of the whole process: dumps are taken in beside it
         self._thread.start()
         self._uvicorn.settled.wait()
         if not self._uvicorn.started:
             self._thread.join()
             raise ServerError(f"cannot serve on {self._address}: {self._failure}") from self._failure
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
 
     def stop(self, timeout: float) -> None:
         """Accept nothing more, answer what is in flight, end kept-alive connections, and join the thread.

@@ -2,53 +2,105 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import os
+import sqlite3
+from contextlib import closing, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from feedsvc.errors import StoreError
+from feedsvc.errors import StoreDamaged, StoreError, StoreLocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-__all__ = ["MIGRATIONS", "Database", "cause_of"]
+__all__ = ["BUSY_SECONDS", "MIGRATIONS", "Database", "cause_of", "file_of", "sqlite_address"]
 
-BUSY_SECONDS = 30  # how long a writer waits for another process' transaction
+BUSY_SECONDS = 30.0  # how long a writer waits for another process' transaction
 MIGRATIONS = files("feedsvc.store") / "migrations"
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "free some space on its disk; feedsvc goes on by itself then",
+    sqlite3.SQLITE_READONLY: "let feedsvc's user write to the file and its folder; is the disk mounted read-only?",
+    sqlite3.SQLITE_IOERR: "the disk does not read or write as it should: look at the kernel's log",
+    sqlite3.SQLITE_CANTOPEN: "let feedsvc's user search its folder and write to it; is a disk not mounted?",
+    sqlite3.SQLITE_BUSY: "another process is writing: let it finish, or end it",
+    sqlite3.SQLITE_LOCKED: "another process is writing: let it finish, or end it",
+    sqlite3.SQLITE_CORRUPT: "`feedsvc run` sets it aside when it starts, and makes it anew",
+    sqlite3.SQLITE_NOTADB: "`feedsvc run` sets it aside when it starts, and makes it anew",
+}
 
 
 class Database:
     """The database at one address."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, *, busy_seconds: float = BUSY_SECONDS, damaged: Callable[[str], None] = lambda _reason: None
+    ) -> None:
         """Open the store, make it where there is none, and bring an older one up to date.
 
         Args:
             url: An SQLAlchemy URL, such as `sqlite:////var/lib/feedsvc/feedsvc.db`.
+            busy_seconds: How long to wait for another process that is writing.
+            damaged: Told what SQLite says when it meets damage; any thread may call it, and more than once.
 
         Raises:
-            StoreError: It cannot be opened, is no store, or was written by a newer feedsvc.
+            StoreLocked: Another process kept it locked for longer than `busy_seconds`.
+            StoreDamaged: It is damaged, or no store.
+            StoreError: It cannot be opened, or was written by a newer feedsvc.
         """
         self.url = url  # as messages say it
+        self.path = file_of(url)
+        self._busy_seconds = busy_seconds
+        self._damaged = damaged
+        self.closed = False  # for good
+        self._frozen = False  # opened for reading alone
+        self._identity: tuple[int, int] | None = None
         self._observer: sa.Connection | None = None
+        self._observing_frozen = False
         self._version: int | None = None
         try:
             address = sa.make_url(url)
             self.url = address.render_as_string(hide_password=True)
-            if address.get_backend_name() == "sqlite" and address.database:
-                Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = sa.create_engine(address, connect_args=_connect_args(address))
+            if self.path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                if not self.path.exists():  # the one time that it is made: one that is deleted is not made anew unseen
+                    self.path.touch()
+            self._engine = sa.create_engine(address, connect_args=_connect_args(address, busy_seconds))
+            if self.path is not None:
+                sa.event.listen(self._engine, "do_connect", self._connect)
             if address.get_backend_name() == "sqlite":
-                sa.event.listen(self._engine, "connect", _prepare_sqlite)
+                sa.event.listen(self._engine, "connect", self._prepare_sqlite)
                 sa.event.listen(self._engine, "begin", _begin_sqlite)
             self._migrate()
+            self._identity = _identity_of(self.path)
         except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
-            raise StoreError(f"{self.url}: the store cannot be opened: {cause_of(error)}") from error
+            raise self.explain("opened", error) from error
+
+    def _connect(self, _dialect: object, _record: object, _args: object, options: dict[str, Any]) -> DBAPIConnection:
+        assert self.path is not None  # noqa: S101 - or this would not be listening
+        if self.closed:
+            raise sqlite3.OperationalError("it is closed")
+        opened, self._frozen = _open_sqlite(self.path, options)
+        return cast("DBAPIConnection", opened)
+
+    def _prepare_sqlite(self, connection: DBAPIConnection, _record: object) -> None:
+        connection.isolation_level = None  # the begin event below begins transactions
+        cursor = connection.cursor()
+        if not self._frozen:
+            if self.path is None:
+                cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA temp_store = MEMORY")  # a full /tmp would undo the transaction that has a savepoint
+        cursor.close()
 
     def _migrate(self) -> None:
         newest = max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").iterdir())
@@ -62,10 +114,27 @@ class Database:
         migrate(self._engine, str(MIGRATIONS), self.url)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; whoever asks from now on gets a StoreError."""
+        self.closed = True
         if self._observer is not None:
             self._observer.close()
+            self._observer = None
         self._engine.dispose()
+
+    @contextmanager
+    def beginning(self) -> Iterator[sa.Connection]:
+        """One transaction that writes.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        if self._frozen:
+            self._engine.dispose()  # perhaps it can be written again: connections that are made from here on try
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            raise self.explain("written", error) from error
 
     @contextmanager
     def _reading(self, *, begin: str | None = "BEGIN") -> Iterator[sa.Connection]:
@@ -73,7 +142,21 @@ class Database:
             with self._engine.connect().execution_options(begin=begin) as connection:
                 yield connection
         except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"{self.url}: the store cannot be read: {cause_of(error)}") from error
+            raise self.explain("read", error) from error
+
+    def explain(self, done: str, error: Exception) -> StoreError:
+        """The error that says what could not be done ("read", "written"), why, and what to do.
+
+        Damage is passed on to whoever was named to be told.
+        """
+        cause = cause_of(error)
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the rest tells which kind of it
+        advice = f"; {_ADVICE[code]}" if code in _ADVICE else ""
+        message = f"{self.url}: the store cannot be {done}: {cause}{advice}"
+        if code in _DAMAGED:
+            self._damaged(str(cause))
+            return StoreDamaged(message)
+        return StoreLocked(message) if code in _LOCKED else StoreError(message)
 
     def changed_elsewhere(self) -> bool:
         """Whether anything was committed since the last call, by another process or another thread.
@@ -83,47 +166,156 @@ class Database:
         if self._engine.dialect.name != "sqlite":
             return True
         try:
+            if self._observer is not None and self._observing_frozen != self._frozen:
+                self._observer.close()
+                self._observer = None
             if self._observer is None:
                 self._observer = self._engine.connect().execution_options(begin="BEGIN")
+                self._observing_frozen = self._frozen
             with self._observer.begin():  # it counts the commits of all other connections
                 version = self._observer.exec_driver_sql("PRAGMA data_version").scalar_one()
         except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"{self.url}: the store cannot be read: {cause_of(error)}") from error
+            raise self.explain("read", error) from error
         changed = bool(version != self._version)
         self._version = version
         return changed
+
+    def is_in_place(self) -> bool:
+        """Whether the files that are open are those that have the store's names."""
+        if self.path is None or self._frozen:
+            return True
+        if _identity_of(self.path) != self._identity:
+            return False
+        return self._observer is None or Path(f"{self.path}-wal").exists()
+
+    def rescue(self) -> bool:
+        """Write what is still open to where the store was, if its file is gone.
+
+        Returns:
+            Whether the store has its files again; it is to be closed then, and opened anew.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        if self.path is None or self._observer is None:
+            return False
+        source = self._observer.connection.driver_connection
+        assert isinstance(source, sqlite3.Connection)  # noqa: S101 - there is a path
+        try:
+            if _identity_of(self.path) == self._identity:  # only the log is gone: nothing may stay in it
+                source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            elif not self.path.exists():
+                fresh = Path(f"{self.path}.rescued")
+                fresh.parent.mkdir(parents=True, exist_ok=True)
+                fresh.unlink(missing_ok=True)
+                with closing(sqlite3.connect(fresh)) as target:
+                    source.backup(target)
+                    target.execute("PRAGMA journal_mode = DELETE")
+                _sync(fresh)
+                for suffix in ("-wal", "-shm"):  # of the one that is gone
+                    Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+                fresh.rename(self.path)
+        except (sqlite3.Error, OSError) as error:
+            raise self.explain("written", error) from error
+        return True
 
     def verify(self) -> None:
         """Look for damage.
 
         Raises:
-            StoreError: The store is damaged; the message says where.
+            StoreDamaged: The store is damaged; the message says where.
+            StoreError: It cannot be read.
         """
         if self._engine.dialect.name == "sqlite":
             with self._reading() as connection:
                 found = connection.exec_driver_sql("PRAGMA quick_check(3)").scalars().all()
             if found != ["ok"]:
-                raise StoreError(f"{self.url}: the store is damaged: {'; '.join(found)}")
+                self._damaged("; ".join(found))
+                advice = _ADVICE[sqlite3.SQLITE_CORRUPT]
+                raise StoreDamaged(f"{self.url}: the store is damaged: {'; '.join(found)}; {advice}")
 
     def optimise(self) -> None:
-        """Upkeep: let SQLite refresh its statistics and shorten its log."""
+        """Upkeep: look for damage, let SQLite refresh its statistics and shorten its log.
+
+        Raises:
+            StoreDamaged: The store is damaged; the message says where.
+            StoreError: It cannot be read.
+        """
+        self.verify()
         if self._engine.dialect.name == "sqlite":
             with self._reading(begin=None) as connection:
                 connection.exec_driver_sql("PRAGMA optimize")
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")  # refused inside a transaction
 
 
-def _connect_args(address: sa.URL) -> dict[str, object]:
-    return {"timeout": BUSY_SECONDS} if address.get_backend_name() == "sqlite" else {}
+def file_of(url: str) -> Path | None:
+    """The file of an SQLite store; None for one in memory, or in another database."""
+    with suppress(sa.exc.ArgumentError):
+        address = sa.make_url(url)
+        database = address.database
+        if address.get_backend_name() == "sqlite" and database and database != ":memory:" and not address.query:
+            return Path(database)
+    return None
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    connection.isolation_level = None  # the begin event below begins transactions
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
+def sqlite_address(path: Path) -> tuple[str, bool]:
+    """How to open an SQLite file that is there, as a URI, and whether it can only be read.
+
+    Where its folder cannot be written there is no room for the files that SQLite needs beside it. Then they
+    have to be there already, or there must be nothing in them.
+    """
+    address = f"file:{quote(str(path.absolute()))}"
+    if not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return f"{address}?mode=rw", False
+    log = Path(f"{path}-wal")
+    has_log = log.exists() and log.stat().st_size > 0
+    return f"{address}?mode=ro" if has_log else f"{address}?mode=ro&immutable=1", True
+
+
+def _open_sqlite(path: Path, options: dict[str, Any]) -> tuple[sqlite3.Connection, bool]:
+    """A connection, and whether it can only read: because of permissions, or for want of room on the disk."""
+    address, frozen = sqlite_address(path)
+    opened = sqlite3.connect(address, **options | {"uri": True})
+    if frozen:
+        return opened, True
+    try:
+        opened.execute("PRAGMA journal_mode = WAL")
+        opened.execute("SELECT count(*) FROM sqlite_master")  # now SQLite needs its files beside the store
+    except sqlite3.OperationalError as error:
+        opened.close()
+        log = Path(f"{path}-wal")
+        if error.sqlite_errorcode & 0xFF not in _NO_ROOM or (log.exists() and log.stat().st_size > 0):
+            raise
+        address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+        return sqlite3.connect(address, **options | {"uri": True}), True
+    except sqlite3.Error:
+        opened.close()
+        raise
+    return opened, False
+
+
+def cause_of(error: Exception) -> object:
+    """What the database itself said, without SQLAlchemy's frame around it."""
+    return getattr(error, "orig", None) or error
+
+
+def _identity_of(path: Path | None) -> tuple[int, int] | None:
+    if path is None:
+        return None
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _connect_args(address: sa.URL, busy_seconds: float) -> dict[str, object]:
+    return {"timeout": busy_seconds} if address.get_backend_name() == "sqlite" else {}
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
@@ -131,8 +323,3 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     statement = connection.get_execution_options().get("begin", "BEGIN IMMEDIATE")
     if statement:
         connection.exec_driver_sql(statement)
-
-
-def cause_of(error: Exception) -> object:
-    """What the database itself said, without SQLAlchemy's frame around it."""
-    return getattr(error, "orig", None) or error

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["migrate"]
 
 
-def migrate(engine: sa.Engine, folder: str, name: str) -> None:
+def migrate(engine: sa.Engine, folder: str, name: str, *, version: str = "head") -> None:
     """Make the tables, or change them into those of this version, in one transaction.
 
     Args:
         engine: The store's.
         folder: Where the migrations are.
         name: The store, as messages say it.
+        version: Which tables to make; those of this feedsvc where it is not said.
 
     Raises:
         StoreError: A newer version wrote it.
@@ -38,7 +39,7 @@ def migrate(engine: sa.Engine, folder: str, name: str) -> None:
         with connection.execution_options(begin="BEGIN IMMEDIATE").begin():
             config.attributes["connection"] = connection
             try:
-                alembic.command.upgrade(config, "head")
+                alembic.command.upgrade(config, version)
             except CommandError as error:
                 advice = "was it written by a newer feedsvc? Install that version, or name another store"
                 raise StoreError(f"{name}: {error}; {advice}") from error

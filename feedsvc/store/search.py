@@ -81,18 +81,19 @@ class SearchIndex:
             engine: The store's.
             name: The store, as messages say it.
 
-        Raises:
-            StoreError: It can be neither opened nor made.
+        One that can be neither opened nor made now is made by `catch_up`, as soon as that can be done.
         """
         self._engine = engine
         self._name = name
         self._path: Path | None = None
+        self._prepared = False
         if engine.dialect.name == "sqlite" and engine.url.database and _has_fts5():
             self._path = Path(f"{engine.url.database}{SEARCH_SUFFIX}")
             try:
                 self._prepare(self._path)
             except (sqlite3.Error, OSError, sa.exc.SQLAlchemyError) as error:
-                raise StoreError(f"{self._path}: the search index cannot be opened: {error}") from error
+                more = {"path": str(self._path), "reason": str(getattr(error, "orig", None) or error)}
+                logger.warning("search index cannot be opened yet", extra=more)
 
     # Reading
 
@@ -159,7 +160,9 @@ class SearchIndex:
         if self._path is None:
             return 0
         try:
-            if not self._path.exists():
+            if not self._prepared:
+                self._prepare(self._path)
+            elif not self._path.exists():
                 self._begin_anew(self._path)
             waiting = self._load_waiting(limit)
             if waiting:
@@ -188,15 +191,22 @@ class SearchIndex:
             return connection.execute(query, {"limit": limit}).all()
 
     def _prepare(self, path: Path) -> None:
+        listed = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        with self._engine.connect().execution_options(begin="BEGIN") as connection:
+            there = set(connection.exec_driver_sql(listed).scalars())
+        if _TRIGGERS.keys() <= there and _is_usable(path):
+            self._prepared = True  # without writing anything
+            return
         with self._engine.begin() as connection:
             connection.exec_driver_sql(_QUEUE)
-            there = set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars())
+            there = set(connection.exec_driver_sql(listed).scalars())
             for name, when in _TRIGGERS.items():
                 note = "INSERT INTO search_queue (entry) VALUES (new.number)"
                 connection.exec_driver_sql(f"CREATE TRIGGER IF NOT EXISTS {name} {when} BEGIN {note}; END")
         # Without them changes went by unseen.
         if not (_TRIGGERS.keys() <= there and _is_usable(path)):
             self._begin_anew(path)
+        self._prepared = True
 
     def _begin_anew(self, path: Path) -> None:
         for suffix in ("", "-wal", "-shm"):

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from feedsvc.errors import StoreError
 from feedsvc.model import Entry, Outcome, Removal
 from feedsvc.store import announcements, rulesets
 from feedsvc.store.account import Account
-from feedsvc.store.database import Database, cause_of
+from feedsvc.store.database import Database
 from feedsvc.store.feeds import FeedTables
 from feedsvc.store.learned import LearnedTables
 from feedsvc.store.rows import ENTRY_COLUMNS, DumpFile, Problem, is_below, to_entry
@@ -42,11 +41,8 @@ class Store(Database):
         Raises:
             StoreError: The store cannot be written.
         """
-        try:
-            with self._engine.begin() as connection:
-                yield Writer(connection)
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"{self.url}: the store cannot be written: {cause_of(error)}") from error
+        with self.beginning() as connection:
+            yield Writer(connection)
 
     def live_ledgers(self) -> Iterator[tuple[Entry, tuple[Removal, ...]]]:
         """All live entries, newest first as before, with what cleaning removed; read as they are needed."""
@@ -74,8 +70,7 @@ class Store(Database):
     def open_search(self) -> SearchIndex:
         """Open the search index, which `SearchIndex.catch_up` then keeps up to date.
 
-        Raises:
-            StoreError: It can be neither opened nor made.
+        One that can be neither opened nor made now is made when it catches up.
         """
         return SearchIndex(self._engine, self.url)
 

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = -math.inf
 _PATIENCE = 10  # a listing waits for quiet at most so many times the settle time
+_RESTLESS = 60  # for a file that has not settled after so many times the settle time, it is said
 
 
 class Agenda:
@@ -95,6 +96,11 @@ class Agenda:
                 ):
                     self._settling.offer(path, state, time.monotonic())
             return self._settling.below(folder.prefix)
+
+    def restless(self, folder: Folder) -> list[str]:
+        """Give the paths of a folder that have been changing for so long that it should be known."""
+        with self._changed:
+            return self._settling.restless(folder.prefix, time.monotonic(), _RESTLESS * self._settle)
 
     def request_listing(self, folder: Folder, *, after: float | None = None) -> None:
         """Have a folder listed once all has settled, but not before `after` seconds (by default the settle time)."""

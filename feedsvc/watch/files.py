@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Change", "FileState", "Listing", "observe", "scan"]
+__all__ = ["Change", "FileState", "Listing", "is_gone", "observe", "scan", "shown"]
 
 logger = logging.getLogger(__name__)
+
+_STRIDE = 256  # files that are looked at in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,17 @@ def observe(path: str) -> FileState | None:
         return None
 
 
+def is_gone(path: str) -> bool:
+    """Say whether nothing stands at a path; not where it cannot be told."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def is_hidden(name: str) -> bool:
     """Say whether the folder of this name is not to be entered."""
     return name.startswith(".")
@@ -91,7 +104,8 @@ def scan(
     Args:
         directory: The folder; it may be a symbolic link, which is followed.
         recursive: Whether to enter the folders inside.
-        interrupted: Asked once a folder; the scan ends early where it says True, and its result is worth nothing.
+        interrupted: Asked before each folder, and now and then within; the scan ends early where it says True, and
+            its result is worth nothing. It may do other work: the scan has no lock and leaves no state behind.
 
     Returns:
         The regular files, and the paths that could not be looked at.
@@ -106,7 +120,9 @@ def scan(
         folder = folders.pop()
         try:
             with os.scandir(folder) as entries:
-                for entry in entries:
+                for number, entry in enumerate(entries, 1):
+                    if number % _STRIDE == 0 and interrupted():
+                        return files, frozenset(unreadable)
                     if entry.is_dir(follow_symlinks=False):
                         if recursive and not is_hidden(entry.name):
                             folders.append(entry.path)
@@ -131,6 +147,11 @@ def _look(entry: os.DirEntry[str], unreadable: set[str]) -> FileState | None:
         unreadable.add(entry.path)
         _log_unreadable(entry.path, error)
         return None
+
+
+def shown(path: str) -> str:
+    """A path for people, on one line: bytes that are no UTF-8 and control characters escaped."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in path)
 
 
 def _log_unreadable(path: str, error: OSError) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from feedsvc.watch.files import is_hidden
+from feedsvc.watch.pace import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Folder", "Identity", "distinct"]
 
 logger = logging.getLogger(__name__)
+
+_RETRY = 1.0  # seconds after which something that failed is tried again, twice as many the next time
+_LONGEST = 60.0
 
 
 class Identity(NamedTuple):
@@ -45,7 +49,11 @@ class Folder:
         missing: What is wrong with the folder itself, or None.
         unwatched: Why it is not watched, or not wholly, or None.
         unlisted: Why its listing cannot be had or believed, or None.
-        told: The problem that was last reported, or None.
+        partly: What is in it that cannot be read, or None.
+        restless: What is in it that does not come to rest, or None.
+        seconds: What its last listing took.
+        watching: When to set its watches again.
+        listing: When to list it again.
     """
 
     name: str
@@ -58,7 +66,11 @@ class Folder:
     missing: str | None = None
     unwatched: str | None = None
     unlisted: str | None = None
-    told: str | None = None
+    partly: str | None = None
+    restless: str | None = None
+    seconds: float = 0.0
+    watching: Backoff = field(default_factory=lambda: Backoff(_RETRY, _LONGEST))
+    listing: Backoff = field(default_factory=lambda: Backoff(_RETRY, _LONGEST))
 
     @property
     def prefix(self) -> str:
@@ -68,7 +80,7 @@ class Folder:
     @property
     def problem(self) -> str | None:
         """The worst thing that is wrong with it, for people."""
-        return self.missing or self.unwatched or self.unlisted
+        return self.missing or self.unwatched or self.unlisted or self.partly or self.restless
 
     def look(self) -> Identity | None:
         """See what stands there; say in `missing` why it is no folder."""

@@ -60,6 +60,8 @@ _MASK = Mask(
     )
 )
 _VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+# An event tells when a folder may be read after all (IN_ATTRIB), and no path becomes shorter.
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG})
 _callback_ids = itertools.count()
 
 
@@ -70,7 +72,7 @@ class TreeEmitter(EventEmitter):
 
     Attributes:
         overflows: How often the kernel's queue overflowed and events were lost.
-        limited: Whether the kernel's limit keeps folders inside from being watched.
+        shortage: Why folders inside are not watched that could be at another time, as an errno; 0 where all are.
     """
 
     def __init__(
@@ -80,12 +82,12 @@ class TreeEmitter(EventEmitter):
         *,
         timeout: float = DEFAULT_EMITTER_TIMEOUT,
         event_filter: list[type[FileSystemEvent]] | None = None,
-        inotify_fd: InotifyFD,
+        inotify_fd: Reader,
     ) -> None:
         """Take what BaseObserver passes, and the reader that all emitters share."""
         super().__init__(event_queue, watch, timeout=timeout, event_filter=event_filter)
         self.overflows = 0
-        self.limited = False
+        self.shortage = 0
         self._inotify_fd = inotify_fd
         # Taken by the reader's thread and by whoever starts and stops; losing the root stops from within.
         self._lock = threading.RLock()
@@ -139,7 +141,7 @@ class TreeEmitter(EventEmitter):
             if not self._folders:
                 return
             self._unwatch(self.watch.path)
-            self.limited = False
+            self.shortage = 0
             try:
                 self._watch_tree(self.watch.path, tell=False)
             except OSError:
@@ -188,8 +190,13 @@ class TreeEmitter(EventEmitter):
             except OSError as error:
                 if folder == self.watch.path:
                     raise
-                if error.errno not in _VANISHED:
-                    logger.warning("cannot be watched", extra={"path": folder, "reason": error.strerror})
+                self._pass_over(folder, error)
+
+    def _pass_over(self, folder: str, error: OSError) -> None:
+        if error.errno not in _VANISHED:
+            logger.warning("cannot be watched", extra={"path": folder, "reason": error.strerror})
+            if error.errno not in _REFUSED:
+                self.shortage = error.errno or errno.EIO
 
     def _add_watch(self, folder: str) -> bool:
         """Set one watch; say whether the folder wants listing."""
@@ -201,7 +208,7 @@ class TreeEmitter(EventEmitter):
         except OSError as error:
             if error.errno != errno.ENOSPC or folder == self.watch.path:
                 raise
-            self.limited = True
+            self.shortage = error.errno
             return True
         if wd == -1:  # how InotifyFD answers EACCES
             self._inotify_fd.remove_callbacks([(wd, callback_id)])
@@ -224,6 +231,38 @@ class TreeEmitter(EventEmitter):
             self._inotify_fd.remove_callbacks(gone)
 
 
+class Reader(InotifyFD):
+    """watchdog's reader of inotify events; however it begins or ends, it leaves no file descriptor open."""
+
+    def __init__(self) -> None:
+        """Open the inotify instance.
+
+        Raises:
+            OSError: No more instances or open files are allowed (EMFILE).
+        """
+        try:
+            super().__init__()
+        except OSError:
+            # Of the last one that was left: none was left for the pipe, and each new attempt would take one more.
+            if (opened := self.__dict__.get("_inotify_fd")) is not None:
+                os.close(opened)
+            raise
+
+    def run(self) -> None:
+        """Read until it is stopped; end orderly where that fails."""
+        try:
+            super().run()
+        except Exception:  # the watcher sees that it ended, and starts another
+            logger.exception("the reader of inotify events failed")
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close all where no thread reads: it would be left to that thread."""
+        with self._lock:
+            self._is_reading = False
+        self.stop()
+
+
 class TreeObserver(BaseObserver):
     """watchdog's observer with TreeEmitters on one inotify instance."""
 
@@ -232,9 +271,14 @@ class TreeObserver(BaseObserver):
 
         Raises:
             OSError: No more instances are allowed (EMFILE).
+            RuntimeError: No more threads are allowed.
         """
-        self._inotify_fd = InotifyFD()
-        self._inotify_fd.start()
+        self._inotify_fd = Reader()
+        try:
+            self._inotify_fd.start()
+        except RuntimeError:  # no more threads
+            self._inotify_fd.abandon()
+            raise
         super().__init__(TreeEmitter, inotify_fd=self._inotify_fd)
 
     def on_thread_stop(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import logging
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from feedsvc.watch.files import Change
+from feedsvc.watch.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,8 @@ __all__ = ["Settling"]
 
 logger = logging.getLogger(__name__)
 
+_SOON = 4  # times the settle time, for which it is remembered what was told
+
 
 @dataclass(slots=True)
 class _Pending:
@@ -26,13 +30,15 @@ class _Pending:
     queued: float  # the time of its one valid place in the heap, never later than due
     state: FileState | None
     finished: bool
+    since: float = math.inf
 
 
 class Settling:
     """The paths that something happened to, each until it can be told what became of it.
 
     One rule holds for all: what is seen at a path must stay the same for a while; seeing no file there is no different.
-    Only for a file that its writer has finished nothing is waited for. Not safe for threads: the caller locks.
+    Only for a file that its writer has finished nothing is waited for, unless that happens all the time.
+    Not safe for threads: the caller locks.
     """
 
     def __init__(self, settle: float) -> None:
@@ -40,6 +46,7 @@ class Settling:
         self._settle = settle
         self._pending: dict[str, _Pending] = {}
         self._heap: list[tuple[float, str]] = []
+        self._pace = Pace(settle)
         self._told: dict[str, tuple[float, FileState]] = {}  # what was collected lately, oldest first
 
     def offer(self, path: str, state: FileState | None, now: float) -> None:
@@ -50,14 +57,15 @@ class Settling:
             state: What is seen there now.
             now: Monotonic seconds.
         """
-        self._put(path, _Pending(now + self._settle, 0.0, state, finished=False))
+        self._put(path, _Pending(now + max(self._settle, self._pace.rest(path)), 0.0, state, finished=False), now)
 
     def finish(self, path: str, now: float) -> None:
         """Note that the file at a path was closed by its writer or renamed into place: it is due now."""
-        self._put(path, _Pending(now, 0.0, None, finished=True))
+        self._put(path, _Pending(now + self._pace.rest(path), 0.0, None, finished=True), now)
 
-    def _put(self, path: str, pending: _Pending) -> None:
+    def _put(self, path: str, pending: _Pending, now: float) -> None:
         known = self._pending.get(path)
+        pending.since = known.since if known else now  # a path keeps its place in the dict as well
         if known is not None and known.queued <= pending.due:
             pending.queued = known.queued
         else:
@@ -78,7 +86,7 @@ class Settling:
         Returns:
             Each path once, in the order in which they fell due.
         """
-        while self._told and (oldest := next(iter(self._told.items())))[1][0] < now - self._settle:
+        while self._told and (oldest := next(iter(self._told.items())))[1][0] < now - _SOON * self._settle:
             del self._told[oldest[0]]
         changes: list[Change] = []
         while self._heap and self._heap[0][0] <= now:
@@ -89,19 +97,21 @@ class Settling:
             if pending.due > now:
                 self._queue(path, pending)
                 continue
-            del self._pending[path]
             try:
                 state = observe(path)
             except OSError as error:
+                del self._pending[path]
                 logger.warning("cannot be looked at", extra={"path": path, "reason": error.strerror})
                 continue
             # A finished file that is not there waits as well: it may have been replaced in two steps.
             if state is not None if pending.finished else state == pending.state:
+                del self._pending[path]
                 changes.append(Change(path, gone=state is None))
-                self._told.pop(path, None)
+                self._pace.note(path, now, again=self._told.pop(path, None) is not None)
                 if state is not None:
                     self._told[path] = (now, state)
             else:
+                pending.queued = math.inf  # its place was taken out just now
                 self.offer(path, state, now)
         return changes
 
@@ -114,12 +124,17 @@ class Settling:
         return path in self._pending
 
     def told(self, path: str, state: FileState) -> bool:
-        """Say whether a file was collected in this state, no longer ago than the settle time."""
+        """Say whether a file was collected in this state a moment ago."""
         return path in self._told and self._told[path][1] == state
 
     def below(self, prefix: str) -> frozenset[str]:
         """Give the paths with this prefix about which something is still to be told."""
         return frozenset(path for path in self._pending if path.startswith(prefix))
+
+    def restless(self, prefix: str, now: float, patience: float) -> list[str]:
+        """Give the paths with this prefix that have been changing for longer than `patience` seconds."""
+        waiting = itertools.takewhile(lambda item: item[1].since < now - patience, self._pending.items())
+        return [path for path, _ in waiting if path.startswith(prefix)]
 
     def __len__(self) -> int:
         """Count the paths about which something is still to be told."""

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import WatchError
+from feedsvc.health import Pulse, show_thread
 from feedsvc.watch.agenda import Agenda
-from feedsvc.watch.files import Listing, scan
+from feedsvc.watch.files import Listing, is_gone, scan, shown
 from feedsvc.watch.folder import distinct
-from feedsvc.watch.handler import FolderHandler
-from feedsvc.watch.observer import open_observer
+from feedsvc.watch.pace import Backoff
+from feedsvc.watch.watches import Watches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    from watchdog.observers.api import BaseObserver
 
     from feedsvc.watch.files import Change
     from feedsvc.watch.folder import Folder
@@ -30,11 +29,9 @@ logger = logging.getLogger(__name__)
 
 _CHECK_INTERVAL = 0.25  # seconds between two looks at the folders themselves
 _RETRY = 1.0  # seconds after which a listing that failed is tried again
-_LIMITS = {
-    errno.ENOSPC: "the limit of inotify watches is used up: raise fs.inotify.max_user_watches or set polling = true",
-    errno.EMFILE: "inotify instances or open files are used up: raise fs.inotify.max_user_instances or the limit of"
-    " open files, or set polling = true",
-}
+_LONGEST = 60.0  # seconds to the next attempt, where one after the other fails
+_SHOWN = 3  # paths of many that a message names
+_SHARE = 10  # listings because of lost events take at most one part in so many of the time
 
 
 class Watcher:
@@ -45,9 +42,11 @@ class Watcher:
     start, at each rescan, when a folder is back or another one stands in its place, when a folder inside was moved
     away or deleted, and when events were lost. A missing folder is reported and waited for; no Listing comes of it.
     The same goes for a folder that is empty after its file system was changed (an unmount leaves an empty one).
+    What fails is said and tried again; threads that end by themselves are replaced.
 
     Attributes:
         overflows: How often a folder lost events because the kernel's queue was full.
+        pulse: Beats while the folders are looked after: at each look, folder read and path delivered.
     """
 
     def __init__(
@@ -75,16 +74,18 @@ class Watcher:
             poll_interval: Seconds between two polls.
         """
         self.overflows = 0
+        self.pulse = Pulse()
         self._directories = [os.fspath(directory) for directory in directories]
         self._recursive = recursive
-        self._polling = polling
-        self._poll_interval = poll_interval
+        self._settle = settle
         self._deliver = deliver
         self._report = report
         self._folders: list[Folder] = []
-        self._observer: BaseObserver | None = None
         self._stopping = threading.Event()
         self._agenda = Agenda(settle, _CHECK_INTERVAL)
+        self._watches = Watches(self._agenda, recursive=recursive, polling=polling, poll_interval=poll_interval)
+        self._told: dict[str, str | None] = {}  # the problems that were last reported, by key
+        self._mending = Backoff(_RETRY, _LONGEST)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
@@ -118,97 +119,114 @@ class Watcher:
         self._agenda.close()
         if self._thread.ident is not None:
             self._thread.join()
-        observer, self._observer = self._observer, None
-        if observer is not None:
-            observer.stop()
-            observer.join()
+        self._watches.stop()
 
     @property
     def alive(self) -> bool:
         """Whether all threads that must run do run."""
-        observer = self._observer
-        return self._thread.is_alive() and (observer is None or observer.is_alive())
+        return self._thread.is_alive() and self._watches.alive
 
     def _run(self) -> None:
+        show_thread("watch")
         while self._agenda.wait():
-            self._check_folders()
-            self._list_folders()
-            self._collect()
+            self.pulse.beat()
+            try:
+                self._check_folders()
+                self._list_folders()
+                self._collect()
+            except Exception as error:  # whatever it is: watching goes on
+                logger.exception("watching failed", extra={"folders": len(self._folders)})
+                self._tell("watch", f"watching failed, it goes on: {type(error).__name__}: {shown(str(error))}")
+                self._stopping.wait(_RETRY)
+                for folder in self._folders:  # what was in hand is lost
+                    self._agenda.request_listing(folder)
+            else:
+                self._tell("watch", None)
 
     def _check_folders(self) -> None:
         if self._agenda.take_check():
+            self._mend()
             for folder in self._folders:
                 self._check(folder)
-                self._tell(folder)
+                self._tell_folder(folder)
+
+    def _mend(self) -> None:
+        """Start another observer where the one there is has ended."""
+        now = time.monotonic()
+        if self._watches.alive:
+            if self._mending.due(now - _LONGEST):  # it lives on
+                self._mending.succeed()
+            return
+        if self._mending.failing and not self._mending.due(now):
+            return
+        self._mending.fail(now)
+        self._watches.mend(self._folders)
+        for folder in self._folders:
+            folder.unlisted = f"folder {folder.name} was not watched: a thread had ended; it is watched and read again"
 
     def _check(self, folder: Folder) -> None:
         identity = folder.look()
         appeared = identity is not None and identity != folder.identity
         emitter = folder.emitter
+        folder.rearm |= folder.watching.due(time.monotonic())
         # An emitter ends by itself when its folder is deleted, even where a new one has got the same inode by now.
         if emitter is not None and (appeared or identity is None or folder.rearm or not emitter.is_alive()):
-            self._disarm(folder)
+            self._watches.remove(folder)
         folder.rearm = False
         if identity != folder.identity:
             folder.identity = identity
             # What was pending is told by the next listing: the files may be there still, out of sight.
             self._agenda.discard(folder)
         if identity is None:
-            folder.unwatched = folder.unlisted = None
+            folder.unwatched = folder.unlisted = folder.partly = folder.restless = None
             return
-        if folder.emitter is None and (self._arm(folder) or appeared):
-            self._agenda.list_at_once(folder)
+        if folder.emitter is None:
+            armed = self._watches.set(folder)
+            if armed or appeared:
+                self._agenda.list_at_once(folder)
+            if folder.watching.failing and armed:
+                folder.watching.fail(time.monotonic())
         self._ask_emitter(folder)
-
-    def _arm(self, folder: Folder) -> bool:
-        folder.real = os.path.realpath(folder.name)
-        try:
-            if self._observer is None:
-                self._observer = open_observer(polling=self._polling, poll_interval=self._poll_interval)
-            handler = FolderHandler(folder, self._agenda, recursive=self._recursive, polling=self._polling)
-            watch = self._observer.schedule(handler, folder.real, recursive=self._recursive)
-        except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
-            number = error.errno if isinstance(error, OSError) else None
-            self._say_unwatched(folder, _LIMITS.get(number or 0, str(error)))
-            return False
-        folder.emitter = next(emitter for emitter in self._observer.emitters if emitter.watch == watch)
-        folder.overflows = 0
-        return True
-
-    def _disarm(self, folder: Folder) -> None:
-        if self._observer is not None and folder.emitter is not None:
-            self._observer.unschedule(folder.emitter.watch)
-        folder.emitter = None
+        self._see_restless(folder)
 
     def _ask_emitter(self, folder: Folder) -> None:
-        """Hear what only the inotify emitter can tell."""
-        if folder.emitter is None:
-            return
-        overflows: int = getattr(folder.emitter, "overflows", 0)
-        if overflows > folder.overflows:
-            self.overflows += overflows - folder.overflows
-            folder.overflows = overflows
+        lost = self._watches.ask(folder)
+        if lost:
+            self.overflows += lost
             logger.warning("events were lost, the folder is listed again", extra={"path": folder.name})
-            self._agenda.request_listing(folder)
-        if getattr(folder.emitter, "limited", False):
-            self._say_unwatched(folder, _LIMITS[errno.ENOSPC])
-        else:
-            folder.unwatched = None
+            self._agenda.request_listing(folder, after=max(self._settle, _SHARE * folder.seconds))
+        if folder.unwatched is None:
+            folder.watching.succeed()
+        elif not folder.watching.failing:
+            folder.watching.fail(time.monotonic())
 
-    def _say_unwatched(self, folder: Folder, reason: str) -> None:
-        folder.unwatched = f"folder {folder.name} cannot be watched wholly, it is read at each rescan: {reason}"
+    def _see_restless(self, folder: Folder) -> None:
+        paths = self._agenda.restless(folder)
+        if paths:
+            folder.restless = (
+                f"folder {folder.name} has files that are written to without a pause; each is read once it rests:"
+                f" {_some(paths)}"
+            )
+        else:
+            folder.restless = None
 
     def _list_folders(self) -> None:
         for folder in self._folders:
             if self._agenda.take_listing(folder):
                 self._list(folder)
-                self._tell(folder)
+                self._tell_folder(folder)
 
     def _list(self, folder: Folder) -> None:
         if folder.identity is None:
             return
+        started, meanwhile = time.monotonic(), set[str]()
+
+        def go_on_meanwhile() -> bool:
+            meanwhile.update(self._collect())  # a large folder delays nobody
+            return self._interrupted()
+
         try:
-            files, unreadable = scan(folder.name, recursive=self._recursive, interrupted=self._stopping.is_set)
+            files, unreadable = scan(folder.name, recursive=self._recursive, interrupted=go_on_meanwhile)
         except OSError as error:
             folder.unlisted = f"folder {folder.name} cannot be read: {error.strerror}"
             self._agenda.request_listing(folder, after=_RETRY)
@@ -227,15 +245,30 @@ class Watcher:
             )
             self._agenda.request_listing(folder, after=_RETRY)
             return
-        folder.unlisted = None
+        folder.unlisted = folder.partly = None
+        if stuck := sorted(path for path in unreadable if not is_gone(path)):
+            folder.partly = f"folder {folder.name} has what cannot be read; its entries stay: {_some(stuck)}"
+            self._agenda.request_listing(folder, after=folder.listing.fail(time.monotonic()))
+        else:
+            folder.listing.succeed()
+        for path in meanwhile:  # told already, as it was after the scan saw it
+            files.pop(path, None)
         unsettled = self._agenda.unsettled(folder, files.items())
+        unsettled |= {path for path in meanwhile if path.startswith(folder.prefix)}
+        folder.seconds = time.monotonic() - started
         self._hand_over(Listing(folder.name, files, unsettled, unreadable), folder.name)
 
-    def _collect(self) -> None:
+    def _interrupted(self) -> bool:
+        self.pulse.beat()
+        return self._stopping.is_set()
+
+    def _collect(self) -> list[str]:
+        """Hand over what has settled; give the paths."""
         intact: dict[str, bool] = {}
+        told: list[str] = []
         for change in self._agenda.collect():
-            if self._stopping.is_set():
-                return  # the listing at the next start has the rest
+            if self._interrupted():
+                break  # the listing at the next start has the rest
             folder = max(
                 (folder for folder in self._folders if change.path.startswith(folder.prefix)),
                 key=lambda folder: len(folder.prefix),
@@ -246,6 +279,8 @@ class Watcher:
                 self._agenda.request_listing(folder)  # the whole folder is gone: if not for long, this makes up for it
                 continue
             self._hand_over(change, change.path)
+            told.append(change.path)
+        return told
 
     def _hand_over(self, told: Change | Listing, path: str) -> None:
         try:
@@ -253,11 +288,20 @@ class Watcher:
         except Exception:  # whatever it is: watching goes on
             logger.exception("was not taken in", extra={"path": path})
 
-    def _tell(self, folder: Folder) -> None:
-        if folder.problem == folder.told:
+    def _tell_folder(self, folder: Folder) -> None:
+        self._tell(f"watch:{folder.name}", folder.problem)
+
+    def _tell(self, key: str, problem: str | None) -> None:
+        if self._told.get(key) == problem:
             return
-        folder.told = folder.problem
+        self._told[key] = problem
         try:
-            self._report(f"watch:{folder.name}", folder.problem)
+            self._report(key, problem)
         except Exception:  # as above
-            logger.exception("problem was not taken in", extra={"path": folder.name})
+            logger.exception("problem was not taken in", extra={"path": key.removeprefix("watch:")})
+
+
+def _some(paths: Sequence[str]) -> str:
+    """The first of some paths, for people."""
+    more = len(paths) - _SHOWN
+    return ", ".join(map(shown, paths[:_SHOWN])) + (f" and {more} more" if more > 0 else "")

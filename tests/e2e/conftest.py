@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.box import Box, need_systemd
 from e2e.harness import PROMISED, Daemon, stolen_seconds, wait_for
+from e2e.installation import MEMBER, STRANGER, Installation, copy_checkout, download_packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,3 +86,29 @@ def promptly() -> Iterator[Promptly]:
     yield watch
     if watch.unproven:
         pytest.skip(f"served, but in how much time is unproven: {'; '.join(watch.unproven)}")
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Says a figure where whoever runs the tests sees it."""
+
+    def speak(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{text}\n")
+
+    return speak
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The service, installed by systemd/install.sh where systemd runs."""
+    need_systemd()
+    checkout = copy_checkout(tmp_path_factory.mktemp("checkout"))
+    packages = download_packages(checkout, tmp_path_factory.mktemp("pip"))
+    with Box(show=[checkout, packages]) as box:
+        made = Installation(box, checkout, packages)
+        made.said = made.install().stdout
+        for user in (MEMBER, STRANGER):
+            box.run("useradd", "--create-home", user)
+        box.run("usermod", "--append", "--groups", "feedsvc-drop", MEMBER)
+        yield made

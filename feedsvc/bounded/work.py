@@ -1,0 +1,101 @@
+"""What is done to the bytes of a dump file, in whatever process: parse, clean."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from feedsvc.dumps import parse_dump
+from feedsvc.errors import BrokenDump, CleaningError, NotADump
+
+if TYPE_CHECKING:
+    from feedsvc.clean import Cleaner
+    from feedsvc.model import CleanEntry, Dump
+
+__all__ = ["NO_MEMORY", "Cleaned", "Job", "clean_job", "parse_safely"]
+
+logger = logging.getLogger(__name__)
+
+NO_MEMORY: Final = "needs more memory to clean than there is"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The bytes of a dump file, and what is asked for.
+
+    Attributes:
+        mtime_ns: The file's time in ns since 1970: an article without a time of its own gets it.
+        position: The only article that is asked for; None for all of them.
+        restored: The digests of removals that were brought back for good.
+    """
+
+    path: str
+    data: bytes
+    mtime_ns: int
+    position: int | None = None
+    restored: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A dump file parsed and cleaned.
+
+    Attributes:
+        articles: What could be read, also of a broken dump.
+        fault: Why the file is ignored or quarantined, or None.
+    """
+
+    articles: tuple[tuple[Dump, CleanEntry], ...]
+    fault: NotADump | BrokenDump | CleaningError | None = None
+
+
+def clean_job(job: Job, cleaner: Cleaner) -> Cleaned:
+    """Parse a dump file, and clean the articles that are asked for.
+
+    Whatever goes wrong is the `fault` of what is given back, a lack of memory too: its reason is `NO_MEMORY` then.
+    """
+    try:
+        return _clean_job(job, cleaner)
+    except MemoryError:
+        return Cleaned((), CleaningError(job.path, NO_MEMORY))
+
+
+def _clean_job(job: Job, cleaner: Cleaner) -> Cleaned:
+    found, fault = parse_safely(job.data, job.path)
+    articles = []
+    broken: CleaningError | None = None
+    for dump in found:
+        if job.position is None or job.position == dump.position:
+            try:
+                articles.append((dump, _clean(dump, job, cleaner)))
+            except CleaningError as error:
+                broken = broken or error
+    return Cleaned(tuple(articles), fault or broken)
+
+
+def parse_safely(data: bytes, path: str) -> tuple[tuple[Dump, ...], NotADump | BrokenDump | None]:
+    """The articles that can be read, and why not all can, whatever the reason is."""
+    try:
+        return tuple(parse_dump(data, path)), None
+    except NotADump as error:
+        return (), error
+    except BrokenDump as error:
+        return error.dumps, error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever one dump does to parsing, it must not stop the rest
+        logger.exception("parsing failed", extra={"path": path})
+        return (), BrokenDump(path, f"parsing failed: {type(error).__name__}: {error}", 1)
+
+
+def _clean(dump: Dump, job: Job, cleaner: Cleaner) -> CleanEntry:
+    published = dump.published or datetime.fromtimestamp(job.mtime_ns // 10**9, UTC)
+    try:
+        return cleaner.clean(dump, published, job.restored)
+    except (CleaningError, MemoryError):
+        raise
+    except Exception as error:  # nor what it does to cleaning
+        logger.exception("cleaning failed", extra={"path": dump.path})
+        raise CleaningError(dump.path, f"cleaning failed: {type(error).__name__}: {error}", dump.line) from error

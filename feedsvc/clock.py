@@ -1,0 +1,79 @@
+"""The time of day, with doubts: a clock that leaps is not believed before it has stood by it for a while.
+
+What is dated once stays dated, and what is deleted for its age is gone: a clock that is wrong for a moment must
+lead to neither. A second clock, which only counts seconds, tells what the time of day ought to be.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Clock"]
+
+logger = logging.getLogger(__name__)
+
+TOLERANCE: Final = timedelta(minutes=1)  # by which a clock may be set without a question
+BELIEVE_SECONDS: Final = 600.0  # for which a clock has to stand by a leap
+SETTLE_SECONDS: Final = 86_400.0  # after a leap, before anything is deleted for its age
+ABSENCE: Final = timedelta(days=30)  # since the last known time: a longer one may be a wrong clock as well
+
+
+class Clock:
+    """A clock of the time of day. Any thread may ask it."""
+
+    def __init__(
+        self, wall: Callable[[], datetime], steady: Callable[[], float], *, known: datetime | None = None
+    ) -> None:
+        """Begin with what the clock on the wall says, but not before the last known time.
+
+        Args:
+            wall: The time of day, aware, in UTC.
+            steady: Seconds since some moment, which nobody can set.
+            known: When feedsvc last ran, aware; None where that is not known.
+        """
+        self._wall = wall
+        self._steady = steady
+        self._lock = Lock()
+        self._at, self._since = wall(), steady()
+        self._leap: tuple[timedelta, float] | None = None  # by how much, and since when, while it is not believed
+        self._believed: float | None = None  # when a leap was
+        if known is not None and self._at > known + ABSENCE:
+            self._believed = self._since
+        elif known is not None and self._at < known - TOLERANCE:
+            self._at = known
+
+    def __call__(self) -> datetime:
+        """The time, aware, in UTC."""
+        with self._lock:
+            seconds, wall = self._steady(), self._wall()
+            expected = self._at + timedelta(seconds=seconds - self._since)
+            leap = wall - expected
+            if abs(leap) <= TOLERANCE:
+                self._leap = None
+            elif self._leap is None or abs(leap - self._leap[0]) > TOLERANCE:
+                logger.warning("clock leapt", extra={"by": str(leap), "to": wall.isoformat()})
+                self._leap = leap, seconds
+                return expected
+            elif seconds - self._leap[1] < BELIEVE_SECONDS:
+                return expected
+            else:
+                logger.warning("clock is believed", extra={"by": str(leap), "to": wall.isoformat()})
+                self._leap, self._believed = None, seconds
+            self._at, self._since = wall, seconds
+            return wall
+
+    def doubt(self) -> str | None:
+        """Why nothing may be deleted for its age now, for people; None where it may."""
+        self()
+        with self._lock:
+            if self._leap is not None:
+                return f"the clock leapt by {self._leap[0]}"
+            if self._believed is not None and self._steady() - self._believed < SETTLE_SECONDS:
+                return "the clock was set, or feedsvc did not run for long"
+            return None

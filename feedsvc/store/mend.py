@@ -1,0 +1,153 @@
+"""Looks at an SQLite store before it is opened; one that is damaged is set aside, and made anew of what can be read.
+
+    feedsvc.db -> feedsvc.db.corrupt-20240501T120000Z (and its log), feedsvc.db.new -> feedsvc.db
+
+Nobody may have the store open meanwhile: SQLite removes a store's log by its name.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from feedsvc.errors import StoreDamaged, StoreError
+from feedsvc.store.database import cause_of, file_of, sqlite_address
+from feedsvc.store.salvage import Salvage, salvage
+
+__all__ = ["describe_set_aside", "last_written", "mend"]
+
+logger = logging.getLogger(__name__)
+
+_BUSY_SECONDS: Final = 5.0
+_LOGS: Final = ("-wal", "-shm")
+
+
+def mend(url: str, now: datetime, *, damage: str | None = None) -> Path | None:
+    """Look for damage where the store was not closed as it should be; set a damaged store aside and make it anew.
+
+    Args:
+        url: An SQLAlchemy URL; nothing is done for databases other than SQLite.
+        now: Aware, in UTC.
+        damage: What SQLite said when it met damage; None where nothing is known of any.
+
+    Returns:
+        Where the damaged store is now; None where the store is sound, not there, or cannot be looked at.
+
+    Raises:
+        StoreError: It is damaged, and cannot be made anew.
+    """
+    path = file_of(url)
+    if path is None:
+        return None
+    fresh = Path(f"{path}.new")
+    if not path.exists():
+        if fresh.exists() and _find_damage(fresh, thorough=True) is None:  # ended between the last two steps
+            _put_in_place(fresh, path)
+        return None
+    if path.stat().st_size == 0:
+        logger.warning("store is an empty file, it is begun anew", extra={"path": str(path)})
+        return None
+    if sqlite_address(path)[1]:
+        return None
+    damage = damage or _find_damage(path, thorough=_was_left_open(path))
+    if damage is None:
+        return None
+    aside = Path(f"{path}.corrupt-{now:%Y%m%dT%H%M%SZ}")
+    logger.error("store is damaged", extra={"path": str(path), "reason": damage})
+    try:
+        found = _salvage(path, fresh)
+        # The store first: where this ends in between, there is none, and the new one takes its place.
+        path.rename(aside)
+        for suffix in _LOGS:
+            log = Path(f"{path}{suffix}")
+            if log.exists():
+                log.rename(f"{aside}{suffix}")
+        _put_in_place(fresh, path)
+    except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as error:
+        advice = "free some space on its disk, and start feedsvc again"
+        raise StoreDamaged(
+            f"{path}: the store is damaged ({damage}) and cannot be made anew: {cause_of(error)}; {advice}"
+        ) from error
+    extra = {"path": str(path), "aside": str(aside), "entries": found.entries, "torn": ",".join(found.torn)}
+    logger.warning("store made anew of what can be read", extra=extra)
+    return aside
+
+
+def describe_set_aside(url: str) -> str | None:
+    """Say what was set aside and is still there, for people; None where there is nothing."""
+    path = file_of(url)
+    if path is None or not path.parent.is_dir():
+        return None
+    found = sorted(str(each) for each in path.parent.glob(f"{path.name}.corrupt-*Z"))
+    if not found:
+        return None
+    return (
+        f"the store was damaged, and was made anew of what could be read and of the dumps that are there; the damaged "
+        f"one is kept as {', '.join(found)}: delete it when nothing is missed"
+    )
+
+
+def last_written(url: str) -> datetime | None:
+    """When a store was last written, by the clock of that time; None where that is not known."""
+    path = file_of(url)
+    if path is None or not path.exists() or path.stat().st_size == 0:
+        return None
+    times = [each.stat().st_mtime for each in (path, Path(f"{path}-wal")) if each.exists()]
+    return datetime.fromtimestamp(max(times), UTC)
+
+
+def _was_left_open(path: Path) -> bool:
+    """Whether it was not closed: the last process that has a store open takes its log away."""
+    log = Path(f"{path}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _find_damage(path: Path, *, thorough: bool) -> str | None:
+    """What SQLite says is wrong; None where all is well, or where it cannot be asked."""
+    address, _ = sqlite_address(path)
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as store:
+            store.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            found = store.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            return str(error)
+        return None  # locked, say; whoever opens it says so
+    return None if found == "ok" else str(found)
+
+
+def _salvage(path: Path, fresh: Path) -> Salvage:
+    for suffix in ("", "-journal", *_LOGS):
+        Path(f"{fresh}{suffix}").unlink(missing_ok=True)
+    try:
+        found = salvage(path, fresh)
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_NOTADB:
+            raise
+        fresh.unlink(missing_ok=True)
+        fresh.touch()  # nothing of it can be read
+        found = Salvage(0, ("all",))
+    except StoreError:  # of a newer version
+        fresh.unlink(missing_ok=True)
+        raise
+    with fresh.open("rb") as file:
+        os.fsync(file.fileno())
+    return found
+
+
+def _put_in_place(fresh: Path, path: Path) -> None:
+    for suffix in _LOGS:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    fresh.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

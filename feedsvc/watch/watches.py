@@ -1,0 +1,124 @@
+"""The watches of all folders on one observer, which is replaced where its threads ended."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from feedsvc.watch.handler import FolderHandler
+from feedsvc.watch.observer import open_observer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from watchdog.observers.api import BaseObserver
+
+    from feedsvc.watch.agenda import Agenda
+    from feedsvc.watch.folder import Folder
+
+__all__ = ["Watches"]
+
+logger = logging.getLogger(__name__)
+
+_NO_FILES = (
+    "inotify instances or open files are used up: raise fs.inotify.max_user_instances or the limit of open files,"
+    " or set polling = true"
+)
+_LIMITS = {
+    errno.ENOSPC: "the limit of inotify watches is used up: raise fs.inotify.max_user_watches or set polling = true",
+    errno.EMFILE: _NO_FILES,
+    errno.ENFILE: _NO_FILES,
+}
+
+
+class Watches:
+    """Sets and removes the watches of folders. For one thread."""
+
+    def __init__(self, agenda: Agenda, *, recursive: bool, polling: bool, poll_interval: float) -> None:
+        """Take where events are noted, and how to watch; nothing is opened yet.
+
+        Args:
+            agenda: Where what happens is noted.
+            recursive: Whether folders inside are watched.
+            polling: Whether to poll, for network file systems.
+            poll_interval: Seconds between two polls.
+        """
+        self._agenda = agenda
+        self._recursive = recursive
+        self._polling = polling
+        self._poll_interval = poll_interval
+        self._observer: BaseObserver | None = None
+
+    def set(self, folder: Folder) -> bool:
+        """Watch a folder; where that fails, note why in `unwatched` and say False."""
+        if not self.alive:
+            _say_unwatched(folder, "a thread had ended, another one is started in a moment")
+            return False
+        folder.real = os.path.realpath(folder.name)
+        try:
+            if self._observer is None:
+                self._observer = open_observer(polling=self._polling, poll_interval=self._poll_interval)
+            handler = FolderHandler(folder, self._agenda, recursive=self._recursive, polling=self._polling)
+            watch = self._observer.schedule(handler, folder.real, recursive=self._recursive)
+        except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
+            number = error.errno if isinstance(error, OSError) else None
+            _say_unwatched(folder, _LIMITS.get(number or 0, str(error)))
+            return False
+        folder.emitter = next(emitter for emitter in self._observer.emitters if emitter.watch == watch)
+        folder.overflows = 0
+        return True
+
+    def remove(self, folder: Folder) -> None:
+        """End the watch of a folder, if it has one."""
+        if self._observer is not None and folder.emitter is not None:
+            self._observer.unschedule(folder.emitter.watch)
+        folder.emitter = None
+
+    def ask(self, folder: Folder) -> int:
+        """Hear what only the inotify emitter can tell.
+
+        Returns:
+            How often events were lost since the last call.
+        """
+        emitter = folder.emitter
+        if emitter is None:
+            return 0
+        shortage: int = getattr(emitter, "shortage", 0)
+        if shortage:
+            _say_unwatched(folder, _LIMITS.get(shortage, os.strerror(shortage)))
+        else:
+            folder.unwatched = None
+        overflows: int = getattr(emitter, "overflows", 0)
+        lost, folder.overflows = overflows - folder.overflows, overflows
+        return lost
+
+    def mend(self, folders: Sequence[Folder]) -> bool:
+        """Give up the observer where a thread of its ended by itself; all folders are unwatched then.
+
+        Returns:
+            Whether it was so.
+        """
+        if self._observer is None or self._observer.is_alive():
+            return False
+        self.stop()
+        for folder in folders:
+            folder.emitter = None
+        return True
+
+    def stop(self) -> None:
+        """End all threads and wait for them."""
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.stop()
+            observer.join()
+
+    @property
+    def alive(self) -> bool:
+        """Whether all threads that must run do run."""
+        return self._observer is None or self._observer.is_alive()
+
+
+def _say_unwatched(folder: Folder, reason: str) -> None:
+    folder.unwatched = f"folder {folder.name} cannot be watched wholly, it is read at each rescan: {reason}"
