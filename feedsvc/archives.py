@@ -296,6 +296,7 @@ def _render(document: FeedDocument, entries: Sequence[Entry], number: int, archi
     sifted = sift(page, ANY_BASE, render_atom)
     for fault in sifted.faults:
         logger.error(
-            "entry left out of the archive", extra={"feed": document.name, "id": fault.entry.id, "reason": fault.reason}
+            "entry left out of the archive",
+            extra={"feed": document.name, "entry": fault.entry.id, "reason": fault.reason},
         )
     return sifted

@@ -161,7 +161,7 @@ class Guard:
             self._refused.pop(entry_id, None)
         elif self._refused.get(entry_id) != refused:
             self._refused[entry_id] = refused
-            logger.error("change of what readers know refused", extra={"id": entry_id, "reason": refused})
+            logger.error("change of what readers know refused", extra={"entry": entry_id, "reason": refused})
 
     def checked(self, render: Renderer) -> Renderer:
         """A renderer of whole Atom feeds, of admitted entries, whose bytes are fit to go live.
@@ -220,7 +220,7 @@ class Guard:
                 self._new[entry.key] = Mark(entry.key, entry.id, entry.updated, entry.digest, None)
             for fault in faults:
                 key = fault.entry.key
-                logger.error("entry left out", extra={"id": fault.entry.id, "reason": fault.reason})
+                logger.error("entry left out", extra={"entry": fault.entry.id, "reason": fault.reason})
                 item = LeftOut(key, fault.reason, version_of(fault.entry), fault.entry.updated)
                 self._left_out[key] = self._faults[key] = item
 

@@ -38,12 +38,16 @@ MOST_STOOD_BACK = 500  # entries that have an incident of their own
 _IN_STORE = frozenset({"drift", "stood-back", "dump"})  # kinds that only the store knows of
 _BASES = 8  # base URLs for which a rendered feed is kept
 _TITLES = {
+    "cleaning": "Dumps cannot be cleaned",
     "config": "Configuration refused",
     "drift": "Rule drifts",
     "dump": "Dump quarantined",
     "entry": "Entry left out",
     "guard": "Change of what readers know refused",
+    "intake": "Dumps cannot be taken in",
     "job": "Job fails",
+    "part": "A part does not work",
+    "retention": "Nothing is retired",
     "stood-back": "Rules stood back from an entry",
     "store": "Store cannot be used",
     "watch": "Folder cannot be watched",

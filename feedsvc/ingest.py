@@ -65,8 +65,8 @@ class Report:
     outcome: Outcome | None = None
     reason: str | None = None
     keys: tuple[str, ...] = ()
-    removed: Mapping[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
+    removed: Mapping[str, int] = field(default_factory=dict, compare=False)
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

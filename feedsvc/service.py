@@ -249,7 +249,7 @@ class Service:
                 networks=config.server.operators,
                 metrics=metrics.render,
                 problems=self._incidents.render,
-                count=metrics.count_request,
+                counter=metrics.request_counter,
                 observe=metrics.count_answer,
             ),
         )

@@ -17,13 +17,17 @@ __all__ = ["KINDS", "Trouble", "advise", "find_troubles", "kind_of", "list_repor
 
 # What to do about a problem of a kind, where its message cannot know.
 KINDS = {
+    "cleaning": "Dumps wait, and what was published is served on. The processes that clean are started again.",
     "config": "The configuration before it is still in force. Mend the file, then reload feedsvc.",
     "drift": "A site may have changed its pages, or a rule takes too much. Look at what it takes, then mend it.",
     "dump": "Mend the file, or delete it: it is read again as soon as it changes. "
     "`feedsvc clean --explain FILE` shows how it is read.",
     "entry": "It comes back by itself when the article, or feedsvc, changes. Report it as a bug of feedsvc.",
     "guard": "Readers go on seeing what they saw before.",
+    "intake": "Dumps wait, and what was published is served on. It is tried again every second.",
     "job": "It is tried again at its next time. The log has the details.",
+    "part": "What was published is served on. It is started again by itself; if that goes on, see the log.",
+    "retention": "Set the clock of this machine right; nothing is lost meanwhile.",
     "stood-back": "The article is whole, with what those rules would have removed.",
     "store": "What was published is served on, and dumps wait. Make room on the disk, or see to the permissions; "
     "it is tried again every second.",

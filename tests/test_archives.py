@@ -412,7 +412,7 @@ def test_entry_that_cannot_be_shown_is_left_out(store: Store, caplog: pytest.Log
     ids += save(store, *(make_entry(number) for number in range(30, 50)))
     site = small(store)
     assert sorted(site.ids()) == sorted(ids)
-    assert "not absolute" in {getattr(record, "id", None) for record in caplog.records}
+    assert "not absolute" in {getattr(record, "entry", None) for record in caplog.records}
 
 
 def test_import_of_many_closes_pages_without_rendering_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

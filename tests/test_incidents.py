@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import feedparser
@@ -19,11 +21,10 @@ from feedsvc.incidents import Incidents, describe, follow
 from feedsvc.model import Outcome
 from feedsvc.store import Store
 from feedsvc.store.operations import Incident, OperationTables
-from feedsvc.troubles import Trouble
+from feedsvc.troubles import KINDS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Any
 
 LATER = NOW + timedelta(minutes=5)
@@ -65,6 +66,14 @@ def trouble(key: str, message: str = "no", **more: Any) -> Trouble:  # noqa: ANN
 )
 def test_follow(known: list[Incident], troubles: list[Trouble], expected: list[Incident]) -> None:
     assert follow(known, troubles, LATER, unseen=frozenset({"dump"}), first=7) == expected
+
+
+def test_each_kind_has_a_title_and_advice() -> None:
+    source = "\n".join(path.read_text("utf-8") for path in Path(incidents.__file__).parent.rglob("*.py"))
+    reported = re.findall(r"report\(f?\"([a-z-]+)[:\"]", source)
+    assert len(reported) > 10
+    assert set(reported) <= KINDS.keys()
+    assert incidents._TITLES.keys() == {*KINDS, "other"}  # noqa: SLF001 - no other way to see that none is missing
 
 
 def test_clock_that_went_back_moves_no_date_back() -> None:

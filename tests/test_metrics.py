@@ -63,7 +63,7 @@ def test_renders_are_counted_by_format(address: str, form: str) -> None:
 def test_requests_are_counted() -> None:
     metrics = Metrics()
     for status in (200, 200, 304):
-        metrics.count_request("/feed.atom", "GET", status)
+        metrics.request_counter("/feed.atom", "GET", status)[0] += 1
     metrics.count_answer("/search", 0.2)
     found = scrape(metrics)
     assert found["feedsvc_http_requests_total", "GET", "/feed.atom", "200"] == 2

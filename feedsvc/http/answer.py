@@ -23,9 +23,13 @@ _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110,
 
 
 class Answer:
-    """A response; itself an ASGI application, so that an endpoint can return it."""
+    """A response; itself an ASGI application, so that an endpoint can return it.
 
-    __slots__ = ("__weakref__", "_end", "_start", "_wire", "_wired", "fields", "status")
+    Attributes:
+        counted: How often it was sent is added to the number in it; None before the first time.
+    """
+
+    __slots__ = ("__weakref__", "_end", "_start", "_wire", "_wired", "counted", "fields", "status")
 
     def __init__(
         self, method: str, status: int, fields: Mapping[str, str], content: tuple[str, bytes] | None = None
@@ -39,6 +43,7 @@ class Answer:
             content: Media type and bytes as they are sent; None for a response that has no content.
         """
         self.status = status
+        self.counted: list[int] | None = None
         self.fields = {**fields, **_ALWAYS}
         body = b""
         if content is not None:

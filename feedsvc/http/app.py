@@ -126,7 +126,7 @@ def make_app(
         proxies=Proxies(trusted_proxies),
         rate=RateLimit(rate) if rate else None,
         refusal=site.refusal,
-        tally=Tally(operations.count, operations.observe) if operations else None,
+        tally=Tally(operations.counter, operations.observe) if operations else None,
     )
 
 

@@ -29,14 +29,14 @@ class Operations:
         networks: Where they are, such as "127.0.0.1/32".
         metrics: Makes the metrics of an Accept field; gives the media type and the bytes. Called in a thread.
         problems: Makes the feed of problems under a base URL. Called in a thread.
-        count: Told of each answer: route, method, status.
+        counter: Gives what answers of a route, method and status are counted in: one number.
         observe: Told how many seconds an answer took that was not ready: route, seconds.
     """
 
     networks: Sequence[str]
     metrics: Callable[[str], tuple[str, bytes]]
     problems: Callable[[str], Representation]
-    count: Callable[[str, str, int], None]
+    counter: Callable[[str, str, int], list[int]]
     observe: Callable[[str, float], None]
 
 

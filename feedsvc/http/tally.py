@@ -58,20 +58,21 @@ def route_of(path: str) -> str:
 class Tally:
     """Counts what one application answers."""
 
-    def __init__(self, count: Callable[[str, str, int], None], observe: Callable[[str, float], None]) -> None:
+    def __init__(self, counter: Callable[[str, str, int], list[int]], observe: Callable[[str, float], None]) -> None:
         """Count through these; see `feedsvc.http.operators.Operations`."""
-        self._count = count
+        self._counter = counter
         self._observe = observe
 
     def take(self, scope: Scope, chosen: ASGIApp) -> ASGIApp:
         """Count an answer that is ready now, or have another one counted when it is."""
+        if isinstance(chosen, Answer):  # one that is sent again has the same route and method
+            if chosen.counted is None:
+                chosen.counted = self._counter(route_of(scope["path"]), _method(scope), chosen.status)
+            chosen.counted[0] += 1
+            return chosen
         if scope["type"] != "http":
             return chosen
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        if isinstance(chosen, Answer):
-            self._count(route_of(scope["path"]), method, chosen.status)
-            return chosen
-        return self._timed(chosen, route_of(scope["path"]), method)
+        return self._timed(chosen, route_of(scope["path"]), _method(scope))
 
     def _timed(self, chosen: ASGIApp, route: str, method: str) -> ASGIApp:
         started = time.monotonic()
@@ -79,10 +80,14 @@ class Tally:
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             async def watch(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    self._count(route, method, message["status"])
+                    self._counter(route, method, message["status"])[0] += 1
                     self._observe(route, time.monotonic() - started)
                 await send(message)
 
             await chosen(scope, receive, watch)
 
         return answer
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "other"
