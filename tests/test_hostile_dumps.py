@@ -7,11 +7,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from fuzz.cleaning import clean
+from fuzz.cleaning import CLEANER, PUBLISHED, clean
 
 from feedsvc.clean.metadata import tidy_phrase
 from feedsvc.dumps import parse_dump
-from feedsvc.errors import BrokenDump, NotADump
+from feedsvc.errors import BrokenDump, CleaningError, NotADump
 
 if TYPE_CHECKING:
     from feedsvc.model import Dump
@@ -126,3 +126,8 @@ def test_entities_that_multiply_are_no_entities() -> None:
     entry = clean(f'<!DOCTYPE x [<!ENTITY a0 "ha">{LAUGHS}]><p>&a11;</p>')
     assert entry is not None
     assert len(entry.content) < 10_000
+
+
+def test_more_ampersands_than_the_sanitiser_bears_are_refused() -> None:
+    with pytest.raises(CleaningError, match="more than 200000 ampersands"):
+        CLEANER.clean(read(f"{HEAD}<p>{'&#' * 300_000}".encode()), PUBLISHED)
