@@ -241,8 +241,10 @@ def test_huge_text_is_not_cut(size: int) -> None:
         "<img src='https://h.example/image/fetch/" + "http" * 20_000 + "'>x",
         "<time datetime='2024-04-03'>" * 3_000 + "now",
         "<xml>" + "<w:worddocument>" * 3_000 + "x</w:worddocument>" * 3_000 + "<p>x",
+        "<p class='" + "ad-" * 300_000 + "!'>x",
+        "<p id='" + "Advert" * 200_000 + "!'>x",
     ],
-    ids=range(22),
+    ids=range(24),
 )
 def test_many_of_anything_is_bearable(html: str) -> None:
     entry = clean(html)

@@ -25,6 +25,9 @@ __all__ = ["Lines", "Matcher", "Matchers"]
 
 
 _NONE: Final[list[tuple[Simple, Rule]]] = []
+_LONGEST_NAME: Final = 200
+"""Characters of a class or id: no page has longer names, and a pattern may take the square of their number."""
+
 _MOST_NAMES: Final = 4096
 """How many classes are remembered with the rules that mean them: a site has few, and they recur."""
 
@@ -108,7 +111,8 @@ class Matcher:
                     found = found + self._by["class"][token]
             if self._named is not None and ("class" in attributes or "id" in attributes):
                 for token in (*attributes.get("class", "").split(), attributes.get("id", "")):
-                    named += self._named(token)
+                    if len(token) <= _LONGEST_NAME:
+                        named += self._named(token)
         if found:
             named += [rule for selector, rule in found if selector.matches(tag.name, attributes)]
         return named

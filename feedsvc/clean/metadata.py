@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from feedsvc.clean.text import fold, scrub, without_debris
 from feedsvc.clean.titles import strip_site_name, strip_suffix, suffix_of
+from feedsvc.dumps.characters import undirected
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -26,7 +27,7 @@ _COUNTRY: Final = 2  # letters
 
 def tidy_phrase(text: str | None) -> str | None:
     """Make one line of a name that a feed can carry; None where nothing is left."""
-    return (fold(scrub(text)) or None) if text is not None else None
+    return (fold(undirected(scrub(text))) or None) if text is not None else None
 
 
 def pick_title(title: str, *, source: str | None, author: str | None, link: str | None, known: Collection[str]) -> str:

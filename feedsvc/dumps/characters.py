@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import re
 
-__all__ = ["allowed", "is_blank", "plain", "plain_title"]
+__all__ = ["allowed", "is_blank", "plain", "plain_title", "undirected"]
 
 # What XML 1.0, section 2.2 forbids, the C1 controls, and byte order marks.
 _NEVER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _INVISIBLE = re.compile("[\\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f]+")
+# Embeddings, overrides and isolates (UAX 9, section 2): what is open at the end reorders the text behind it.
+_DIRECTING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _INLINE = "a|abbr|b|bdi|bdo|big|cite|code|del|em|font|i|ins|kbd|mark|q|s|samp|small|span|strike|strong|sub|sup|tt|u|var"
 _BREAKING = "br|div|h[1-6]|p"
 _TAG = re.compile(rf"</?(?:(?P<inline>{_INLINE})|{_BREAKING})(?P<attributes>\s[^<>]*)?/?>", re.IGNORECASE)
@@ -22,10 +24,20 @@ def allowed(text: str) -> str:
     return _NEVER.sub("", text)
 
 
+def undirected(text: str) -> str:
+    """Drop the controls that reorder text.
+
+    A title or a name is one line among others in readers' lists: an override in it shows it, or what stands behind
+    it, as something else. Marks of direction (U+200E, U+200F, U+061C) reach no further than themselves and stay; so
+    does everything in an article's content, where the end of each block ends its effect.
+    """
+    return _DIRECTING.sub("", text)
+
+
 def plain(text: str) -> str:
-    """Drop what XML forbids and fold white space to single spaces."""
+    """Drop what XML forbids and what reorders text, and fold white space to single spaces."""
     # Some controls are white space to str.split(): they part words, the others do not.
-    return " ".join(allowed(" ".join(text.split())).split())
+    return " ".join(undirected(allowed(" ".join(text.split()))).split())
 
 
 def plain_title(raw: str) -> str:

@@ -46,6 +46,10 @@ class Browser:
         """Load a page and all that belongs to it."""
         self._ask("POST", f"/session/{self._session}/url", {"url": url})
 
+    def run_on_every_page(self, script: str) -> None:
+        """Run a script before any of a page's own, whatever the page's policy."""
+        self._devtools("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     def evaluate(self, script: str) -> Any:  # noqa: ANN401 - whatever the script returns
         return self._ask("POST", f"/session/{self._session}/execute/sync", {"script": f"return {script}", "args": []})
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_ALIKE = 3
 _LIMITS = ("-max_len=600", "-timeout=25", "-rss_limit_mb=2048", "-print_final_stats=1")
-_DONE = re.compile(r"^Done (\d+) runs", re.MULTILINE)
+_DONE = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
 _COVERED = re.compile(r"cov: (\d+)")
 
 
