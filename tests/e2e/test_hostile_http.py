@@ -362,7 +362,8 @@ def test_what_is_no_request_ends(daemon: Daemon, request_bytes: bytes) -> None:
         except ConnectionError:
             return
         except OSError as error:  # to shut down what was reset
-            assert error.errno == errno.ENOTCONN
+            if error.errno != errno.ENOTCONN:
+                raise
             return
     assert statuses(answer) in ([], [400], [404], [405], [408], [431])
 
