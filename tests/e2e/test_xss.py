@@ -228,7 +228,7 @@ def test_no_payload_of_the_content_alone_runs(way: str, browser: Browser, shown:
 
 
 def test_the_same_payloads_run_where_nothing_is_cleaned(browser: Browser, shown: str) -> None:
-    numbers = [vector.number for vector in VECTORS]
+    numbers = [vector.number for vector in VECTORS[::4]]  # enough to show that the test can fail
     ran = {way: run_in_frames(browser, shown, f"raw-{way}", numbers) for way in ("document", "inner", "policy")}
     counts = {way: len(fired) for way, (fired, _) in ran.items()} | {"forbidden": len(ran["policy"][1])}
     print(f"of {len(numbers)} vectors, not cleaned: {counts}")  # noqa: T201 - the figure is wanted
