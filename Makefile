@@ -66,6 +66,7 @@ lock:
 	$(LOCK) locks/build.in --generate-hashes --upgrade --extra dev --output-file locks/dev.txt
 	$(LOCK) locks/build.in --generate-hashes --constraint locks/dev.txt --extra test --output-file locks/test.txt
 	$(LOCK) locks/build.in --generate-hashes --constraint locks/dev.txt --output-file locks/run.txt
+	$(LOCK) locks/build.in --generate-hashes --constraint locks/dev.txt --extra fuzz --output-file locks/fuzz.txt
 	$(LOCK) --resolution lowest-direct --extra test --output-file locks/lowest.txt
 
 clean:
