@@ -164,7 +164,7 @@ def diff_rules(
     if not found.rules.rules:
         return found
     affects = Affects(found.rules.rules)
-    store.close()  # no open connection may be there when processes fork; it opens again by itself
+    store.disconnect()  # no open connection may be there when processes fork
     task = _Task(affects, live, planned, saved.digest, make_cleaner)
     with Workers(workers, _Bench, task) as pool:
         candidates: list[tuple[int, int]] = []

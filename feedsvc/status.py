@@ -87,6 +87,7 @@ def collect_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:
         for problem in store.load_problems()
     ]
     troubles, number = find_troubles(store, most_stood_back=MOST_STOOD_BACK)
+    reported += [_say(trouble) for trouble in troubles]
     if number > MOST_STOOD_BACK:
         more = f"rules stood back from {number} entries; these are the newest {MOST_STOOD_BACK}"
         reported.append({"about": "entries", "message": more})
@@ -94,7 +95,7 @@ def collect_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:
         "entries": store.count_entries(),
         "feeds": {name: len(document.entries) for name, document in assembler.documents.items()},
         "dumps": store.count_dumps(),
-        "problems": reported + [_say(trouble) for trouble in troubles],
+        "problems": reported,
         "ignored": [{"about": file.path, "message": file.reason} for file in store.load_refused(Outcome.IGNORED)],
     }
 

@@ -122,6 +122,12 @@ def flushed_end(log: bytes) -> int:
     return end
 
 
+def is_being_copied(store: Path) -> bool:
+    """Whether pages of the log were copied into the store (nBackfillAttempted: sqlite.org/walformat, section 2.2)."""
+    shared = store.with_name(f"{store.name}-shm").read_bytes()
+    return any(shared[128:132])
+
+
 def as_it_is(_store: Path, _log: Path, _chance: random.Random) -> bool:
     return True
 
@@ -185,7 +191,10 @@ def test_what_was_committed_survives_and_nothing_else_does(writer: Writer, tmp_p
     writer.go_on()
     for number in range(TIMES):
         said = writer.run(chance.randrange(1, 8), chance.random() / 50)
-        for loss in LOSSES:
+        empty = not writer.store.with_name("feedsvc.db-wal").stat().st_size  # all is in the store
+        # Who copies from a log that the disk then loses has half of two states: no database stands that.
+        possible = LOSSES[:1] if empty else LOSSES[:-2] if is_being_copied(writer.store) else LOSSES
+        for loss in possible:
             copy = tmp_path / f"{number}-{loss.__name__}"
             copy.mkdir()
             for suffix in ("", "-wal"):

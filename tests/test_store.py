@@ -729,7 +729,7 @@ def test_sound_store_is_sound(store: Store) -> None:
 
 
 def test_observer_says_what_is_wrong(store: Store, tmp_path: Path) -> None:
-    store.close()
+    store.disconnect()
     (tmp_path / "feedsvc.db").write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError, match=r"feedsvc\.db: the store cannot be read: file is not a database"):
         store.changed_elsewhere()

@@ -1213,7 +1213,8 @@ def test_an_observer_whose_threads_ended_is_replaced(end: Callable[[BaseObserver
             assert observer_of(watcher) is not first
             write(place.b / "s" / f"{number}.txt")
             place.until(read=f"b/s/{number}.txt")
-        assert (len(list(files.iterdir())), threading.active_count()) == (open_files, threads)
+        assert len(list(files.iterdir())) <= open_files
+        assert threading.active_count() <= threads
     told = [message for key, message in place.consumer.reports if key == f"watch:{place.a}"]
     assert told[-1] is None
     assert all("ended" in message for message in told if message)

@@ -116,6 +116,10 @@ class Database:
     def close(self) -> None:
         """Close all connections; whoever asks from now on gets a StoreError."""
         self.closed = True
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Close all connections; whoever asks from now on opens one."""
         if self._observer is not None:
             self._observer.close()
             self._observer = None
