@@ -213,13 +213,14 @@ class Ingest:
             StoreError: The store cannot be written; nothing of the batch was.
         """
         prepared: list[tuple[Change, _Prepared | None]] = []
+        ahead = tuple(then) if self._pool.looks_ahead else ()
+        known = self._store.load_digests([change.path for change in (*changes, *ahead) if not change.gone])
         for change in changes:
             if interrupted():
                 break
-            prepared.append((change, self._prepare(change)))
-        if self._pool.looks_ahead:
-            for change in then:
-                self._prepare(change, urgent=False)
+            prepared.append((change, self._prepare(change, known.get(change.path))))
+        for change in ahead:
+            self._prepare(change, known.get(change.path), urgent=False)
         while True:
             prepared = self._clean(prepared, interrupted)
             with self._store.writing() as writer:
@@ -370,8 +371,10 @@ class Ingest:
         outdated = writer.load_outdated(self._cleaner.digest, limit)
         return [(article, _job_again(article, writer.account.restored_of(article.entry.id))) for article in outdated]
 
-    def _prepare(self, change: Change, *, urgent: bool = True) -> _Prepared | None:  # noqa: PLR0911 - a reason each
-        """Read a dump file, and begin to clean it where that is needed; None where it is gone."""
+    def _prepare(  # noqa: PLR0911 - a reason each
+        self, change: Change, known: str | None, *, urgent: bool = True
+    ) -> _Prepared | None:
+        """Read a dump file, and begin to clean it unless its digest is the known one; None where it is gone."""
         path = change.path
         self._late.pop(path, None)
         if change.gone:
@@ -392,7 +395,7 @@ class Ingest:
             file = DumpFile(path=path, size=0, mtime_ns=-1, digest="", outcome=Outcome.QUARANTINED)
             return _Prepared(file, BrokenDump(path, f"cannot be read: {error.strerror}", 1))
         file = _file(path, status, data)
-        if path not in self._retried and self._store.load_digest(path) == file.digest:
+        if path not in self._retried and known == file.digest:
             return _Prepared(file)
         return _Prepared(file, ticket=self._cleanings.begin(Job(path, data, status.st_mtime_ns), urgent=urgent))
 

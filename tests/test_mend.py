@@ -103,7 +103,7 @@ def test_all_dumps_are_read_again_and_fill_the_gaps(folder: Path) -> None:
     mend(url_of(folder), NOW, damage="malformed")
     with closing(Store(url_of(folder))) as store:
         assert set(store.load_files("/dumps").values()) <= {(size, -1) for size in range(10_000)}
-        assert store.load_digest("/dumps/0.txt") == ""
+        assert store.load_digests(["/dumps/0.txt"]).get("/dumps/0.txt") == ""
         # Found again though their names are lost: nothing is there twice, and no date goes back.
         save_dump(store, *(make_article(number, text="corrected") for number in range(10)), path="/dumps/0.txt")
     assert entries_of(folder) == before

@@ -106,7 +106,7 @@ def test_paths_of_any_bytes(store: Store, name: str) -> None:
     save_dump(store, make_article(), path=path)
     file = make_file(path)
     assert store.load_files("/dumps") == {path: (file.size, file.mtime_ns)}
-    assert store.load_digest(path) == file.digest
+    assert store.load_digests([path]).get(path) == file.digest
     with store.writing() as writer:
         article = writer.load_article(live(store)[0].id)
         assert article is not None
@@ -140,7 +140,7 @@ def test_raw_stays_when_a_later_state_brings_none(store: Store) -> None:
         kept = writer.load_article(live(store)[0].id)
     assert kept is not None
     assert kept.raw == make_file().raw
-    assert store.load_digest("/dumps/a.txt") == "e"
+    assert store.load_digests(["/dumps/a.txt"]).get("/dumps/a.txt") == "e"
 
 
 def test_touched_dump_keeps_its_digest(store: Store) -> None:
@@ -148,7 +148,7 @@ def test_touched_dump_keeps_its_digest(store: Store) -> None:
     with store.writing() as writer:
         writer.touch_dump("/dumps/a.txt", 1, 2)
     assert store.load_files("/dumps") == {"/dumps/a.txt": (1, 2)}
-    assert store.load_digest("/dumps/a.txt") == make_file().digest
+    assert store.load_digests(["/dumps/a.txt"]).get("/dumps/a.txt") == make_file().digest
 
 
 def test_newest_entries_come_first_and_ids_break_ties(store: Store) -> None:
@@ -258,7 +258,7 @@ def test_deleted_dump_keeps_its_entry(store: Store) -> None:
         assert writer.mark_gone("/dumps/a.txt", NOW, withdraw=False) == []
         assert writer.mark_gone("/dumps/never.txt", NOW, withdraw=True) == []
     assert store.count_entries() == 1
-    assert store.load_digest("/dumps/a.txt") is None
+    assert store.load_digests(["/dumps/a.txt"]).get("/dumps/a.txt") is None
     assert store.count_dumps()["published"] == 0
 
 

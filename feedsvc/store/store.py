@@ -14,7 +14,7 @@ from feedsvc.store.account import Account
 from feedsvc.store.database import Database
 from feedsvc.store.feeds import FeedTables
 from feedsvc.store.learned import LearnedTables
-from feedsvc.store.rows import ENTRY_COLUMNS, DumpFile, Problem, is_below, to_entry
+from feedsvc.store.rows import CHUNK, ENTRY_COLUMNS, DumpFile, Problem, is_below, to_entry
 from feedsvc.store.schema import LIVE, dumps, entries, feeds, problems
 from feedsvc.store.search import SearchIndex
 from feedsvc.store.writer import Writer
@@ -147,10 +147,15 @@ class Store(Database):
             )
             return {row.path: (row.size, row.mtime_ns) for row in rows}
 
-    def load_digest(self, path: str) -> str | None:
-        """The sha256 that a dump had when it was last read, or None if it is not known or gone."""
+    def load_digests(self, paths: Sequence[str]) -> dict[str, str]:
+        """Path to the sha256 that a dump had when it was last read, of those that are known and not gone."""
+        digests: dict[str, str] = {}
         with self._reading() as connection:
-            return connection.scalar(sa.select(dumps.c.digest).where(dumps.c.path == path, dumps.c.gone.is_(None)))
+            for start in range(0, len(paths), CHUNK):
+                some = dumps.c.path.in_(paths[start : start + CHUNK])
+                rows = connection.execute(sa.select(dumps.c.path, dumps.c.digest).where(some, dumps.c.gone.is_(None)))
+                digests |= {row.path: row.digest for row in rows}
+        return digests
 
     def count_entries(self) -> int:
         """How many entries are live."""
