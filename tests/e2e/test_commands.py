@@ -296,7 +296,7 @@ class TestMistakes:
             (wrong_rule, ["clean", "dumps"], 2, "mine.toml"),
             (wrong_store, ["run"], 3, "/proc/nowhere/feedsvc.db"),
             (wrong_store, ["import", "dumps"], 3, "/proc/nowhere/feedsvc.db"),
-            (damaged_store, ["run"], 3, "feedsvc.db"),
+            (damaged_store, ["import", "dumps"], 3, "feedsvc.db"),
             (wrong_folder, ["run"], 3, "can be no folder's name"),
             (wrong_listen, ["run"], 3, "write HOST:PORT"),
             (nothing, ["clean", "missing.txt"], 2, "missing.txt"),
