@@ -7,10 +7,7 @@ import random
 import shutil
 import sqlite3
 import subprocess
-import time
 from contextlib import closing, contextmanager
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +16,7 @@ from e2e.harness import Daemon, feedsvc, lack, make_dump, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from e2e.conftest import Daemons
 
@@ -364,45 +362,3 @@ def test_a_job_that_raises_stops_no_other(filled: Daemon) -> None:
 
 
 # The clock
-
-
-def test_a_clock_that_leaps_and_comes_back(daemons: Daemons, tmp_path: Path) -> None:
-    if "FEEDSVC_FAKETIME" not in os.environ:
-        # It passed before cleaning moved to processes; since then those fail under libfaketime (OSError 22), and more.
-        pytest.skip("FEEDSVC_FAKETIME=1 runs it")
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-    if library is None:
-        lack("libfaketime is not installed (package faketime)")
-    shift = tmp_path / "shift"
-    shift.write_text("+0")
-    daemon = daemons.start(
-        {"store": {"keep": "3650d"}, "schedule": {"retention": "1s"}, "feed": {"entries": 1000}},
-        LD_PRELOAD=str(library),
-        FAKETIME_TIMESTAMP_FILE=str(shift),
-        FAKETIME_NO_CACHE="1",
-        DONT_FAKE_MONOTONIC="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-    )
-    titles = drop_some(daemon, 10)
-    wait_for(lambda: serves(daemon, titles))
-    before = known(daemon)
-    shift.write_text("+20y")
-    daemon.wait_for_log("clock leapt")
-    daemon.wait_for_log("problem=retention", "the clock leapt by")
-    daemon.drop("0.txt", make_dump(titles[0], body="<p>It was corrected meanwhile.</p>"))
-    wait_for(lambda: b"corrected meanwhile" in daemon.feed().body)
-    (corrected,) = (entry for entry in daemon.feed().entries if entry.title == titles[0])
-    assert abs(parsed(corrected.updated) - time.time()) < 600
-    assert set(before) == set(daemon.feed().ids)
-    shift.write_text("-20y")
-    (later,) = drop_some(daemon, 1, first=10)
-    wait_for(lambda: later in daemon.feed().titles)
-    shift.write_text("+0")
-    (last,) = drop_some(daemon, 1, first=11)
-    wait_for(lambda: last in daemon.feed().titles)
-    assert set(before) < set(daemon.feed().ids)
-    wait_for(lambda: said_in_status(daemon, "retention") == "")
-
-
-def parsed(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()

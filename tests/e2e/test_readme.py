@@ -21,7 +21,8 @@ from feedsvc import cli
 from feedsvc.config import Config, Section
 from feedsvc.feeds.addresses import EVERYTHING
 from feedsvc.feeds.formats import FORMATS
-from feedsvc.http import make_app, static_files
+from feedsvc.http import Operations, make_app, static_files
+from feedsvc.represent import represent
 from feedsvc.site import make_resources
 
 if TYPE_CHECKING:
@@ -120,7 +121,20 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
 
 def test_every_address_is_documented_and_no_other() -> None:
     resources = make_resources({name: tuple(FORMATS) for name in (EVERYTHING, "NAME")})
-    app = make_app(publisher=Shelf(resources).publisher, load_entry=lambda _key: None, status=dict, base_url=None)
+    operations = Operations(
+        networks=(),
+        metrics=lambda _accept: ("text/plain", b""),
+        problems=lambda _base_url: represent(b"", "text/xml", last_modified=None, max_age=0),
+        counter=lambda _route, _method, _status: [0],
+        observe=lambda _route, _seconds: None,
+    )
+    app = make_app(
+        publisher=Shelf(resources).publisher,
+        load_entry=lambda _key: None,
+        status=dict,
+        base_url=None,
+        operations=operations,
+    )
     there = ({getattr(route, "path", "") for route in app.routes} | resources.keys()) - static_files().keys()
     documented = {row[0].strip("`") for row in rows(section("Addresses"))}
     assert {address.replace("KEY", "{key}") for address in documented} == there
