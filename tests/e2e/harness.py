@@ -254,6 +254,12 @@ class Daemon:
             self.disconnect()  # the next call connects again
             raise
 
+    def reload(self) -> None:
+        """Have the configuration loaded again; returns when it is live."""
+        done = feedsvc("reload", "--config", self.config, cwd=self.home)
+        assert done.returncode == 0, done.stderr
+        self.disconnect()
+
     def disconnect(self) -> None:
         if self._client is not None:
             self._client.close()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import re
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,21 +77,13 @@ def test_metrics_count_what_happens_and_outlive_a_reload(daemons: Daemons) -> No
     assert value(after, "feedsvc_http_requests_total", route="other", method="GET", status="404") == 1
     assert value(after, "feedsvc_http_answer_seconds_count", route="/entries/{key}") == 1
     assert "wp-login" not in daemon.get("/metrics").body.decode()
-    reload(daemon)
+    daemon.reload()
     reloaded = scrape(daemon)
     for name, labels in after:
         if name.endswith(("_total", "_count")) and name.startswith("feedsvc_"):
             assert reloaded[name, labels] >= after[name, labels]
     assert value(reloaded, "feedsvc_entries") == 2
     check_alerts(daemon)
-
-
-def reload(daemon: Daemon) -> None:
-    served = daemon.log.count("event=serving")
-    daemon.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: daemon.log.count("event=serving") > served)
-    wait_for(lambda: daemon.get("/readyz").status == http.client.OK)
-    daemon.disconnect()  # the old server may have answered
 
 
 def test_quarantined_dump_is_told_of_until_it_is_mended(daemons: Daemons) -> None:
@@ -145,7 +135,7 @@ def test_only_operators_are_answered(daemons: Daemons) -> None:
     for page in ("/", "/feeds.opml", "/feed.atom"):
         assert b"problems.atom" not in daemon.get(page).body
     daemon.configure({"server": {"trusted_proxies": ["127.0.0.1/32"], "operators": ["192.0.2.0/24"]}})
-    reload(daemon)
+    daemon.reload()
     assert answers(daemon) == (404, 404)
     assert answers(daemon, X_Forwarded_For="192.0.2.7") == (200, 200)
     assert answers(daemon, X_Forwarded_For="192.0.2.7, 198.51.100.1") == (404, 404)
