@@ -168,6 +168,10 @@ class Ingest:
         """Have the processes that clean get ready."""
         self._pool.start()
 
+    def wait_ready(self, timeout: float) -> bool:
+        """Wait until dumps can be cleaned, at most `timeout` seconds; answers whether they can."""
+        return self._pool.wait_ready(timeout)
+
     def close(self) -> None:
         """End the processes that clean, whatever they have in hand."""
         self._pool.close()

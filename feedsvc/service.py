@@ -62,6 +62,7 @@ logger = logging.getLogger(__name__)
 # who is quick sees an empty one.
 FIRST_FILL_SECONDS = 15.0
 BUSY_SECONDS = 5.0  # for which a write waits for another process; it is tried again
+CLEANING_SECONDS = 30.0  # for the processes that clean to start; without them dumps wait, and a problem says so
 LOOK_SECONDS = 0.05  # between two looks whether a signal came meanwhile
 DRAIN_SECONDS = 3.0  # for what is in flight when the server stops
 SEARCH_SECONDS = 1.0  # that a search may take
@@ -310,6 +311,7 @@ class Service:
             stages.insert(1, ("taking in what is in the folders", fill))
         else:
             stages.reverse()
+        stages.append(("starting the processes that clean", partial(self._await_cleaning, interrupted)))
         for stage, work in stages:
             if ending():
                 return
@@ -328,6 +330,12 @@ class Service:
     def _fill(self, interrupted: Callable[[], bool], seconds: float) -> None:
         until = time.monotonic() + seconds
         while not (self._intake.wait_idle(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
+            pass
+
+    def _await_cleaning(self, interrupted: Callable[[], bool]) -> None:
+        """Who is told that all is ready may drop a dump at once, and see it served as promised."""
+        until = time.monotonic() + CLEANING_SECONDS
+        while not (self._ingest.wait_ready(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
             pass
 
     def _serve(self) -> None:

@@ -78,6 +78,7 @@ class Pool:
         self._in_hand: list[Ticket] = []
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
+        self._begun = threading.Event()  # whether a process was ready
         self._broken: str | None = None
         self._failures = 0
 
@@ -86,6 +87,10 @@ class Pool:
         with self._changed:
             while len(self._threads) < self._number:
                 self._start_thread()
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Wait until the first process is ready, at most `timeout` seconds; answers whether it is."""
+        return self._begun.wait(timeout)
 
     def put(self, job: Job, *, urgent: bool = True) -> Ticket:
         """Hand in a job; one that is not urgent is begun when no other waits."""
@@ -181,6 +186,7 @@ class Pool:
             self._closing.wait(RETRY_SECONDS)
             return None
         self._say(None)
+        self._begun.set()
         return process
 
     def _say(self, message: str | None) -> None:

@@ -52,6 +52,10 @@ class Here:
     def start(self) -> None:
         """Nothing is to be started."""
 
+    def wait_ready(self, timeout: float) -> bool:  # noqa: ARG002 - as a pool's
+        """It is ready."""
+        return True
+
     def put(self, job: Job, *, urgent: bool = True) -> Ticket:  # noqa: ARG002 - as a pool's
         """Do a job."""
         ticket = Ticket(job)
