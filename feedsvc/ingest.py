@@ -448,7 +448,8 @@ class Ingest:
         raw = None if outcome is Outcome.IGNORED else file.raw
         writer.save_dump(number, replace(file, outcome=outcome, reason=reason, line=line, raw=raw), now)
         if fault is None:  # what a broken dump no longer shows may only be out of sight
-            writer.drop_articles(number, beyond=len(verdicts))
+            if held:
+                writer.drop_articles(number, beyond=len(verdicts))
             keys += writer.withdraw_orphans(held) if self._withdraw else []
             self._said.pop(file.path, None)
         else:
