@@ -33,6 +33,8 @@ PROJECT = Path(__file__).parents[2]
 SEEDS = PROJECT / "seeds"
 FEEDSVC = Path(sys.executable).with_name("feedsvc")
 GENEROUS = 60.0  # seconds; a bound for what has no promised time
+# Seconds in which a daemon ends. Under coverage all of its processes write down what they did, at the very end.
+STOPPED = 60.0 if "COVERAGE_PROCESS_CONFIG" in os.environ else 10.0
 PROMISED = 1.0  # seconds from the last file operation to the served feed
 
 _NOT_FOR_CHILDREN = ("FEEDSVC_", "NOTIFY_SOCKET", "XDG_", "COLUMNS")  # pytest-xdist sets the last
@@ -223,7 +225,7 @@ class Daemon:
             self.kill()
             raise
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, within: float = 10.0) -> None:
+    def stop(self, number: signal.Signals = signal.SIGTERM, within: float = STOPPED) -> None:
         """End it as systemd would; it must end well."""
         self.process.send_signal(number)
         try:
