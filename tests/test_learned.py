@@ -19,8 +19,8 @@ from feedsvc.clean.learned import Learned
 from feedsvc.cli import app
 from feedsvc.errors import StoreError
 from feedsvc.ingest import Ingest, clean_dump
-from feedsvc.model import Sighting
-from feedsvc.store import Store
+from feedsvc.model import Outcome, Sighting
+from feedsvc.store import Store, Writer
 from feedsvc.store.peek import read_learned
 from feedsvc.store.schema import learned_sources, sighted_blocks, sighted_shapes
 from feedsvc.watch import Change
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from feedsvc.model import Entry
-    from feedsvc.store import Writer
+    from feedsvc.store import DumpFile
     from feedsvc.store.learned import LearnedRow
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -148,11 +148,15 @@ def test_only_what_is_added_is_counted(box: Box) -> None:
 
 
 def test_what_the_store_refuses_is_not_counted(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_writer: Writer, *_: object) -> None:
-        raise sa.exc.IntegrityError("", {}, ValueError("refused"))
+    save = Writer.save_dump
+
+    def refuse(writer: Writer, number: int, file: DumpFile, now: datetime) -> None:
+        if file.outcome is Outcome.PUBLISHED:
+            raise sa.exc.IntegrityError("", {}, ValueError("refused"))
+        save(writer, number, file, now)
 
     with monkeypatch.context() as patch:
-        patch.setattr("feedsvc.store.Writer.drop_articles", lambda *_, **__: refuse(None))  # type: ignore[arg-type]
+        patch.setattr("feedsvc.store.Writer.save_dump", refuse)
         box.take(range(2))
     assert box.counted() is None
 
