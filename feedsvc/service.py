@@ -85,6 +85,13 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _wait(done: Callable[[float], bool], interrupted: Callable[[], bool], seconds: float) -> None:
+    """Wait for something, for so many seconds at most, or until a signal comes."""
+    until = time.monotonic() + seconds
+    while not (done(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
+        pass
+
+
 def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
     """The cleaner with the rules that the configuration names.
 
@@ -307,11 +314,13 @@ class Service:
             ("rendering the feeds", self._serve),
         ]
         if empty or refill_seconds:
-            fill = partial(self._fill, interrupted, max(FIRST_FILL_SECONDS, refill_seconds))
+            fill = partial(_wait, self._intake.wait_idle, interrupted, max(FIRST_FILL_SECONDS, refill_seconds))
             stages.insert(1, ("taking in what is in the folders", fill))
         else:
             stages.reverse()
-        stages.append(("starting the processes that clean", partial(self._await_cleaning, interrupted)))
+        # Who is told that all is ready may drop a dump at once, and see it served as promised.
+        ready = partial(_wait, self._ingest.wait_ready, interrupted, CLEANING_SECONDS)
+        stages.append(("starting the processes that clean", ready))
         for stage, work in stages:
             if ending():
                 return
@@ -326,17 +335,6 @@ class Service:
     def _watch(self) -> None:
         self._intake.start()
         self._watcher.start()
-
-    def _fill(self, interrupted: Callable[[], bool], seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not (self._intake.wait_idle(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
-            pass
-
-    def _await_cleaning(self, interrupted: Callable[[], bool]) -> None:
-        """Who is told that all is ready may drop a dump at once, and see it served as promised."""
-        until = time.monotonic() + CLEANING_SECONDS
-        while not (self._ingest.wait_ready(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
-            pass
 
     def _serve(self) -> None:
         try:

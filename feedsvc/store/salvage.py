@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Salvage", "salvage"]
 
-_ROWS: Final = 500  # read at a time
 _LAST: Final = 2**63 - 1  # the largest row number
 _OWN: Final = ("alembic_version", "problems")  # what the new store makes itself, and what is looked at anew
 _JSON: Final = {"categories", "images", "alternates"}
