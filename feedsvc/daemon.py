@@ -174,7 +174,9 @@ class _Daemon:
         said = ""
         while not self._ending:
             try:
-                service.release_store()
+                if service.release_store():
+                    damage = None
+                    mend(service.config.store.url, self._clock(), thorough=True)
                 if damage is not None:
                     if time.monotonic() < self._mended_at + APART_SECONDS:
                         time.sleep(PAUSE_SECONDS)

@@ -303,6 +303,7 @@ class Service:
             FeedsvcError: Something cannot start.
         """
         self._ingest.start()
+        self._store.changed_elsewhere()  # from here on it is noticed where its log is lost
         self._problems.begin()
         self.report("store:corrupt", describe_set_aside(self.config.store.url))
         self._guard.look_back()
@@ -376,18 +377,23 @@ class Service:
             more = {"store": self._store.url, "reason": str(error)}
             logger.error("what was published cannot be kept", extra=more)  # noqa: TRY400 - the reason says it all
 
-    def release_store(self) -> None:
+    def release_store(self) -> bool:
         """Let go of the store, after `stop_work`; what is rendered is served on. What lost its files is written anew.
+
+        Returns:
+            Whether it was: then what looked like damage may have been that.
 
         Raises:
             StoreError: That cannot be written.
         """
         if self._store.closed:
-            return
-        if not self._store.is_in_place():
+            return False
+        lost = not self._store.is_in_place()
+        if lost:
             logger.warning("store has lost its files, they are written anew", extra={"store": self._store.url})
             self._store.rescue()
         self._store.close()
+        return lost
 
     def stop_serving(self) -> None:
         """Answer what is in flight, then close the server and the store."""

@@ -236,7 +236,15 @@ def lose_log(folder: Path) -> None:
     (folder / "feedsvc.db-wal").unlink()
 
 
-@pytest.mark.parametrize("lose", [lose_all, lose_log])
+def lose_log_for_another(folder: Path) -> None:
+    """As where the next connection is made before anybody looks: SQLite makes a log anew."""
+    lose_log(folder)
+    with closing(sqlite3.connect(folder / "feedsvc.db")) as other, pytest.raises(sqlite3.OperationalError):
+        other.execute("SELECT count(*) FROM entries").fetchone()  # what it looks for in the log is not there
+    assert (folder / "feedsvc.db-wal").exists()
+
+
+@pytest.mark.parametrize("lose", [lose_all, lose_log, lose_log_for_another])
 def test_a_store_without_its_files_is_written_anew(folder: Path, lose: Callable[[Path], None]) -> None:
     store = Store(url_of(folder))
     store.changed_elsewhere()

@@ -63,6 +63,7 @@ class Database:
         self.closed = False  # for good
         self._frozen = False  # opened for reading alone
         self._identity: tuple[int, int] | None = None
+        self._log_identity: tuple[int, int] | None = None  # of the log that the observer reads
         self._observer: sa.Connection | None = None
         self._observing_frozen = False
         self._version: int | None = None
@@ -173,11 +174,14 @@ class Database:
             if self._observer is not None and self._observing_frozen != self._frozen:
                 self._observer.close()
                 self._observer = None
+            opened = self._observer is None
             if self._observer is None:
                 self._observer = self._engine.connect().execution_options(begin="BEGIN")
                 self._observing_frozen = self._frozen
             with self._observer.begin():  # it counts the commits of all other connections
                 version = self._observer.exec_driver_sql("PRAGMA data_version").scalar_one()
+            if opened:
+                self._log_identity = _identity_of(self._log)
         except sa.exc.SQLAlchemyError as error:
             raise self.explain("read", error) from error
         changed = bool(version != self._version)
@@ -185,12 +189,20 @@ class Database:
         return changed
 
     def is_in_place(self) -> bool:
-        """Whether the files that are open are those that have the store's names."""
+        """Whether the files that are open are those that have the store's names.
+
+        Of its log that is known from the first call of `changed_elsewhere` on. A log that was deleted may be there
+        again: SQLite makes another one for the next connection, and those who have the old one open write to that.
+        """
         if self.path is None or self._frozen:
             return True
         if _identity_of(self.path) != self._identity:
             return False
-        return self._observer is None or Path(f"{self.path}-wal").exists()
+        return self._observer is None or _identity_of(self._log) == self._log_identity
+
+    @property
+    def _log(self) -> Path | None:
+        return Path(f"{self.path}-wal") if self.path else None
 
     def rescue(self) -> bool:
         """Write what is still open to where the store was, if its file is gone.

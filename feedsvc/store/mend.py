@@ -29,13 +29,14 @@ _BUSY_SECONDS: Final = 5.0
 _LOGS: Final = ("-wal", "-shm")
 
 
-def mend(url: str, now: datetime, *, damage: str | None = None) -> Path | None:
+def mend(url: str, now: datetime, *, damage: str | None = None, thorough: bool = False) -> Path | None:
     """Look for damage where the store was not closed as it should be; set a damaged store aside and make it anew.
 
     Args:
         url: An SQLAlchemy URL; nothing is done for databases other than SQLite.
         now: Aware, in UTC.
         damage: What SQLite said when it met damage; None where nothing is known of any.
+        thorough: Whether to look for damage in any case.
 
     Returns:
         Where the damaged store is now; None where the store is sound, not there, or cannot be looked at.
@@ -56,7 +57,7 @@ def mend(url: str, now: datetime, *, damage: str | None = None) -> Path | None:
         return None
     if sqlite_address(path)[1]:
         return None
-    damage = damage or _find_damage(path, thorough=_was_left_open(path))
+    damage = damage or _find_damage(path, thorough=thorough or _was_left_open(path))
     if damage is None:
         return None
     aside = Path(f"{path}.corrupt-{now:%Y%m%dT%H%M%SZ}")
