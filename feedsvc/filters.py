@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import unicodedata
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+from feedsvc.fold import is_unspaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,10 +26,6 @@ KEYS: Final = ("source", "category", "author", "title", "text", "language")
 """What a filter may name, beside the age."""
 
 _COLUMNS: Final = {"category": "categories"}  # where the entry calls it differently
-_UNSPACED: Final = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u3100-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]"
-)
 
 
 def fold(text: str) -> str:
@@ -181,4 +178,4 @@ def _holds(text: str, word: str) -> bool:
 
 def _runs_on(character: str) -> bool:
     """Whether a letter or digit beside this character belongs to the same word."""
-    return character.isalnum() and not _UNSPACED.match(character)
+    return character.isalnum() and not is_unspaced(character)

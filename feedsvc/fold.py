@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["fold", "fold_marked", "fold_words"]
+__all__ = ["fold", "fold_marked", "fold_words", "is_unspaced"]
 
 # Blocks of scripts that are written without spaces between words, and Hangul, whose words take endings.
 _UNSPACED = (
@@ -32,7 +32,7 @@ class _Folds(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         folded = _fold_character(chr(code))
-        if self._spaced and folded and any(_is_unspaced(character) for character in folded):
+        if self._spaced and folded and any(is_unspaced(character) for character in folded):
             folded = f" {' '.join(folded)} "
         self[code] = folded
         return folded
@@ -48,7 +48,8 @@ def _fold_character(character: str) -> str:
     return folded
 
 
-def _is_unspaced(character: str) -> bool:
+def is_unspaced(character: str) -> bool:
+    """Whether a character is of a script that is written without spaces between words, or of Hangul."""
     code = ord(character)
     return any(first <= code <= last for first, last in _UNSPACED)
 
