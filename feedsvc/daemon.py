@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from feedsvc.clock import Clock
 from feedsvc.control import Control, Reply, Request
 from feedsvc.errors import FeedsvcError, PartEnded, StoreDamaged, StoreLocked
+from feedsvc.heap import keep_heap_small
 from feedsvc.http import bind
 from feedsvc.metrics import Metrics
 from feedsvc.service import Service, read_clock
@@ -61,6 +62,7 @@ def run_daemon(load: Callable[[], Config], manager: ServiceManager, control: str
     Raises:
         FeedsvcError: It cannot start, or cannot go on: after a reload, or because a part of it ended.
     """
+    keep_heap_small()
     _Daemon(load, manager, control).run()
 
 
