@@ -183,7 +183,7 @@ def test_a_store_that_cannot_be_made_anew_stays_where_it_is(folder: Path, monkey
     def refuse(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("feedsvc.store.mend.salvage", refuse)
+    monkeypatch.setattr("feedsvc.store.salvage.salvage", refuse)
     before = (folder / "feedsvc.db").read_bytes()
     with pytest.raises(StoreDamaged, match=r"malformed.*cannot be made anew: database or disk is full; free some"):
         mend(url_of(folder), NOW, damage="malformed")

@@ -13,13 +13,15 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
 from feedsvc.errors import StoreDamaged, StoreError
 from feedsvc.store.database import cause_of, file_of, sqlite_address
-from feedsvc.store.salvage import Salvage, salvage
+
+if TYPE_CHECKING:
+    from feedsvc.store.salvage import Salvage
 
 __all__ = ["describe_set_aside", "last_written", "mend"]
 
@@ -125,6 +127,9 @@ def _find_damage(path: Path, *, thorough: bool) -> str | None:
 
 
 def _salvage(path: Path, fresh: Path) -> Salvage:
+    # With the migrations a fifth of what every start would have to import, for what is hardly ever done.
+    from feedsvc.store.salvage import Salvage, salvage  # noqa: PLC0415
+
     for suffix in ("", "-journal", *_LOGS):
         Path(f"{fresh}{suffix}").unlink(missing_ok=True)
     try:
