@@ -16,7 +16,7 @@ E = "https://e.org"
         ((), "<p>an audio, a video</p><audiobook>", []),
         ((f"{E}/a.jpg", f"{E}/b"), "", [("/a.jpg", "image", "image/jpeg"), ("/b", "image", None)]),
         ((f"{E}/a.PNG?w=1.gif", f"{E}/a.PNG?w=1.gif"), "", [("/a.PNG?w=1.gif", "image", "image/png")]),
-        (("javascript:x", "//e.org/a.png", "data:image/png;base64,x"), "", []),
+        (("javascript:x", "//e.org/a.png", "data:image/png;base64,x", "https://e.]/a.png"), "", []),
         ((f"{E}/clip.mp4",), "", [("/clip.mp4", "image", None)]),
         ((), f'<video src="{E}/v.mp4" controls></video>', [("/v.mp4", "video", "video/mp4")]),
         ((), f'<audio controls="" src="{E}/a.mp3?x=1&amp;y=2"></audio>', [("/a.mp3?x=1&y=2", "audio", "audio/mpeg")]),

@@ -80,8 +80,9 @@ def find_media(entry: Entry) -> tuple[Medium, ...]:
     found: dict[str, Medium] = {}
     for written, kind, given in (*pictures, *_players(entry.content)):
         address = legal(written)
-        if address.startswith(("https://", "http://")) and address not in found:
-            found[address] = Medium(address, kind, _media_type(address, kind, given))
+        path = _path_of(address)
+        if path is not None and address not in found:
+            found[address] = Medium(address, kind, _media_type(path, kind, given))
     return tuple(found.values())
 
 
@@ -107,11 +108,20 @@ def _players(content: str) -> Iterator[tuple[str, str, str]]:
                 break
 
 
-def _media_type(address: str, kind: str, given: str) -> str | None:
+def _path_of(address: str) -> str | None:
+    """The path of an absolute http or https address; None where it is none."""
+    if not address.startswith(("https://", "http://")):
+        return None
+    try:
+        return urlsplit(address).path
+    except ValueError:  # a bracket in the host, say
+        return None
+
+
+def _media_type(path: str, kind: str, given: str) -> str | None:
     essence = given.partition(";")[0].strip().lower()
     if not _TYPE.fullmatch(essence):
-        path = urlsplit(address).path.lower()
-        essence = _TYPES.get(path.rpartition(".")[2], "")
+        essence = _TYPES.get(path.lower().rpartition(".")[2], "")
     if essence == "audio/ogg" and kind == "video":
         return "video/ogg"
     # A picture's address may end in .mp4 (its poster is cut from it): no type is better than a wrong one.
