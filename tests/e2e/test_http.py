@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from e2e.conftest import Daemons
 
+pytestmark = pytest.mark.xdist_group("http")  # its fixtures take long, and are for all
 CASES: list[dict[str, Any]] = [
     {"file": path.stem, **case}
     for path in sorted((PROJECT / "tests" / "http_cases").glob("*.toml"))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from e2e.browser import Browser
     from e2e.harness import Daemon
 
+pytestmark = pytest.mark.xdist_group("xss")  # its fixtures take long, and are for all
 VECTORS = load_vectors()
 AT_ONCE = 80  # frames of a page
 SHARE = 0.3  # of the vectors that must run where nothing is cleaned: the others are of other browsers, or of the past
