@@ -7,14 +7,14 @@ lead to neither. A second clock, which only counts seconds, tells what the time 
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Clock"]
+__all__ = ["Clock", "read_clock"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,11 @@ TOLERANCE: Final = timedelta(minutes=1)  # by which a clock may be set without a
 BELIEVE_SECONDS: Final = 600.0  # for which a clock has to stand by a leap
 SETTLE_SECONDS: Final = 86_400.0  # after a leap, before anything is deleted for its age
 ABSENCE: Final = timedelta(days=30)  # since the last known time: a longer one may be a wrong clock as well
+
+
+def read_clock() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
 
 
 class Clock:

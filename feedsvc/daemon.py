@@ -12,13 +12,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from feedsvc.clock import Clock
+from feedsvc.clock import Clock, read_clock
 from feedsvc.control import Control, Reply, Request
 from feedsvc.errors import FeedsvcError, PartEnded, StoreDamaged, StoreLocked
 from feedsvc.heap import keep_heap_small
 from feedsvc.http import bind
 from feedsvc.metrics import Metrics
-from feedsvc.service import Service, read_clock
+from feedsvc.service import Service
 from feedsvc.store.mend import last_written, mend
 from feedsvc.supervisor import Supervisor
 

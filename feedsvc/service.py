@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feedsvc.archives import Archives
 from feedsvc.assemble import Assembler
-from feedsvc.bounded import Limits, Pool
-from feedsvc.clean import Cleaner, load_rules
+from feedsvc.clock import read_clock
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.addresses import EVERYTHING, feed_path
 from feedsvc.guard import Guard
 from feedsvc.http import Operations, Server, make_app, parse_account
 from feedsvc.http.search import PER_PAGE, Found, Query
 from feedsvc.incidents import Incidents
-from feedsvc.ingest import Ingest
 from feedsvc.intake import Intake
-from feedsvc.model import Outcome
+from feedsvc.pipeline import make_ingest
 from feedsvc.problems import Problems
 from feedsvc.publish import Publisher
 from feedsvc.readings import take_readings
-from feedsvc.rules_diff import make_saved
 from feedsvc.schedule import Regenerator, Schedule
 from feedsvc.site import MAX_AGE, make_resources
 from feedsvc.store import Store
@@ -39,22 +35,13 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
-    from feedsvc.clean import RuleSet
-    from feedsvc.clean.learned import Learned
     from feedsvc.clock import Clock
     from feedsvc.config import Config
     from feedsvc.ingest import Report
     from feedsvc.metrics import Metrics, Readings
     from feedsvc.supervisor import Summary
 
-__all__ = [
-    "Service",
-    "load_configured",
-    "make_cleaner",
-    "make_ingest",
-    "make_pool",
-    "read_clock",
-]
+__all__ = ["Service"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +56,8 @@ SEARCH_SECONDS = 1.0  # that a search may take
 INDEX = timedelta(seconds=2)  # how often to take what changed into the search index
 INDEX_SECONDS = 1.0  # for which that goes on at most, so that an end of the daemon need not wait long
 NOTICE = timedelta(seconds=1)  # how often to look for what another process (an import) wrote
-PATIENCE = 0.3  # seconds for which a dump that is slow to clean may hold up others
 LOOK_AGAIN = timedelta(seconds=5)  # how often at most to take down which problems began and ended
 AGE = timedelta(minutes=1)  # how often to look for entries that grew too old for a feed
-
-
-def read_clock() -> datetime:
-    """The time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 def _reachable(host: str) -> str:
@@ -90,91 +71,6 @@ def _wait(done: Callable[[float], bool], interrupted: Callable[[], bool], second
     until = time.monotonic() + seconds
     while not (done(LOOK_SECONDS) or interrupted() or time.monotonic() > until):
         pass
-
-
-def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
-    """The cleaner with the rules that the configuration names.
-
-    Args:
-        config: The configuration.
-        learned: The learned blocks; None for a cleaner that does not learn.
-
-    Raises:
-        RuleError: A pack of rules is wrong.
-    """
-    return Cleaner(load_configured(config), learned=learned)
-
-
-def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
-    """The rules that the configuration names, and those in more folders.
-
-    Raises:
-        RuleError: A pack of rules is wrong.
-        StoreError: The store cannot be read.
-    """
-    folders = [*(Path(folder) for folder in config.clean.rules), *more]
-    return load_rules(site_rules=config.clean.site_rules, folders=folders)
-
-
-def make_ingest(
-    config: Config,
-    store: Store,
-    report: Callable[[str, str | None], None] | None = None,
-    *,
-    owe: Callable[[Callable[[], None]], None] = lambda write: write(),
-    clock: Callable[[], datetime] | None = None,
-) -> Ingest:
-    """The pipeline that the configuration describes. Its rules are the live ones from now on.
-
-    Args:
-        config: The configuration.
-        store: Where it leads.
-        report: Told of what is wrong with the processes that clean, for a pipeline in which no dump may hold up
-            others; None for one that takes dumps strictly in order.
-        owe: Takes what is to be written; at once where it is not given.
-        clock: The time, aware, in UTC; `read_clock` where it is not given.
-
-    Raises:
-        RuleError: A pack of rules is wrong.
-        StoreError: The store cannot be written.
-    """
-    rules = load_configured(config)
-    cleaner = Cleaner(rules, learned=store.load_learned() if config.clean.learn else None)
-    limits = _limits(config)
-    live = store.load_live_rules()
-    other_rules = live is not None and live.digest != cleaner.digest
-    refused = store.load_refused(Outcome.QUARANTINED)
-    retried = [file.path for file in refused if other_rules or limits.outgrown(file.reason or "")]
-    saved = make_saved(rules, cleaner.digest)
-    clock = clock or read_clock
-    owe(lambda: store.save_live_rules(saved, clock()))
-    return Ingest(
-        store,
-        cleaner,
-        max_bytes=config.watch.max_bytes,
-        withdraw=config.watch.on_delete == "withdraw",
-        clock=clock,
-        pool=make_pool(config, cleaner, report),
-        retried=retried,
-    )
-
-
-def make_pool(config: Config, cleaner: Cleaner, report: Callable[[str, str | None], None] | None = None) -> Pool:
-    """The processes that clean, within the bounds that the configuration sets.
-
-    Args:
-        config: The configuration.
-        cleaner: How they clean.
-        report: As for `make_ingest`.
-    """
-    limits = _limits(config)
-    if report is None:
-        return Pool(cleaner, limits, number=min(2, len(os.sched_getaffinity(0))))
-    return Pool(cleaner, limits, number=2, patience=PATIENCE, report=report)
-
-
-def _limits(config: Config) -> Limits:
-    return Limits(config.clean.seconds, config.clean.memory)
 
 
 class Service:

@@ -19,7 +19,7 @@ from feedsvc.cli.common import MISUSED, load
 from feedsvc.errors import FeedsvcError, StoreError, UnknownName
 from feedsvc.ingest import Ingest
 from feedsvc.model import Removal
-from feedsvc.service import make_cleaner
+from feedsvc.pipeline import make_cleaner
 from feedsvc.status import collect_status
 from feedsvc.store import Store
 from feedsvc.watch import Change

@@ -45,6 +45,7 @@ from feedsvc.cli.common import (
 from feedsvc.cli.learned import learned
 from feedsvc.cli.reload import reload
 from feedsvc.cli.rules import rules
+from feedsvc.clock import read_clock
 from feedsvc.control import control_name
 from feedsvc.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
@@ -53,7 +54,6 @@ from feedsvc.http import hash_password
 from feedsvc.intake import BATCH
 from feedsvc.logs import set_up_logs
 from feedsvc.model import Outcome
-from feedsvc.service import read_clock
 from feedsvc.show import printable, show_findings, show_status
 from feedsvc.site import MAX_AGE
 from feedsvc.static_site import site_pages

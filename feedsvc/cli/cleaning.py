@@ -19,7 +19,7 @@ from feedsvc.decide import mint_entry
 from feedsvc.errors import BrokenDump, NotADump, StoreError
 from feedsvc.http.pages import render_explanations
 from feedsvc.ingest import read_dump
-from feedsvc.service import make_cleaner, make_pool
+from feedsvc.pipeline import make_cleaner, make_pool
 from feedsvc.show import printable, show_explanation
 from feedsvc.store.peek import read_learned
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from feedsvc.config import Config, load_config
 from feedsvc.errors import WatchError
-from feedsvc.service import make_ingest
+from feedsvc.pipeline import make_ingest
 from feedsvc.show import printable
 from feedsvc.store import Store
 from feedsvc.watch.files import scan

@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from feedsvc import __version__
 from feedsvc.clean import Cleaner
 from feedsvc.cli.common import WRONG, ConfigOption, complain, err, load, out
+from feedsvc.pipeline import load_configured
 from feedsvc.rules_diff import diff_rules
-from feedsvc.service import load_configured
 from feedsvc.show_diff import show_diff
 from feedsvc.store import Store
 
