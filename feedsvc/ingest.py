@@ -10,23 +10,22 @@ to clean is left to a later batch.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
-import stat
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from feedsvc.bounded import Cleaned, Here, Job, clean_job, parse_safely
+from feedsvc.bounded import Cleaned, Here, Job
 from feedsvc.bounded.cleanings import Cleanings
 from feedsvc.clean import CAUSES
 from feedsvc.clean.learned import census_source
 from feedsvc.decide import Place, Verdict, decide_entry, identities, mint_entry
 from feedsvc.drift import observe_article
+from feedsvc.dump_file import read_dump
 from feedsvc.dumps import ignored_name
-from feedsvc.errors import BrokenDump, CleaningError, NotADump, ProcessError, ShortageError, StoreError
+from feedsvc.errors import BrokenDump, CleaningError, NotADump, ProcessError, StoreError
 from feedsvc.model import Outcome
 from feedsvc.store import DumpFile
 from feedsvc.watch import Change
@@ -42,12 +41,9 @@ if TYPE_CHECKING:
     from feedsvc.store import Article, Store, Writer
     from feedsvc.watch import Listing
 
-__all__ = ["Cleaned", "Ingest", "Report", "clean_dump", "read_dump"]
+__all__ = ["Ingest", "Report"]
 
 logger = logging.getLogger(__name__)
-
-SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-PEEK_BYTES = 4096  # enough of a file that is too large to tell whether it is a dump
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,45 +77,6 @@ class _Prepared:
     file: DumpFile
     fault: NotADump | BrokenDump | None = None
     ticket: Ticket | None = None
-
-
-def read_dump(path: str, max_bytes: int) -> tuple[bytes, os.stat_result]:
-    """The bytes of a dump file, and its status when they were read.
-
-    Raises:
-        NotADump: It is no regular file, or does not start as a dump.
-        BrokenDump: It starts as a dump but is larger than `max_bytes`.
-        ShortageError: No file can be read at present.
-        OSError: It cannot be read.
-    """
-    try:
-        with open(path, "rb", opener=_open_unblocked) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise NotADump(path, "not a regular file")
-            data = file.read(PEEK_BYTES if status.st_size > max_bytes else max_bytes + 1)
-    except OSError as error:
-        if error.errno in {errno.EISDIR, errno.ELOOP}:
-            raise NotADump(path, "not a regular file") from error
-        if error.errno in SHORTAGES:  # of which the file is not to blame
-            raise ShortageError(f"no file can be read: {error.strerror}; raise the limit of open files") from error
-        raise
-    if max(len(data), status.st_size) > max_bytes:
-        _, fault = parse_safely(data[:PEEK_BYTES], path)
-        if isinstance(fault, NotADump):
-            raise fault
-        raise BrokenDump(path, f"larger than {max_bytes} bytes ([watch] max_bytes)", 1)
-    return data, status
-
-
-def _open_unblocked(path: str, flags: int) -> int:
-    # Opening a FIFO must not wait for its writer, and a link may lead out of the folder.
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
-
-
-def clean_dump(data: bytes, path: str, mtime_ns: int, cleaner: Cleaner) -> Cleaned:
-    """Parse and clean all articles of a dump file, here. An article without a time gets the file's."""
-    return clean_job(Job(path, data, mtime_ns), cleaner)
 
 
 class Ingest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
@@ -21,8 +20,8 @@ from hypothesis import strategies as st
 from feedsvc.bounded import Here, Job, Ticket, clean_job
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learned import Learned, LearnedBlock, Sign
-from feedsvc.errors import BrokenDump, CleaningError, NotADump, ShortageError, StoreError
-from feedsvc.ingest import PEEK_BYTES, Ingest, Report, clean_dump, read_dump
+from feedsvc.errors import CleaningError, StoreError
+from feedsvc.ingest import Ingest, Report
 from feedsvc.model import CleanEntry, Dump, Entry, Outcome
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing
@@ -357,41 +356,13 @@ def test_batch_that_cannot_be_written_leaves_nothing(box: Box) -> None:
 def test_fifo_does_not_hang(box: Box) -> None:
     path = str(box.folder / "fifo.txt")
     os.mkfifo(path)
-    with pytest.raises(NotADump, match="not a regular file"):
-        read_dump(path, 100)
     (report,) = box.ingest.take([Change(path, gone=False)])
     assert (report.outcome, report.reason) == (Outcome.IGNORED, "not a regular file")
 
 
-def test_folder_is_ignored_and_leaves_nothing_open(box: Box) -> None:
+def test_folder_is_ignored(box: Box) -> None:
     (report,) = box.ingest.take([Change(str(box.folder), gone=False)])
     assert (report.outcome, report.reason) == (Outcome.IGNORED, "not a regular file")
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    with pytest.raises(NotADump):
-        read_dump(str(box.folder), 100)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
-
-
-def test_device_is_ignored() -> None:
-    with pytest.raises(NotADump, match="not a regular file"):
-        read_dump("/dev/zero", 100)
-
-
-def test_want_of_open_files_is_not_the_fault_of_a_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: str, *_: object) -> int:
-        raise OSError(errno.EMFILE, "Too many open files", path)
-
-    monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(ShortageError, match="Too many open files; raise the limit of open files"):
-        read_dump(str(tmp_path / "a.txt"), 100)
-
-
-def test_of_a_file_that_is_too_large_only_the_beginning_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text(block(body="x" * PEEK_BYTES), "utf-8")
-    os.truncate(path, 2**40)  # no memory has so much
-    with pytest.raises(BrokenDump, match="larger than 100 bytes"):
-        read_dump(str(path), 100)
 
 
 def test_file_that_cannot_be_read_is_tried_again_with_every_listing(box: Box) -> None:
@@ -512,15 +483,6 @@ def test_any_bytes_end_in_an_outcome(box: Box, content: bytes) -> None:
     for report in box.ingest.take([Change(str(box.folder / "a.txt"), gone=False)]):
         assert report.outcome is not None or box.store.load_digests([report.path]).get(report.path)
         assert "refuses" not in (report.reason or "")
-
-
-def test_cleaning_without_a_store() -> None:
-    cleaner = Cleaner(load_rules(site_rules=False))
-    cleaned = clean_dump(block().encode(), "/a.txt", 0, cleaner)
-    assert cleaned.fault is None
-    assert [article.title for _, article in cleaned.articles] == ["a"]
-    assert isinstance(clean_dump(b"milk", "/a.txt", 0, cleaner).fault, NotADump)
-    assert isinstance(clean_dump(b"<!--12", "/a.txt", 0, cleaner).fault, BrokenDump)
 
 
 # Other rules

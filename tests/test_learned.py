@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from articles import live_entries
 from typer.testing import CliRunner
 
+from feedsvc.bounded import Job, clean_job
 from feedsvc.clean import Cleaner, RuleSet
 from feedsvc.clean.learn import BUCKET, OLD, Census, SourceCensus
 from feedsvc.clean.learned import Learned
 from feedsvc.cli import app
 from feedsvc.errors import StoreError
-from feedsvc.ingest import Ingest, clean_dump
+from feedsvc.ingest import Ingest
 from feedsvc.model import Outcome, Sighting
 from feedsvc.store import Store, Writer
 from feedsvc.store.peek import read_learned
@@ -263,7 +264,7 @@ def test_store_and_memory_learn_the_same(box: Box) -> None:
     cleaner = Cleaner(RuleSet(()), learned=Learned())
     for number in range(2 * BUCKET + 20):
         data = (box.folder / f"{number}.md").read_bytes()
-        for _, article in clean_dump(data, "/a", 0, cleaner).articles:
+        for _, article in clean_job(Job("/a", data, 0), cleaner).articles:
             census.add(article)
     learned = census.learned()
     assert {block.text for block in learned.of("例报").values()} == {"下载应用", "相关阅读", "关注我们"}

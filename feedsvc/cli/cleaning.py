@@ -16,9 +16,9 @@ from feedsvc.clean.learn import Census
 from feedsvc.clean.learned import Learned
 from feedsvc.cli.common import WRONG, ConfigOption, Paths, complain, find_files, load, out
 from feedsvc.decide import mint_entry
+from feedsvc.dump_file import read_dump
 from feedsvc.errors import BrokenDump, NotADump, StoreError
 from feedsvc.http.pages import render_explanations
-from feedsvc.ingest import read_dump
 from feedsvc.pipeline import make_cleaner, make_pool
 from feedsvc.show import printable, show_explanation
 from feedsvc.store.peek import read_learned
