@@ -84,7 +84,7 @@ class Addresses:
                 address: str | None = raw
             else:
                 address = resolve(self._base, raw) if raw.strip() else None
-            self._known[raw] = None if address is None else strip_tracking(unwrap(address))
+            self._known[raw] = None if address is None else _settle(address)
         return self._known[raw]
 
     def web(self, raw: str | None) -> str | None:
@@ -151,6 +151,13 @@ class Addresses:
             if address is not None and not address.endswith(",") and not _is_placeholder(address):
                 found.setdefault(address, size)  # without their proxy, pictures of several sizes are one
         return list(found.items())
+
+
+def _settle(address: str) -> str:
+    """Take off proxies and tracking parameters, behind which there may be another of either."""
+    while (found := strip_tracking(unwrap(address))) != address:
+        address = found
+    return address
 
 
 def raw_addresses(tag: Tag) -> list[str]:
