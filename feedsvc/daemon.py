@@ -140,8 +140,8 @@ class _Daemon:
         logger.info("stopping", extra={"signal": reason})
         self._supervisor.stopping()
         service.stop_work()
+        listener.close()  # first: who comes from now on is refused at once, instead of waiting for nobody
         service.stop_serving()
-        listener.close()
         if isinstance(order, PartEnded):
             raise order
 

@@ -39,6 +39,14 @@ def test_a_signal_ends_it_and_says_so(number: signal.Signals, daemons: Daemons) 
         daemon.get("/feed.atom")
 
 
+def is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("number", ENDINGS)
 def test_what_is_in_flight_is_answered(number: signal.Signals, daemons: Daemons) -> None:
     daemon = daemons.prepare({"feed": {"entries": 1000}})
@@ -55,6 +63,8 @@ def test_what_is_in_flight_is_answered(number: signal.Signals, daemons: Daemons)
         head = slow.recv(1024)
         daemon.process.send_signal(number)
         daemon.wait_for_log("stopping")
+        wait_for(lambda: is_refused(daemon.port), within=SECONDS)
+        assert daemon.process.poll() is None  # for this answer is not yet taken
         received = len(head)
         while data := slow.recv(1 << 16):
             received += len(data)
