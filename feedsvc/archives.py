@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from feedsvc.errors import StoreError
 from feedsvc.feeds.archive import ANY_BASE, PAGE_ENTRIES, RESERVE, cut_entries, page_of, set_base, split, state_of
 from feedsvc.feeds.atom import MEDIA_TYPE, render_atom
+from feedsvc.feeds.inspect import inspect_atom
 from feedsvc.feeds.sift import sift
 from feedsvc.represent import represent
 from feedsvc.store import Page
@@ -293,7 +294,7 @@ def _render(document: FeedDocument, entries: Sequence[Entry], number: int, archi
         closed=archive.closed,
         state=document.open_state if number > archive.closed else None,
     )
-    sifted = sift(page, ANY_BASE, render_atom)
+    sifted = sift(page, ANY_BASE, render_atom, inspect_atom)
     for fault in sifted.faults:
         logger.error(
             "entry left out of the archive",

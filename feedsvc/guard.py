@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from feedsvc.feeds.formats import Format
     from feedsvc.feeds.sift import Fault
     from feedsvc.model import Entry
     from feedsvc.store import Store
@@ -163,24 +164,19 @@ class Guard:
             self._refused[entry_id] = refused
             logger.error("change of what readers know refused", extra={"entry": entry_id, "reason": refused})
 
-    def checked(self, render: Renderer) -> Renderer:
-        """A renderer of whole Atom feeds, of admitted entries, whose bytes are fit to go live.
+    def checked(self, form: Format) -> Renderer:
+        """A renderer of whole feeds, of admitted entries, whose bytes are fit to go live.
 
-        It raises RenderError where they cannot be made so; the last good ones are to stay.
+        It raises RenderError where they cannot be made so; the last good ones are to stay. What the Atom feed shows
+        is what was published of a feed.
         """
 
         def _render(document: FeedDocument, base_url: str) -> bytes:
-            sifted = sift(self._keep(document), base_url, render)
-            self._note(sifted.document, sifted.faults)
+            sifted = sift(self._keep(document), base_url, form.render, form.inspect)
+            if form.extension == "atom":
+                self._note(sifted.document)
+            self._leave_out(sifted.faults)
             return sifted.body
-
-        return _render
-
-    def following(self, render: Renderer) -> Renderer:
-        """A renderer of whole feeds in another format: refused where the Atom feed is for an entry that it lost."""
-
-        def _render(document: FeedDocument, base_url: str) -> bytes:
-            return render(self._keep(document), base_url)
 
         return _render
 
@@ -213,11 +209,14 @@ class Guard:
             kept = tuple(entry for entry in document.entries if not self._is_left_out(entry))
         return replace(document, entries=kept)
 
-    def _note(self, document: FeedDocument, faults: Sequence[Fault]) -> None:
+    def _note(self, document: FeedDocument) -> None:
         with self._lock:
             self._shown[document.name] = tuple(entry.key for entry in document.entries)
             for entry in document.entries:
                 self._new[entry.key] = Mark(entry.key, entry.id, entry.updated, entry.digest, None)
+
+    def _leave_out(self, faults: Sequence[Fault]) -> None:
+        with self._lock:
             for fault in faults:
                 key = fault.entry.key
                 logger.error("entry left out", extra={"entry": fault.entry.id, "reason": fault.reason})

@@ -56,8 +56,7 @@ def make_resources(
             form = FORMATS[extension]
             render, some = form.render, None
             if guard:
-                some = guard.admitting(form.render)
-                render = guard.checked(form.render) if extension == "atom" else guard.following(form.render)
+                render, some = guard.checked(form), guard.admitting(form.render)
             resources[feed_path(name, extension)] = Resource(
                 form.media_type, name, render, some, on_demand=extension != "atom"
             )

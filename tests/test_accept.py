@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from feedsvc.check import Level, check_all
 from feedsvc.cli import app
 from feedsvc.config import load_config
-from feedsvc.feeds.atom import render_atom
+from feedsvc.feeds.formats import FORMATS
 from feedsvc.guard import Guard
 from feedsvc.store import Store
 from feedsvc.store.schema import entries
@@ -38,7 +38,7 @@ def test_check_and_accept(tmp_path: Path) -> None:
     with closing(Store(config.store.url)) as store:
         save_dump(store, make_article())
         guard = Guard(store, lambda _key, _message: None)
-        guard.checked(render_atom)(make_document(*live_entries(store)), "https://feeds.example.org")
+        guard.checked(FORMATS["atom"])(make_document(*live_entries(store)), "https://feeds.example.org")
         guard.save(NOW)
         assert warnings() == []
         with store.writing() as writer:

@@ -14,7 +14,7 @@ from feed_documents import make_document, make_entry
 from lxml import etree
 
 from feedsvc.errors import RenderError
-from feedsvc.feeds.atom import render_atom
+from feedsvc.feeds.formats import FORMATS
 from feedsvc.guard import Guard, compare
 from feedsvc.known import find_lost, hold
 from feedsvc.model import Entry, FeedDocument
@@ -124,7 +124,7 @@ class Readers:
         self.problems: dict[str, str] = {}
         self.guard = Guard(store, self._report)
         self.guard.look_back()
-        self.render = self.guard.checked(render_atom)
+        self.render = self.guard.checked(FORMATS["atom"])
 
     def _report(self, key: str, message: str | None) -> None:
         if message is None:
@@ -306,3 +306,24 @@ def test_part_of_a_feed_is_no_loss(store: Store) -> None:
             resource.render(oldest, BASE)
         assert resource.render(whole, BASE).count(end) == len(before)
     assert readers.read() == before
+
+
+def test_entry_that_another_format_cannot_say_is_left_out_and_said(store: Store) -> None:
+    readers = Readers(store)
+    assert len(readers.read()) == 4
+    bad = next(live_entries(store))
+    rss = FORMATS["rss"]
+
+    def render(document: FeedDocument, base_url: str) -> bytes:
+        if any(entry.id == bad.id for entry in document.entries):
+            raise ValueError("Invalid IPv6 URL")
+        return rss.render(document, base_url)
+
+    body = readers.guard.checked(replace(rss, render=render))(readers.document(), BASE)
+    assert len(etree.fromstring(body)[0].findall("item")) == 3
+    readers.guard.save(NOW)
+    assert "Invalid IPv6 URL" in readers.problems[f"entry:{bad.key}"]
+    assert bad.id not in readers.read()
+    readers.change(entries.c.key == bad.key, title="another")
+    assert bad.id in readers.read()
+    assert readers.problems == {}

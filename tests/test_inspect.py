@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from feed_documents import make_document, make_entry
 
 from feedsvc.feeds.atom import render_atom
-from feedsvc.feeds.inspect import Finding, inspect_atom
+from feedsvc.feeds.inspect import Finding, inspect_atom, inspect_json_feed, inspect_rss
+from feedsvc.feeds.json_feed import render_json_feed
+from feedsvc.feeds.rss import render_rss
 
 FIRST, SECOND = "tag:example.org,2024:0", "tag:example.org,2024:1"
 LINK = b'<link href="https://example.org/articles/0?a=1&amp;b=2" rel="alternate"/>'
@@ -14,7 +18,7 @@ BODY = render_atom(make_document(make_entry(0), make_entry(1)), "https://feeds.e
 
 
 def test_what_is_rendered_is_fine() -> None:
-    assert inspect_atom(BODY, max_bytes=len(BODY)) == []
+    assert inspect_atom(BODY) == []
     assert inspect_atom(render_atom(make_document(make_entry(0, content="", summary="")), "https://x.example")) == []
 
 
@@ -83,7 +87,66 @@ def test_authors() -> None:
 
 
 def test_sizes() -> None:
-    assert [finding.entry for finding in inspect_atom(BODY, max_bytes=len(BODY) - 1)] == [None]
     long = render_atom(make_document(make_entry(0, content="x" * 101), make_entry(1, content="x")), "https://x.example")
     [finding] = inspect_atom(long, max_entry_bytes=100)
     assert (finding.entry, "101 characters, more than 100" in finding.message) == (FIRST, True)
+
+
+DOCUMENT = make_document(make_entry(0, images=("https://e.example/0.png",)), make_entry(1))
+RSS = render_rss(DOCUMENT, "https://feeds.example.org")
+JSON = render_json_feed(DOCUMENT, "https://feeds.example.org")
+GUID = b'<guid isPermaLink="false">%b</guid>'
+
+
+def test_the_other_formats_are_fine_as_they_are_rendered() -> None:
+    assert inspect_rss(RSS) == []
+    assert inspect_json_feed(JSON) == []
+    assert inspect_rss(render_rss(make_document(), "https://x.example")) == []
+    assert inspect_json_feed(render_json_feed(make_document(), "https://x.example")) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "entry", "message"),
+    [
+        (b"</rss>", b"", None, "not well-formed: "),
+        (b'version="2.0"', b'version="0.91"', None, "is <rss>, not an RSS 2.0 feed"),
+        (b"<title>Example", b"<t/><title/><title>Example", None, "has no title"),
+        (b"<link>https://feeds.example.org/", b"<link/><link>https://feeds.example.org/", None, "has no link"),
+        (b"<description>", b"<description/><description>", None, "has no description"),
+        (GUID % FIRST.encode(), b"", None, "entry 1 (None): has no guid"),
+        (GUID % SECOND.encode(), GUID % FIRST.encode(), FIRST, "is another entry's as well"),
+        (b"<pubDate>Thu,", b"<pubDate>soon</pubDate><pubDate>Thu,", FIRST, "has pubDate 'soon'"),
+        (b"<pubDate>Thu,", b"<enclosure url='https://e.org/a'/><pubDate>Thu,", FIRST, "an enclosure without"),
+    ],
+)
+def test_findings_in_rss(old: bytes, new: bytes, entry: str | None, message: str) -> None:
+    assert old in RSS
+    [finding] = inspect_rss(RSS.replace(old, new, 1))
+    assert (finding.entry, message in finding.message) == (entry, True), finding
+
+
+def test_item_with_neither_title_nor_description() -> None:
+    start, end = RSS.index(b"<item>"), RSS.index(b"</item>")
+    item = re.sub(rb"<(title|description)>.*?</\1>", b"", RSS[start:end], flags=re.DOTALL)
+    [finding] = inspect_rss(RSS[:start] + item + RSS[end:])
+    assert finding == Finding(FIRST, f"entry 1 ({FIRST!r}): has neither title nor description")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "entry", "message"),
+    [
+        (b"{", b"", None, "is no JSON: "),
+        (b'"items"', b'"item"', None, "is no object with a list of items"),
+        (b'"items":[', b'"items":[1,', None, "is no object with a list of items"),
+        (b'"version"', b'"v"', None, "has no version"),
+        (b'"title"', b'"t"', None, "has no title"),
+        (b'"id":"%b"' % FIRST.encode(), b'"id":""', "", "entry 1 (''): has no id"),
+        (SECOND.encode(), FIRST.encode(), FIRST, "is another entry's as well"),
+        (b'"content_html"', b'"content"', FIRST, "has neither content_html nor content_text"),
+        (b'"date_published":"', b'"date_published":"on ', FIRST, "has date_published 'on 2024"),
+    ],
+)
+def test_findings_in_json_feeds(old: bytes, new: bytes, entry: str | None, message: str) -> None:
+    assert old in JSON
+    [finding] = inspect_json_feed(JSON.replace(old, new, 1))
+    assert (finding.entry, message in finding.message) == (entry, True), finding

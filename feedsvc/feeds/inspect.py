@@ -1,21 +1,23 @@
-"""Looks at the bytes of an Atom feed as a reader would: what RFC 4287 requires of them, and what readers trip over."""
+"""Looks at the bytes of feeds as a reader would: what each format requires of them, and what readers trip over."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     _Parts = dict[str, list[Any]]  # an element's children by tag
 
-__all__ = ["MOST_ENTRY_BYTES", "Finding", "inspect_atom"]
+__all__ = ["MOST_ENTRY_BYTES", "Finding", "inspect_atom", "inspect_json_feed", "inspect_rss"]
 
 # An entry larger than this makes readers stop at it, or drop the whole feed.
 MOST_ENTRY_BYTES: Final = 4_000_000
@@ -37,14 +39,11 @@ class Finding:
     message: str
 
 
-def inspect_atom(
-    body: bytes, *, max_bytes: int | None = None, max_entry_bytes: int = MOST_ENTRY_BYTES
-) -> list[Finding]:
+def inspect_atom(body: bytes, *, max_entry_bytes: int = MOST_ENTRY_BYTES) -> list[Finding]:
     """Look at an Atom feed.
 
     Args:
         body: The XML document.
-        max_bytes: How large it may be; None for any size.
         max_entry_bytes: How many characters an entry's content may have.
 
     Returns:
@@ -58,20 +57,87 @@ def inspect_atom(
         return [Finding(None, f"is <{feed.tag}>, not an Atom feed")]
     whole = _parts_of(feed)
     found = [Finding(None, message) for message in _look_at_feed(whole)]
-    if max_bytes is not None and len(body) > max_bytes:
-        found.append(Finding(None, f"has {len(body)} bytes, more than {max_bytes}"))
-    seen: set[str] = set()
     entries = [_parts_of(entry) for entry in whole[f"{_ATOM}entry"]]
-    for position, entry in enumerate(entries, start=1):
-        entry_id = _text(entry, "id")
+    signed = _has(whole, "author")
+    return found + _find_in_entries(
+        (_text(entry, "id"), _look_at_entry(entry, signed=signed, max_bytes=max_entry_bytes)) for entry in entries
+    )
+
+
+def inspect_rss(body: bytes) -> list[Finding]:
+    """Look at an RSS feed.
+
+    Args:
+        body: The XML document.
+
+    Returns:
+        What is wrong with it (RSS 2.0.11, "Required channel elements" and "Elements of <item>"), that of the channel
+        itself first. An item's guid is the id of its entry.
+    """
+    try:
+        rss = etree.fromstring(body)
+    except etree.XMLSyntaxError as error:
+        return [Finding(None, f"not well-formed: {error}")]
+    channel = rss.find("channel")
+    if rss.tag != "rss" or rss.get("version") != "2.0" or channel is None:
+        return [Finding(None, f"is <{rss.tag}>, not an RSS 2.0 feed")]
+    found = [Finding(None, f"has no {name}") for name in ("title", "link", "description") if not channel.findtext(name)]
+    return found + _find_in_entries((item.findtext("guid"), _look_at_item(item)) for item in channel.iter("item"))
+
+
+def inspect_json_feed(body: bytes) -> list[Finding]:
+    """Look at a JSON Feed.
+
+    Args:
+        body: The JSON text.
+
+    Returns:
+        What is wrong with it (JSON Feed 1.1, "Top-level" and "Items"), that of the feed itself first.
+    """
+    try:
+        feed = json.loads(body)
+    except ValueError as error:
+        return [Finding(None, f"is no JSON: {error}")]
+    items = feed.get("items") if isinstance(feed, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        return [Finding(None, "is no object with a list of items, so not a JSON Feed")]
+    found = [Finding(None, f"has no {name}") for name in ("version", "title") if not feed.get(name)]
+    return found + _find_in_entries((item.get("id"), _look_at_json_item(item)) for item in items)
+
+
+def _find_in_entries(entries: Iterable[tuple[str | None, Iterable[str]]]) -> list[Finding]:
+    """What is wrong with entries, each given by its id and what was found when it was looked at."""
+    found: list[Finding] = []
+    seen: set[str | None] = set()
+    for position, (entry_id, messages) in enumerate(entries, start=1):
         if entry_id in seen:
             found.append(Finding(entry_id, f"entry {position}: its id {entry_id!r} is another entry's as well"))
         seen.add(entry_id or "")
-        found.extend(
-            Finding(entry_id, f"entry {position} ({entry_id!r}): {message}")
-            for message in _look_at_entry(entry, signed=_has(whole, "author"), max_bytes=max_entry_bytes)
-        )
+        found += (Finding(entry_id, f"entry {position} ({entry_id!r}): {message}") for message in messages)
     return found
+
+
+def _look_at_item(item: etree._Element) -> Iterator[str]:
+    if not item.findtext("guid"):
+        yield "has no guid"
+    if not item.findtext("title") and not item.findtext("description"):
+        yield "has neither title nor description"
+    try:
+        parsedate_to_datetime(item.findtext("pubDate") or "")
+    except ValueError:
+        yield f"has pubDate {item.findtext('pubDate')!r}, which is no date and time of RFC 822"
+    if not all(enclosure.get("url") and enclosure.get("type") for enclosure in item.iter("enclosure")):
+        yield "has an enclosure without address or type"
+
+
+def _look_at_json_item(item: dict[str, Any]) -> Iterator[str]:
+    if not isinstance(item.get("id"), str) or not item["id"]:
+        yield "has no id"
+    if "content_html" not in item and "content_text" not in item:
+        yield "has neither content_html nor content_text"
+    for name in ("date_published", "date_modified"):
+        if name in item and not _is_instant(item[name]):
+            yield f"has {name} {item[name]!r}, which is no date and time of RFC 3339"
 
 
 def _parts_of(element: etree._Element) -> _Parts:
@@ -153,8 +219,8 @@ def _is_alternate(link: etree._Element) -> bool:
     return link.get("rel", "alternate") == "alternate"
 
 
-def _is_instant(text: str) -> bool:
-    if not _INSTANT.fullmatch(text):
+def _is_instant(text: object) -> bool:
+    if not isinstance(text, str) or not _INSTANT.fullmatch(text):
         return False
     try:
         datetime.fromisoformat(text)

@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import RenderError
-from feedsvc.feeds.inspect import inspect_atom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from feedsvc.feeds.inspect import Finding
     from feedsvc.model import Entry, FeedDocument
+
+    Renderer = Callable[[FeedDocument, str], bytes]
+    Inspector = Callable[[bytes], Sequence[Finding]]
 
 __all__ = ["Fault", "Sifted", "sift"]
 
@@ -33,20 +36,14 @@ class Sifted:
     faults: tuple[Fault, ...]
 
 
-def sift(
-    document: FeedDocument,
-    base_url: str,
-    render: Callable[[FeedDocument, str], bytes],
-    *,
-    max_bytes: int | None = None,
-) -> Sifted:
-    """Render a feed as Atom and look at the bytes; leave out the entries at fault and try again.
+def sift(document: FeedDocument, base_url: str, render: Renderer, inspect: Inspector) -> Sifted:
+    """Render a feed and look at the bytes; leave out the entries at fault and try again.
 
     Args:
         document: The feed.
         base_url: Where it is served.
-        render: Renders Atom.
-        max_bytes: See `inspect_atom`.
+        render: Renders it in some format.
+        inspect: Looks at bytes in that format.
 
     Raises:
         RenderError: What is wrong is not one of the entries; the message says what.
@@ -55,13 +52,13 @@ def sift(
     while True:
         bad = {}
         try:
-            body = render(document, base_url)
+            body = _render(render, document, base_url)
         except RenderError as error:
             bad = _fails_alone(document, base_url, render)
             if not bad:
                 raise RenderError(f"{error}; no entry is at fault by itself") from error
         else:
-            findings = inspect_atom(body, max_bytes=max_bytes)
+            findings = inspect(body)
             if not findings:
                 return Sifted(body, document, tuple(faults))
             ids = {entry.id for entry in document.entries}
@@ -72,13 +69,20 @@ def sift(
         document = replace(document, entries=tuple(entry for entry in document.entries if entry.id not in bad))
 
 
-def _fails_alone(
-    document: FeedDocument, base_url: str, render: Callable[[FeedDocument, str], bytes]
-) -> dict[str | None, str]:
+def _render(render: Renderer, document: FeedDocument, base_url: str) -> bytes:
+    try:
+        return render(document, base_url)
+    except RenderError:
+        raise
+    except Exception as error:  # whatever one entry does to the renderer, it must not keep the others from readers
+        raise RenderError(f"feed {document.name}: rendering failed: {type(error).__name__}: {error}") from error
+
+
+def _fails_alone(document: FeedDocument, base_url: str, render: Renderer) -> dict[str | None, str]:
     found: dict[str | None, str] = {}
     for entry in document.entries:
         try:
-            render(replace(document, entries=(entry,)), base_url)
+            _render(render, replace(document, entries=(entry,)), base_url)
         except RenderError as error:
             found[entry.id] = str(error)
     return found
