@@ -110,7 +110,10 @@ def _serve(connection: socket.socket, set_up: SetUp) -> None:
             continue
         assert isinstance(message, Job)  # noqa: S101 - there is no third kind
         signal.setitimer(signal.ITIMER_PROF, set_up.seconds)
-        cleaned = clean_job(message, cleaner)
+        try:
+            cleaned = clean_job(message, cleaner)
+        except (MemoryError, SystemError):  # the latter is what becomes of it on the way through some extensions
+            cleaned = Cleaned((), CleaningError(message.path, NO_MEMORY))
         jobs += 1
         exhausted = cleaned.fault is not None and cleaned.fault.reason == NO_MEMORY
         ends = exhausted or jobs >= MOST_JOBS or (_pages(1) - base) * _PAGE > set_up.growth
