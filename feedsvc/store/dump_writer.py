@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["DumpWriter"]
 
+# See feedsvc.store.transaction.
+_BY_PATH: Final = sa.select(dumps.c.id).where(dumps.c.path == sa.bindparam("at_path"))
+_SAVE: Final = dumps.update().where(dumps.c.id == sa.bindparam("at_id"))
+_TOUCH: Final = dumps.update().where(dumps.c.path == sa.bindparam("at_path"))
+
 
 class DumpWriter(Transaction):
     """Dump files, and the entries that stand in them."""
 
     def open_dump(self, path: str, now: datetime) -> int:
         """The number of a dump file, given to it at the first call; `save_dump` is to follow."""
-        number: int | None = self.connection.scalar(sa.select(dumps.c.id).where(dumps.c.path == path))
+        number: int | None = self.connection.scalar(_BY_PATH, {"at_path": path})
         if number is None:
             empty = DumpFile(path=path, size=0, mtime_ns=0, digest="", outcome=Outcome.QUARANTINED)
             number = self._insert(dumps, columns_of(empty) | {"seen": now})
@@ -34,11 +39,11 @@ class DumpWriter(Transaction):
         values = columns_of(file) | {"seen": now, "gone": None}
         if file.raw is None:
             del values["raw"]
-        self.connection.execute(dumps.update().where(dumps.c.id == number).values(values))
+        self.connection.execute(_SAVE, values | {"at_id": number})
 
     def touch_dump(self, path: str, size: int, mtime_ns: int) -> None:
         """Remember that a dump is as it was, under a new time."""
-        self.connection.execute(dumps.update().where(dumps.c.path == path).values(size=size, mtime_ns=mtime_ns))
+        self.connection.execute(_TOUCH, {"at_path": path, "size": size, "mtime_ns": mtime_ns})
 
     def drop_articles(self, dump: int, *, beyond: int) -> None:
         """Forget what stood in a dump from position `beyond` on; the entries stay live, and keep their content."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from feedsvc.decide import Known, Place
 from feedsvc.store.rows import CHUNK, ENTRY_COLUMNS, ENTRY_FIELDS, Article, differs, to_entry
 from feedsvc.store.schema import LIVE, RETIRED, aliases, articles, dumps, entries, removals
-from feedsvc.store.transaction import Transaction
+from feedsvc.store.transaction import Transaction, insertion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -18,6 +18,35 @@ if TYPE_CHECKING:
     from feedsvc.model import Entry, Removal
 
 __all__ = ["EntryWriter"]
+
+# See feedsvc.store.transaction.
+_NAMED: Final = sa.select(aliases.c.name, aliases.c.entry).where(
+    aliases.c.name.in_(sa.bindparam("names", expanding=True))
+)
+_KNOWN: Final = (
+    sa.select(entries, articles.c.published.label("said"), dumps.c.gone)
+    .join(
+        articles,
+        sa.and_(articles.c.dump == entries.c.dump, articles.c.position == entries.c.position),
+        isouter=True,
+    )
+    .join(dumps, dumps.c.id == entries.c.dump, isouter=True)
+    .where(entries.c.number == sa.bindparam("at_number"))
+)
+_HERE: Final = sa.and_(articles.c.dump == sa.bindparam("at_dump"), articles.c.position == sa.bindparam("at_position"))
+_EDITED: Final = (
+    sa.select(articles.c.entry)
+    .join(entries, entries.c.number == articles.c.entry)
+    .where(_HERE, articles.c.published == sa.bindparam("said"), entries.c.link.is_(None))
+)
+_NAMES: Final = sa.select(aliases.c.name).where(aliases.c.entry == sa.bindparam("at_number"))
+_STORED: Final = sa.select(entries.c.number, entries.c.state, *ENTRY_COLUMNS).where(
+    entries.c.id == sa.bindparam("at_id")
+)
+_SAVE: Final = entries.update().where(entries.c.number == sa.bindparam("at_number"))
+_STANDING: Final = sa.select(articles.c.entry).where(_HERE)
+_STAND: Final = articles.update().where(_HERE)
+_FORGET_REMOVALS: Final = removals.delete().where(removals.c.entry == sa.bindparam("at_number"))
 
 
 class EntryWriter(Transaction):
@@ -37,38 +66,26 @@ class EntryWriter(Transaction):
             said: The time that the dump gives.
             present: The names of all articles of the dump: one that moved is not one that was edited.
         """
-        query = sa.select(aliases.c.name, aliases.c.entry).where(aliases.c.name.in_(names))
-        found = {row.name: row.entry for row in self.connection.execute(query)}
+        found = self._named(names)
         number = next((found[name] for name in names if name in found), None)
         if number is None:
             number = self._load_edited(place, said, present)
         if number is None:
             return None
-        owning = sa.and_(articles.c.dump == entries.c.dump, articles.c.position == entries.c.position)
-        row = self.connection.execute(
-            sa.select(entries, articles.c.published.label("said"), dumps.c.gone)
-            .join(articles, owning, isouter=True)
-            .join(dumps, dumps.c.id == entries.c.dump, isouter=True)
-            .where(entries.c.number == number)
-        ).one()
+        row = self.connection.execute(_KNOWN, {"at_number": number}).one()
         spoke = row.dump is not None and (row.gone is None or row.dump == place.dump)  # or is back just now
         owner = Place(row.dump, row.position) if spoke else None
         return Known(entry=to_entry(row), owner=owner, said=row.said, retired=row.state == RETIRED)
 
+    def _named(self, names: Sequence[str]) -> dict[str, int]:
+        """The numbers of the entries that are known under these names, by name."""
+        return {row.name: row.entry for row in self.connection.execute(_NAMED, {"names": names})}
+
     def _load_edited(self, place: Place, said: datetime, present: Collection[str]) -> int | None:
-        number: int | None = self.connection.scalar(
-            sa.select(articles.c.entry)
-            .join(entries, entries.c.number == articles.c.entry)
-            .where(
-                articles.c.dump == place.dump,
-                articles.c.position == place.position,
-                articles.c.published == said,
-                entries.c.link.is_(None),
-            )
-        )
+        number: int | None = self.connection.scalar(_EDITED, _at(place) | {"said": said})
         if number is None:
             return None
-        known = self.connection.scalars(sa.select(aliases.c.name).where(aliases.c.entry == number))
+        known = self.connection.scalars(_NAMES, {"at_number": number})
         return None if any(name in present for name in known) else number
 
     def save_entry(
@@ -103,36 +120,34 @@ class EntryWriter(Transaction):
                 values |= {"state": LIVE, "revision": self._revise()}
         self._stand(place, number, said)
         if row is not None:
-            self.connection.execute(entries.update().where(entries.c.number == number).values(values))
+            self.connection.execute(_SAVE, values | {"at_number": number})
         if removed is not None and (removed or row is not None):
             self._save_removals(number, removed)
-        taken = set(self.connection.scalars(sa.select(aliases.c.name).where(aliases.c.name.in_(names))))
-        for name in dict.fromkeys(names):
-            if name not in taken:
-                self.connection.execute(aliases.insert().values(name=name, entry=number))
+        taken = self._named(names)
+        free = [{"name": name, "entry": number} for name in dict.fromkeys(names) if name not in taken]
+        if free:
+            self.connection.execute(insertion(aliases), free)
 
     def _stored(self, entry_id: str) -> Any:  # noqa: ANN401 - a row has no better type
-        query = sa.select(entries.c.number, entries.c.state, *ENTRY_COLUMNS).where(entries.c.id == entry_id)
-        return self.connection.execute(query).one_or_none()
+        return self.connection.execute(_STORED, {"at_id": entry_id}).one_or_none()
 
     def _stand(self, place: Place, number: int, said: datetime) -> None:
-        here = sa.and_(articles.c.dump == place.dump, articles.c.position == place.position)
-        before = self.connection.scalar(sa.select(articles.c.entry).where(here))
+        before = self.connection.scalar(_STANDING, _at(place))
         values = {"entry": number, "published": said}
         if before is None:
             new = values | {"dump": place.dump, "position": place.position}
-            self.connection.execute(articles.insert().values(new))
+            self.connection.execute(insertion(articles), new)
         else:
-            self.connection.execute(articles.update().where(here).values(values))
+            self.connection.execute(_STAND, _at(place) | values)
             if before != number:
                 self._disown(sa.and_(entries.c.number == before, _owned_by(place)))
 
     def _save_removals(self, number: int, removed: Sequence[Removal]) -> None:
         """Replace the account of what cleaning took out of an entry."""
-        self.connection.execute(removals.delete().where(removals.c.entry == number))
+        self.connection.execute(_FORGET_REMOVALS, {"at_number": number})
         if removed:
             self.connection.execute(
-                removals.insert(),
+                insertion(removals),
                 [
                     {
                         "entry": number,
@@ -155,7 +170,7 @@ class EntryWriter(Transaction):
         row = self._stored(entry.id)
         if row.state == LIVE and differs(row, entry):
             values["revision"] = self._revise()
-        self.connection.execute(entries.update().where(entries.c.number == row.number).values(values))
+        self.connection.execute(_SAVE, values | {"at_number": row.number})
         if removed is not None:
             self._save_removals(row.number, removed)
 
@@ -199,6 +214,10 @@ class EntryWriter(Transaction):
         )
         for row in rows:
             yield Article(to_entry(row), row.path, row.raw, row.mtime_ns, Place(row.dump, row.position))
+
+
+def _at(place: Place) -> dict[str, int]:
+    return {"at_dump": place.dump, "at_position": place.position}
 
 
 def _owned_by(place: Place) -> sa.ColumnElement[bool]:
