@@ -28,6 +28,8 @@ T = TypeVar("T")
 BATCH = 64  # dumps a transaction: the flush to disk is shared, and nobody waits long for the lock
 RETRY_SECONDS = 1.0
 LATE_SECONDS = 0.1  # between two looks whether a dump that takes long is cleaned
+MANY_REQUESTS = 1000  # a second; with more of them the server needs most of what one process can do
+REST = 3.0  # seconds that are left to those for each that a batch took of the processor
 
 
 class Intake:
@@ -46,6 +48,7 @@ class Intake:
         changed: Callable[[], None],
         report: Callable[[str, str | None], None],
         taken: Callable[[Sequence[Report]], object] = len,
+        answered: Callable[[], int] = lambda: 0,
     ) -> None:
         """Feed `ingest`.
 
@@ -53,6 +56,7 @@ class Intake:
             ingest: The pipeline.
             changed: Called after a batch in which an entry was added, changed or withdrawn.
             taken: Told what became of each batch.
+            answered: How many requests this process has answered: where they are many, they go first.
             report: Told as ("store", message) while the store cannot be written, as ("intake", message) while no
                 file can be read, and with None afterwards.
         """
@@ -63,6 +67,7 @@ class Intake:
         self._changed = changed
         self._report = report
         self._taken = taken
+        self._answered = answered
         self._queue: queue.SimpleQueue[Change | Listing | None] = queue.SimpleQueue()
         self._listings: dict[str, Listing] = {}  # the newest of each folder; large, so that only one waits
         self._backlog: deque[Change] = deque()
@@ -119,6 +124,7 @@ class Intake:
         while not self._interrupted():
             batch = self._next_batch(wait=not self._outdated.is_set())
             if batch:
+                began, worked, answered = time.monotonic(), time.thread_time(), self._answered()
                 then = list(itertools.islice(self._backlog, BATCH))
                 reports = self._persist(partial(self._ingest.take, batch, self._interrupted, then))
                 if reports:
@@ -128,6 +134,9 @@ class Intake:
                     self._changed()
                 if self._ingest.learned_anew():
                     self._outdated.set()
+                if self._answered() - answered > MANY_REQUESTS * (time.monotonic() - began):
+                    # Threads of one process take turns, at the expense of the one that has the shorter ones.
+                    self._stopping.wait(REST * (time.thread_time() - worked))
             elif self._outdated.is_set():
                 self._outdated.clear()
                 if self._persist(partial(self._ingest.reclean, BATCH, self._has_more)):

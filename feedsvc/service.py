@@ -128,7 +128,13 @@ class Service:
         )
         self._schedule = Schedule(report, read_clock)
         self._regenerator = Regenerator(self._schedule, "regenerate", config.schedule.regenerate, self._regenerate)
-        self._intake = Intake(self._ingest, changed=self._regenerator.request, report=report, taken=self._count)
+        self._intake = Intake(
+            self._ingest,
+            changed=self._regenerator.request,
+            report=report,
+            taken=self._count,
+            answered=lambda: self._server.answered,
+        )
         self._watcher = Watcher(
             [Path(folder) for folder in config.watch.directories],
             recursive=config.watch.recursive,

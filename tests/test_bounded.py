@@ -287,7 +287,8 @@ def test_signals_of_a_terminal_are_for_the_daemon(cleaner: Cleaner) -> None:
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             os.kill(process.pid, number)
         assert titles(process.clean(job("a"), None, never)) == ["a"]
-        assert os.getsid(process.pid) != os.getsid(0)
+        assert os.getpgid(process.pid) != os.getpgid(0)  # whom Ctrl-C is for
+        assert os.getsid(process.pid) == os.getsid(0)  # or niceness would not count
 
 
 def test_process_is_less_urgent_and_the_first_to_go(cleaner: Cleaner) -> None:

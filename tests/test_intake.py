@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from contextlib import closing
@@ -330,6 +331,37 @@ def test_stopping_finishes_the_batch_in_hand_and_leaves_the_rest(
     assert pipeline.batches[0] == names(range(BATCH))
     assert calls.changes == len(pipeline.batches)
     assert len(pipeline.batches) < 4
+
+
+class Rests(threading.Event):
+    """Remembers for how long somebody waited for it, and keeps nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout)
+        return self.is_set()
+
+
+@pytest.mark.parametrize(("requests", "rests"), [(0, []), (10**9, [0.3, 0.3])])
+def test_where_many_ask_it_rests_between_batches(
+    requests: int, rests: list[float], pipeline: Pipeline, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedsvc.intake.time.thread_time", (each / 10 for each in itertools.count()).__next__)
+    answered = itertools.count(0, requests)
+    resting = Intake(pipeline, changed=calls.change, report=calls.report, answered=answered.__next__)
+    resting._stopping = waited = Rests()  # noqa: SLF001 - the only one that knows
+    for number in range(BATCH + 1):
+        resting.deliver(change(number))
+    resting.start()
+    try:
+        assert resting.wait_idle(PATIENCE)
+    finally:
+        resting.stop()
+    assert waited.seconds == pytest.approx(rests)
+    assert len(pipeline.batches) == 2
 
 
 def test_stopping_what_idles_or_never_started(pipeline: Pipeline, calls: Calls, intake: Intake) -> None:

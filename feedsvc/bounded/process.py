@@ -100,13 +100,14 @@ class Process:
         with theirs:
             self._connection = ours
             try:
-                # A session of its own: what is typed at a terminal is for the daemon. -P: no module is taken from the
-                # folder that the daemon was started in.
+                # A group of its own: what is typed at a terminal is for the daemon. Not a session: Linux may give each
+                # of those the same share of the processors (sched(7), autogroup), and niceness would not count. -P: no
+                # module is taken from the folder that the daemon was started in.
                 self._popen: subprocess.Popen[bytes] = subprocess.Popen(
                     [sys.executable, "-P", "-m", "feedsvc.bounded.child"],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
-                    start_new_session=True,
+                    process_group=0,
                 )
             except OSError:
                 ours.close()

@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-NICENESS = 5  # of an import: a daemon beside it goes first
+NICENESS = 10  # of an import: a daemon beside it goes first
 
 app = typer.Typer(
     help="Watches a folder of dump files, strips share and promo boilerplate, serves a clean Atom feed.",

@@ -153,6 +153,11 @@ class Server:
             raise ServerError(f"cannot serve on {self._address}: {self._failure}") from self._failure
 
     @property
+    def answered(self) -> int:
+        """How many requests it has answered so far."""
+        return self._uvicorn.server_state.total_requests
+
+    @property
     def alive(self) -> bool:
         """Whether its thread runs."""
         return self._thread.is_alive()
