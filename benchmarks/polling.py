@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from feed_documents import Shelf, everything, make_document, make_entry
 
-from feedsvc.feeds.atom import MEDIA_TYPE, render_atom
+from feedsvc.feeds.formats.atom import MEDIA_TYPE, render_atom
 from feedsvc.http import Server, bind, make_app
 
 HELD = 100  # entries

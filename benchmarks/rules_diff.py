@@ -28,12 +28,12 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from feedsvc.clean import Cleaner, load_rules
-from feedsvc.decide import identities, mint_entry
 from feedsvc.dumps import parse_dump
 from feedsvc.errors import BrokenDump, CleaningError, NotADump
+from feedsvc.intake.decide import identities, mint_entry
+from feedsvc.intake.rules_diff import make_saved
 from feedsvc.links import tidy_link
 from feedsvc.model import Entry, Outcome
-from feedsvc.rules_diff import make_saved
 from feedsvc.store import Store, schema
 
 if TYPE_CHECKING:

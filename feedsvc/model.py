@@ -22,7 +22,10 @@ __all__ = [
     "Dump",
     "Entry",
     "FeedDocument",
+    "Known",
+    "Member",
     "Outcome",
+    "Place",
     "Removal",
     "Representation",
     "Sighting",
@@ -248,3 +251,42 @@ class Representation:
     last_modified: datetime | None
     max_age: int
     immutable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an article stands: a dump by its number in the store, and a position in it."""
+
+    dump: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the store knows of an entry.
+
+    Attributes:
+        owner: The place that the entry's content came from; None when that dump is gone.
+        said: The time that the dump which the content came from gives for the article; None if unknown.
+        retired: Retention took the content away; only the identity is left.
+    """
+
+    entry: Entry
+    owner: Place | None
+    said: datetime | None
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An entry of a feed that no closed page holds.
+
+    Attributes:
+        number: The store's, which says when it arrived.
+        published: In seconds since 1970, as `updated` is.
+    """
+
+    number: int
+    key: str
+    published: int
+    updated: int

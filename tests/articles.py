@@ -7,16 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from feedsvc.assemble import Assembler, Plan
-from feedsvc.decide import Decision, Place, decide_entry, identities
-from feedsvc.feeds.addresses import EVERYTHING
-from feedsvc.model import CleanEntry, Outcome
+from feedsvc.feeds.assemble import Assembler, Plan
+from feedsvc.feeds.formats.addresses import EVERYTHING
+from feedsvc.intake.decide import Decision, decide_entry, identities
+from feedsvc.model import CleanEntry, Outcome, Place
 from feedsvc.store import DumpFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from feedsvc.assemble import FeedSettings
+    from feedsvc.feeds.assemble import FeedSettings
     from feedsvc.model import Entry, FeedDocument
     from feedsvc.store import FeedRecord, Store, Writer
 

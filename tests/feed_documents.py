@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from feedsvc.feeds.publish import Publisher, Resource
 from feedsvc.model import Entry, FeedDocument
-from feedsvc.publish import Publisher, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from feedsvc.publish import Renderer
+    from feedsvc.feeds.publish import Renderer
 
 FIRST = datetime(2024, 1, 4, 14, 45, 2, tzinfo=UTC)
 

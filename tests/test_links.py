@@ -3,16 +3,16 @@ from __future__ import annotations
 import re
 import tomllib
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from places import DATA
 
 from feedsvc.links import TRACKING, TRACKING_PREFIXES, canonical_link, resolve, strip_tracking, tidy_link
 
-TABLE: dict[str, list[dict[str, Any]]] = tomllib.loads(Path(__file__).with_name("links.toml").read_text("utf-8"))
+TABLE: dict[str, list[dict[str, Any]]] = tomllib.loads((DATA / "links.toml").read_text("utf-8"))
 # RFC 3986, appendix A, for http(s) with a host.
 VALID = re.compile(
     r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?"

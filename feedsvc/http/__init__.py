@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from feedsvc.http.access import Guard, hash_password, parse_account
-from feedsvc.http.app import make_app, static_files
+from feedsvc.http.app import make_app
 from feedsvc.http.operators import Operations
-from feedsvc.http.pages import render_entry, render_feed, render_front
 from feedsvc.http.server import Server, bind
 
 __all__ = [
@@ -16,8 +15,4 @@ __all__ = [
     "hash_password",
     "make_app",
     "parse_account",
-    "render_entry",
-    "render_feed",
-    "render_front",
-    "static_files",
 ]

@@ -7,7 +7,6 @@ import logging
 import re
 from functools import partial
 from http import HTTPStatus
-from importlib.resources import files
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, cast
 
@@ -17,18 +16,19 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from feedsvc.errors import FeedsvcError
-from feedsvc.feeds.addresses import PROBLEMS_PATH
+from feedsvc.feeds.formats.addresses import PROBLEMS_PATH
+from feedsvc.feeds.pages.assets import static_files
+from feedsvc.feeds.pages.found import Found, Query, parse_query
+from feedsvc.feeds.pages.pages import MEDIA_TYPE, render_entry, render_error, render_search
+from feedsvc.feeds.represent import represent
 from feedsvc.http.answer import Answer
 from feedsvc.http.front import ALLOWED, Access, Front
 from feedsvc.http.operators import Operators
-from feedsvc.http.pages import MEDIA_TYPE, render_entry, render_error, render_search
 from feedsvc.http.proxies import Proxies
 from feedsvc.http.published import RETRY, Published, Publishing
 from feedsvc.http.rate import RateLimit
 from feedsvc.http.respond import Audience, join_fields, respond, respond_uncached
-from feedsvc.http.search import Found, Query, parse_query
 from feedsvc.http.tally import Tally
-from feedsvc.represent import represent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,20 +40,14 @@ if TYPE_CHECKING:
     from feedsvc.http.operators import Operations
     from feedsvc.model import Entry, Removal, Representation
 
-__all__ = ["make_app", "static_files"]
+__all__ = ["make_app"]
 
 _log = logging.getLogger(__name__)
 
 _KEY = re.compile(r"[a-z0-9]{1,64}")
 _PAGE_MAX_AGE = 60
-_STATIC_MAX_AGE = 3600
 _SEARCHES = 2  # at once; others wait
 _SEARCH_WAIT = 2.0  # seconds
-_STATIC = {
-    "/style.css": ("style.css", "text/css; charset=utf-8"),
-    "/icon.png": ("icon.png", "image/png"),
-    "/favicon.ico": ("icon.png", "image/png"),  # browsers ask for it beside a feed, which cannot name an icon to them
-}
 
 
 def make_app(
@@ -149,19 +143,6 @@ def _operators_routes(operations: Operations, published: Published, trusted_prox
         return respond(request, operations.problems(base), Audience(fields={"Cache-Control": "private, no-cache"}))
 
     return [Route("/metrics", metrics), Route(PROBLEMS_PATH, problems)]
-
-
-def static_files() -> dict[str, Representation]:
-    """Load what never changes while the program runs: style sheet and icon.
-
-    Returns:
-        Representations by address.
-    """
-    folder = files("feedsvc.http") / "static"
-    return {
-        address: represent((folder / name).read_bytes(), media_type, last_modified=None, max_age=_STATIC_MAX_AGE)
-        for address, (name, media_type) in _STATIC.items()
-    }
 
 
 async def _static(representation: Representation, request: Request) -> Answer:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from feedsvc.feeds.addresses import EVERYTHING, page_path
+from feedsvc.feeds.formats.addresses import EVERYTHING, page_path
 
 __all__ = ["FeedAddress", "feed_at"]
 
-# What feedsvc.feeds.addresses makes; in an archive page's address the extension follows the number.
+# What feedsvc.feeds.formats.addresses makes; in an archive page's address the extension follows the number.
 _ADDRESS = re.compile(r"/(?:feed|feeds/(?P<name>[^/.]+))(?P<archive>/archive/[0-9]+)?(?P<extension>\.[a-z]+)?")
 
 
@@ -26,7 +26,7 @@ class FeedAddress(NamedTuple):
 
 
 def feed_at(path: str) -> FeedAddress | None:
-    """Read an address as `feedsvc.feeds.addresses` makes it.
+    """Read an address as `feedsvc.feeds.formats.addresses` makes it.
 
     Args:
         path: A path, percent-decoded.

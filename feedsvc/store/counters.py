@@ -1,4 +1,4 @@
-"""The counters of feedsvc.drift in the store: one for each rule and source, updated a batch of entries at a time."""
+"""The counters of feedsvc.clean.drift in the store: one for each rule and source, updated by batches of entries."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from feedsvc.drift import FORGET, Alarm, Average, Counter, explain_alarm, judge, observe, stand
+from feedsvc.clean.drift import FORGET, Alarm, Average, Counter, explain_alarm, judge, observe, stand
 from feedsvc.store.schema import drift, drift_sources
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from feedsvc.drift import Observation, Standing
+    from feedsvc.clean.drift import Observation, Standing
 
 __all__ = ["Counters", "DriftChange", "RuleCount"]
 

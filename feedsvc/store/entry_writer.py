@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from feedsvc.decide import Known, Place
+from feedsvc.model import Known, Place
 from feedsvc.store.rows import CHUNK, ENTRY_COLUMNS, ENTRY_FIELDS, Article, differs, to_entry
 from feedsvc.store.schema import LIVE, RETIRED, aliases, articles, dumps, entries, removals
 from feedsvc.store.transaction import Transaction, insertion

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from feedsvc.names import name_source
+from feedsvc.store.feed_names import name_source
 from feedsvc.store.schema import LIVE, entries, feeds, revisions, source_feeds
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What readers know of entries, and which entries are left out, in the store; see feedsvc.guard."""
+"""What readers know of entries, and which entries are left out, in the store; see feedsvc.feeds.guard."""
 
 from __future__ import annotations
 

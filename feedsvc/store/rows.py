@@ -13,7 +13,7 @@ from feedsvc.store.schema import dumps, entries
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from feedsvc.decide import Place
+    from feedsvc.model import Place
 
 __all__ = [
     "CHUNK",

@@ -227,7 +227,7 @@ restored = Table(
     Column("rule", Text, nullable=False),  # that took it when it was restored
 )
 
-# How many entries of a source were added, for the next table; see feedsvc.drift.
+# How many entries of a source were added, for the next table; see feedsvc.clean.drift.
 drift_sources = Table(
     "drift_sources",
     metadata,
@@ -281,7 +281,7 @@ source_feeds = Table(
     Column("name", String(64), nullable=False, unique=True),
 )
 
-# What WebSub hubs know of; see feedsvc.websub.
+# What WebSub hubs know of; see feedsvc.feeds.websub.
 announced = Table(
     "announced",
     metadata,
@@ -299,7 +299,7 @@ problems = Table(
     Column("since", Instant, nullable=False),
 )
 
-# When something was wrong; see feedsvc.incidents.
+# When something was wrong; see feedsvc.ops.incidents.
 incidents = Table(
     "incidents",
     metadata,
@@ -369,7 +369,7 @@ learned_blocks = Table(
     Column("text", Text, nullable=False),
 )
 
-# The archive of a feed; see feedsvc.feeds.archive.
+# The archive of a feed; see feedsvc.feeds.formats.archive.
 archives = Table(
     "archives",
     metadata,
@@ -402,7 +402,7 @@ archive_entries = Table(
     sqlite_with_rowid=False,
 )
 
-# What readers know of an entry; see feedsvc.guard.
+# What readers know of an entry; see feedsvc.feeds.guard.
 published = Table(
     "published",
     metadata,

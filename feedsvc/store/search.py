@@ -23,8 +23,8 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from feedsvc.errors import StoreError
-from feedsvc.fold import fold, fold_words
 from feedsvc.store.schema import LIVE, entries
+from feedsvc.text import fold, fold_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import WatchError
-from feedsvc.health import Pulse, show_thread
+from feedsvc.runtime.health import Pulse, show_thread
 from feedsvc.watch.agenda import Agenda
 from feedsvc.watch.files import Listing, is_gone, scan, shown
 from feedsvc.watch.folder import distinct

@@ -18,7 +18,7 @@ _WALL = 0x40000000  # waitpid(2): threads count as well
 
 
 def find_thread(pid: int, name: str) -> int:
-    """The id of the thread that shows this name (`feedsvc.health.show_thread`)."""
+    """The id of the thread that shows this name (`feedsvc.runtime.health.show_thread`)."""
     (found,) = (
         int(task.name)
         for task in Path(f"/proc/{pid}/task").iterdir()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import feedparser
 import pytest
+from places import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = ROOT
 SEEDS = PROJECT / "seeds"
 FEEDSVC = Path(sys.executable).with_name("feedsvc")
 GENEROUS = 60.0  # seconds; a bound for what has no promised time

@@ -19,8 +19,8 @@ from feed_documents import make_document
 from e2e.browser import Browser, browsing, install_axe
 from e2e.conftest import Daemons
 from e2e.harness import SEEDS, Daemon, make_dump, wait_for
-from feedsvc.http import render_feed, render_front, static_files
-from feedsvc.http.pages import MEDIA_TYPE
+from feedsvc.feeds.pages.assets import static_files
+from feedsvc.feeds.pages.pages import MEDIA_TYPE, render_feed, render_front
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

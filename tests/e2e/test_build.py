@@ -11,7 +11,7 @@ import pytest
 
 from e2e.harness import SEEDS, Client, feedsvc, make_dump, wait_for, write_toml
 from e2e.nginx import nginx
-from feedsvc.build import Page, build_site
+from feedsvc.feeds.export import Page, build_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -211,7 +211,7 @@ def test_a_part_that_ends_ends_the_daemon(daemons: Daemons) -> None:
     """A thread cannot be ended from outside, so the daemon runs in a process in which one of them is made to fail."""
     daemon = daemons.prepare()
     failing = (
-        "import sys; from feedsvc.intake import Intake; from feedsvc.cli import main\n"
+        "import sys; from feedsvc.intake.queue import Intake; from feedsvc.app.cli import main\n"
         "def run(self): raise RuntimeError('nobody expected this')\n"
         "Intake._run = run; sys.argv[0] = 'feedsvc'; main()"
     )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("http")  # its fixtures take long, and are for all
 CASES: list[dict[str, Any]] = [
     {"file": path.stem, **case}
-    for path in sorted((PROJECT / "tests" / "http_cases").glob("*.toml"))
+    for path in sorted((PROJECT / "tests" / "data" / "http").glob("*.toml"))
     for case in tomllib.loads(path.read_text("utf-8"))["case"]
 ]
 SHARED = [case for case in CASES if case.get("shared")]

@@ -17,13 +17,14 @@ from typer.main import get_command
 
 from e2e.harness import PROJECT, environment, make_dump, wait_for
 from e2e.test_feed import Seeds
-from feedsvc import cli
-from feedsvc.config import Config, Section
-from feedsvc.feeds.addresses import EVERYTHING
-from feedsvc.feeds.formats import FORMATS
-from feedsvc.http import Operations, make_app, static_files
-from feedsvc.represent import represent
-from feedsvc.site import make_resources
+from feedsvc.app import cli
+from feedsvc.app.config import Config, Section
+from feedsvc.feeds.formats.addresses import EVERYTHING
+from feedsvc.feeds.formats.formats import FORMATS
+from feedsvc.feeds.pages.assets import static_files
+from feedsvc.feeds.represent import represent
+from feedsvc.feeds.resources import make_resources
+from feedsvc.http import Operations, make_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,16 +6,17 @@ import base64
 import html
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from places import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Vector", "load_vectors"]
 
-_FILE = Path(__file__).parents[1] / "xss" / "vectors.toml"
+_FILE = DATA / "xss" / "vectors.toml"
 _FEW = 4  # of the addresses are tried in every place
 # Tells the outermost window, whatever its origin; without quotes, angle brackets and ampersands.
 _PAYLOAD = "top.postMessage({id},String.fromCharCode(42))"

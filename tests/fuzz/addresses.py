@@ -13,7 +13,7 @@ from feedsvc.clean.proxies import unwrap
 from feedsvc.clean.repair import Addresses
 from feedsvc.clean.videos import find_video
 from feedsvc.links import canonical_link, resolve, strip_tracking, tidy_link
-from feedsvc.outgoing import is_public
+from feedsvc.runtime.outgoing import is_public
 
 __all__ = ["PIECES", "check"]
 

@@ -11,13 +11,13 @@ from lxml import etree
 
 from feedsvc.clean.text import fold
 from feedsvc.errors import RenderError
-from feedsvc.feeds.atom import render_atom
-from feedsvc.feeds.elements import headline, legal
-from feedsvc.feeds.inspect import inspect_atom
-from feedsvc.feeds.json_feed import render_json_feed
-from feedsvc.feeds.rss import render_rss
-from feedsvc.http.pages import render_entry, render_front
-from feedsvc.http.search import excerpt, mark
+from feedsvc.feeds.formats.atom import render_atom
+from feedsvc.feeds.formats.elements import headline, legal
+from feedsvc.feeds.formats.inspect import inspect_atom
+from feedsvc.feeds.formats.json_feed import render_json_feed
+from feedsvc.feeds.formats.rss import render_rss
+from feedsvc.feeds.pages.found import excerpt, mark
+from feedsvc.feeds.pages.pages import render_entry, render_front
 from feedsvc.links import tidy_link
 from feedsvc.model import Alternate, Entry, Removal
 

@@ -11,14 +11,14 @@ from feed_documents import Shelf, everything, make_document, make_entry
 from lxml import etree
 from uvicorn.server import ServerState
 
-from feedsvc.feeds.formats import FORMATS
+from feedsvc.feeds.formats.formats import FORMATS
+from feedsvc.feeds.pages.found import Found
+from feedsvc.feeds.pages.pages import MEDIA_TYPE, render_front
 from feedsvc.http import make_app
-from feedsvc.http.pages import MEDIA_TYPE, render_front
 from feedsvc.http.protocol import Connection
-from feedsvc.http.search import Found
 
 if TYPE_CHECKING:
-    from feedsvc.http.search import Query
+    from feedsvc.feeds.pages.found import Query
     from feedsvc.model import Entry, FeedDocument, Removal
 
 __all__ = ["PIECES", "check"]

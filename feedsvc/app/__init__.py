@@ -1,0 +1,1 @@
+"""Wiring: the configuration, the service, the daemon, the command line."""

@@ -1,0 +1,18 @@
+"""`feedsvc accept`: lets readers see what the guard refuses."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from feedsvc.app.cli.common import ConfigOption, load, out
+from feedsvc.feeds.guard import count_entries
+from feedsvc.store import Store
+
+__all__ = ["accept"]
+
+
+def accept(config: ConfigOption = None) -> None:
+    """Let readers see ids and dates that changed without their articles; they will see those entries as new."""
+    with closing(Store(load(config).store.url)) as store, store.writing() as writer:
+        number = writer.published.drop_marks()
+    out.print(f"{count_entries(number)} will be published as stored; restart feedsvc to do so at once")

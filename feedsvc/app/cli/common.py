@@ -1,0 +1,117 @@
+"""What commands share: the configuration, the store, the files that a call names, and the two consoles."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from feedsvc.app.cli.show import printable
+from feedsvc.app.config import Config, load_config
+from feedsvc.app.pipeline import make_ingest
+from feedsvc.errors import WatchError
+from feedsvc.store import Store
+from feedsvc.watch.files import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from feedsvc.intake.ingest import Ingest
+    from feedsvc.watch import FileState
+
+__all__ = [
+    "IMPOSSIBLE",
+    "MISUSED",
+    "WRONG",
+    "ConfigOption",
+    "Paths",
+    "complain",
+    "err",
+    "find_files",
+    "find_in",
+    "load",
+    "locate",
+    "opened",
+    "out",
+]
+
+CONFIG_PLACES = (Path("config.toml"), Path("/etc/feedsvc/config.toml"))
+WRONG, MISUSED, IMPOSSIBLE = 1, 2, 3  # exit codes, see feedsvc.app.cli
+
+# What is read by a program keeps its lines whole; COLUMNS asks for another width.
+_UNBROKEN = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000
+out = Console(highlight=False, width=_UNBROKEN)
+err = Console(stderr=True, highlight=False)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        envvar="FEEDSVC_CONFIG",
+        help="The configuration; by default config.toml here, then /etc/feedsvc/config.toml.",
+    ),
+]
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", exists=True, help="Dump files, or folders of them.")]
+
+
+def complain(message: str) -> None:
+    """Say what is wrong on standard error, as one line."""
+    err.print(printable(message), markup=False, soft_wrap=True)
+
+
+def locate(config: Path | None) -> Path:
+    """The configuration that was named, or the one that is found; where none is, where one would be looked for."""
+    return config or next((place for place in CONFIG_PLACES if place.exists()), CONFIG_PLACES[0])
+
+
+def load(config: Path | None) -> Config:
+    """Load the configuration that was named, or the one that is found.
+
+    Raises:
+        ConfigError: It is wrong.
+    """
+    path = config or next((place for place in CONFIG_PLACES if place.exists()), None)
+    return load_config(path, os.environ)
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[tuple[Store, Ingest]]:
+    """The store, and the pipeline into it.
+
+    Raises:
+        FeedsvcError: Rules or store are wrong.
+    """
+    store = Store(config.store.url)
+    try:
+        with closing(make_ingest(config, store)) as ingest:
+            yield store, ingest
+    finally:
+        store.close()
+
+
+def find_in(folder: str, *, recursive: bool = True) -> tuple[dict[str, FileState], frozenset[str]]:
+    """The files in a folder, and the folders in it that cannot be read.
+
+    Raises:
+        WatchError: The folder itself cannot be read.
+    """
+    try:
+        return scan(folder, recursive=recursive, interrupted=lambda: False)
+    except OSError as error:
+        raise WatchError(f"{folder}: cannot be read: {error.strerror}") from error
+
+
+def find_files(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Each file that `paths` name or hold, with its name: relative to the folder that was given."""
+    for path in paths:
+        if path.is_dir():
+            for found in sorted(find_in(str(path))[0]):
+                yield Path(found).relative_to(path).as_posix(), Path(found)
+        else:
+            yield str(path), path

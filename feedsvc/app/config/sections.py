@@ -1,0 +1,242 @@
+"""The sections of the configuration and their keys, with their defaults."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from feedsvc.app.config.values import (
+    Age,
+    Auth,
+    BaseUrl,
+    Duration,
+    FeedName,
+    HubUrl,
+    Keep,
+    Network,
+    Secret,
+    Text,
+    Texts,
+    When,
+)
+from feedsvc.errors import ConfigError
+from feedsvc.feeds.filters import KEYS, make_filter
+from feedsvc.feeds.plan import FeedSettings, Plan
+from feedsvc.http import Guard, parse_account
+from feedsvc.store.feed_names import FEED_NAME
+
+__all__ = ["Config", "FeedsSection", "Section"]
+
+
+class Section(BaseModel):
+    """What all sections share: nothing unknown, nothing changed afterwards, nothing guessed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class WatchSection(Section):
+    """[watch]."""
+
+    directories: list[str] = Field(default=["seeds"], min_length=1)
+    recursive: bool = True
+    polling: bool = False
+    on_delete: Literal["keep", "withdraw"] = "keep"
+    settle: Duration = timedelta(seconds=0.5)
+    max_bytes: int = Field(default=8 * 2**20, gt=0)
+
+
+class StoreSection(Section):
+    """[store]."""
+
+    url: str = "sqlite:///var/feedsvc.db"
+    keep: Keep = None
+
+
+class ServerSection(Section):
+    """[server]."""
+
+    listen: str = "127.0.0.1:8080"
+    trusted_proxies: list[Network] = []
+    rate: int = Field(default=600, ge=0)
+    auth: Auth | None = None
+    operators: list[Network] = ["127.0.0.1/32", "::1/128"]
+
+
+class FeedSection(Section):
+    """[feed]."""
+
+    title: str = Field(default="feedsvc", min_length=1)
+    subtitle: str | None = None
+    author: str = Field(default="feedsvc", min_length=1)
+    language: str | None = None
+    entries: int = Field(default=100, gt=0)
+    max_bytes: int | None = Field(default=None, gt=0)
+    sources: bool = True
+
+
+class ExcludeSection(Section):
+    """What a feed leaves out."""
+
+    source: Texts | None = None
+    category: Texts | None = None
+    author: Texts | None = None
+    title: Texts | None = None
+    text: Texts | None = None
+    language: Texts | None = None
+
+    @property
+    def values(self) -> dict[str, list[str]]:
+        """What is said, by key."""
+        return {key: value for key in KEYS if (value := getattr(self, key))}
+
+
+class FilterSection(ExcludeSection):
+    """What a feed holds."""
+
+    age: Age | None = None
+
+
+class FeedsSection(Section):
+    """One of [[feeds]]; what is not said is as in [feed]."""
+
+    name: FeedName
+    title: Text
+    subtitle: str | None = None
+    author: str | None = Field(default=None, min_length=1)
+    language: str | None = None
+    entries: int | None = Field(default=None, gt=0)
+    max_bytes: int | None = Field(default=None, gt=0)
+    formats: list[Literal["atom", "rss", "json"]] = Field(default=["atom", "rss", "json"], min_length=1)
+    filter: FilterSection = FilterSection()
+    exclude: ExcludeSection = ExcludeSection()
+    secret: Secret | None = None
+    auth: Auth | None = None
+
+    @property
+    def served_as(self) -> str:
+        """Its name in addresses, which the secret is a part of."""
+        return f"{self.name}-{self.secret}" if self.secret else self.name
+
+    @model_validator(mode="after")
+    def _check_served_as(self) -> Self:
+        if not FEED_NAME.fullmatch(self.served_as):
+            raise ValueError("name and secret are longer than 63 characters together; shorten one of them")
+        return self
+
+
+def _check_names(feeds: list[FeedsSection]) -> list[FeedsSection]:
+    seen: set[str] = set()
+    for feed in feeds:
+        # Files of a static site may live where case does not count.
+        if feed.served_as.casefold() in seen:
+            raise ValueError(f"two feeds have the name {feed.served_as!r} (case does not count); give each its own")
+        seen.add(feed.served_as.casefold())
+    return feeds
+
+
+class CleanSection(Section):
+    """[clean]."""
+
+    site_rules: bool = True
+    learn: bool = True
+    rules: list[str] = []
+    seconds: float = Field(default=10, ge=0.1, le=3600)
+    memory: int = Field(default=2**30, ge=64 * 2**20)
+
+
+class ScheduleSection(Section):
+    """[schedule]."""
+
+    regenerate: Duration = timedelta(seconds=0.25)
+    rescan: When = timedelta(minutes=5)
+    retention: When = timedelta(hours=1)
+    upkeep: When = timedelta(days=1)
+
+
+class WebsubSection(Section):
+    """[websub]."""
+
+    hubs: list[HubUrl] = []
+    allow_private: bool = False
+
+
+class Config(Section):
+    """The whole configuration; relative paths are relative to the folder of the file it came from."""
+
+    base_url: BaseUrl | None = None
+    watch: WatchSection = WatchSection()
+    store: StoreSection = StoreSection()
+    server: ServerSection = ServerSection()
+    feed: FeedSection = FeedSection()
+    feeds: Annotated[list[FeedsSection], AfterValidator(_check_names)] = []
+    clean: CleanSection = CleanSection()
+    schedule: ScheduleSection = ScheduleSection()
+    websub: WebsubSection = WebsubSection()
+
+    @property
+    def plan(self) -> Plan:
+        """What it says of feeds."""
+        feed = self.feed
+        everything = FeedSettings(
+            title=feed.title,
+            subtitle=feed.subtitle,
+            author=feed.author,
+            language=feed.language,
+            entries=feed.entries,
+            max_bytes=feed.max_bytes,
+            hubs=tuple(self.websub.hubs),
+        )
+        configured = [
+            FeedSettings(
+                name=own.served_as,
+                title=own.title,
+                subtitle=own.subtitle,
+                author=own.author or feed.author,
+                language=own.language,
+                entries=own.entries or feed.entries,
+                max_bytes=own.max_bytes or feed.max_bytes,
+                formats=tuple(own.formats),
+                # A hub would have to know the secret or the password.
+                hubs=() if own.secret or own.auth else tuple(self.websub.hubs),
+                listed=own.secret is None,
+                filter=make_filter(own.filter.values, own.exclude.values, own.filter.age),
+            )
+            for own in self.feeds
+        ]
+        return Plan(everything, tuple(configured), sources=feed.sources)
+
+    @property
+    def guards(self) -> dict[str, Guard]:
+        """What keeps single feeds from the public, by their names in addresses."""
+        return {
+            own.served_as: Guard(parse_account(own.auth) if own.auth else None)
+            for own in self.feeds
+            if own.secret or own.auth
+        }
+
+    def resolve(self, folder: Path) -> Config:
+        """The same with absolute paths.
+
+        Raises:
+            ConfigError: A path begins with "~" and a name that no user has.
+        """
+        update: dict[str, Any] = {
+            "watch": self.watch.model_copy(update={"directories": _absolute(folder, self.watch.directories)}),
+            "clean": self.clean.model_copy(update={"rules": _absolute(folder, self.clean.rules)}),
+        }
+        scheme, found, path = self.store.url.partition(":///")
+        if scheme.startswith("sqlite") and found and not path.startswith("/"):
+            update["store"] = self.store.model_copy(update={"url": f"{scheme}:///{folder / path}"})
+        return self.model_copy(update=update)
+
+
+def _absolute(folder: Path, paths: list[str]) -> list[str]:
+    try:
+        # As the watcher names them: links stay, ".." goes.
+        return [os.path.abspath(folder / Path(path).expanduser()) for path in paths]  # noqa: PTH100 - resolve() follows links
+    except RuntimeError as error:
+        raise ConfigError(f"{folder}: no such user's home in {', '.join(paths)}") from error

@@ -1,0 +1,112 @@
+"""What a configuration makes of a dump: the cleaner, the processes that clean, and the pipeline into a store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from feedsvc.clean import Cleaner, load_rules
+from feedsvc.clean.sandbox import Limits, Pool
+from feedsvc.intake.ingest import Ingest
+from feedsvc.intake.rules_diff import make_saved
+from feedsvc.model import Outcome
+from feedsvc.runtime.clock import read_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from feedsvc.app.config import Config
+    from feedsvc.clean import RuleSet
+    from feedsvc.clean.learned import Learned
+    from feedsvc.store import Store
+
+__all__ = ["load_configured", "make_cleaner", "make_ingest", "make_pool"]
+
+PATIENCE = 0.3  # seconds for which a dump that is slow to clean may hold up others
+
+
+def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
+    """The cleaner with the rules that the configuration names.
+
+    Args:
+        config: The configuration.
+        learned: The learned blocks; None for a cleaner that does not learn.
+
+    Raises:
+        RuleError: A pack of rules is wrong.
+    """
+    return Cleaner(load_configured(config), learned=learned)
+
+
+def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
+    """The rules that the configuration names, and those in more folders.
+
+    Raises:
+        RuleError: A pack of rules is wrong.
+        StoreError: The store cannot be read.
+    """
+    folders = [*(Path(folder) for folder in config.clean.rules), *more]
+    return load_rules(site_rules=config.clean.site_rules, folders=folders)
+
+
+def make_ingest(
+    config: Config,
+    store: Store,
+    report: Callable[[str, str | None], None] | None = None,
+    *,
+    owe: Callable[[Callable[[], None]], None] = lambda write: write(),
+    clock: Callable[[], datetime] | None = None,
+) -> Ingest:
+    """The pipeline that the configuration describes. Its rules are the live ones from now on.
+
+    Args:
+        config: The configuration.
+        store: Where it leads.
+        report: Told of what is wrong with the processes that clean, for a pipeline in which no dump may hold up
+            others; None for one that takes dumps strictly in order.
+        owe: Takes what is to be written; at once where it is not given.
+        clock: The time, aware, in UTC; `read_clock` where it is not given.
+
+    Raises:
+        RuleError: A pack of rules is wrong.
+        StoreError: The store cannot be written.
+    """
+    rules = load_configured(config)
+    cleaner = Cleaner(rules, learned=store.load_learned() if config.clean.learn else None)
+    limits = _limits(config)
+    live = store.load_live_rules()
+    other_rules = live is not None and live.digest != cleaner.digest
+    refused = store.load_refused(Outcome.QUARANTINED)
+    retried = [file.path for file in refused if other_rules or limits.outgrown(file.reason or "")]
+    saved = make_saved(rules, cleaner.digest)
+    clock = clock or read_clock
+    owe(lambda: store.save_live_rules(saved, clock()))
+    return Ingest(
+        store,
+        cleaner,
+        max_bytes=config.watch.max_bytes,
+        withdraw=config.watch.on_delete == "withdraw",
+        clock=clock,
+        pool=make_pool(config, cleaner, report),
+        retried=retried,
+    )
+
+
+def make_pool(config: Config, cleaner: Cleaner, report: Callable[[str, str | None], None] | None = None) -> Pool:
+    """The processes that clean, within the bounds that the configuration sets.
+
+    Args:
+        config: The configuration.
+        cleaner: How they clean.
+        report: As for `make_ingest`.
+    """
+    limits = _limits(config)
+    if report is None:
+        return Pool(cleaner, limits, number=min(2, len(os.sched_getaffinity(0))))
+    return Pool(cleaner, limits, number=2, patience=PATIENCE, report=report)
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(config.clean.seconds, config.clean.memory)

@@ -1,0 +1,14 @@
+"""Cleaning within bounds: dumps are parsed and cleaned in processes of their own, which can be ended.
+
+    Ingest -> Pool -> Process == socket ==> child: Job -> Cleaned
+
+A dump that takes too long or too much memory, or that ends the process, harms nothing but itself. Each process has
+one dump in hand at a time, so it is always known which one is at fault.
+"""
+
+from feedsvc.clean.sandbox.pool import Pool
+from feedsvc.clean.sandbox.process import Limits
+from feedsvc.clean.sandbox.ticket import Here, Ticket
+from feedsvc.clean.sandbox.work import Cleaned, Job, clean_job, parse_safely
+
+__all__ = ["Cleaned", "Here", "Job", "Limits", "Pool", "Ticket", "clean_job", "parse_safely"]

@@ -1,0 +1,202 @@
+"""What goes between the daemon and a process that cleans: frames of pickled messages over a socket.
+
+The process has seen hostile bytes, so what it answers is read with a list of the classes that an answer is made of:
+nothing else is called while it is read.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from feedsvc.clean.learned import Learned, LearnedBlock, Sign
+from feedsvc.clean.sandbox.work import Cleaned
+from feedsvc.errors import BrokenDump, CleaningError, NotADump
+from feedsvc.model import CleanEntry, Dump
+
+if TYPE_CHECKING:
+    import socket
+
+    from feedsvc.clean import RuleSet
+
+__all__ = [
+    "RESERVED",
+    "Answer",
+    "LogLine",
+    "News",
+    "SetUp",
+    "apply_news",
+    "load_answer",
+    "make_news",
+    "receive",
+    "send",
+]
+
+RESERVED: Final = frozenset({*vars(logging.makeLogRecord({})), "asctime", "message"})
+"""What a log record's extra fields cannot be called."""
+
+_LENGTH: Final = struct.Struct("!Q")
+_PIECE: Final = 1 << 20
+_ALLOWED: Final = {
+    "datetime": {"datetime", "timedelta", "timezone"},
+    "feedsvc.clean.sandbox.messages": {"Answer", "LogLine"},
+    "feedsvc.clean.sandbox.work": {"Cleaned"},
+    "feedsvc.errors": {"BrokenDump", "CleaningError", "NotADump"},
+    "feedsvc.model": {"Alternate", "CleanEntry", "Dump", "Removal", "Sighting"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """The first message to a process.
+
+    Attributes:
+        learns: Whether it cleans by what is learned; `News` say what that is.
+        seconds: Processor time that a job may take.
+        memory: Bytes that it may take.
+        growth: Bytes of resident memory beyond which the process ends after a job.
+        level: What it has to log.
+    """
+
+    rules: RuleSet
+    learns: bool
+    seconds: float
+    memory: int
+    growth: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What was learned since the last message.
+
+    Attributes:
+        sources: All blocks of each source with a change, as block, sign, links, text; none where nothing is learned
+            any more.
+    """
+
+    version: int
+    sources: dict[str, tuple[tuple[str, str, str | None, str], ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A log record.
+
+    Attributes:
+        name: The logger's.
+        more: Its extra fields.
+    """
+
+    name: str
+    level: int
+    message: str
+    more: dict[str, str | int | float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a process says: when it is ready, without `cleaned`, and after each job.
+
+    Attributes:
+        ends: It ends now, for it has grown too large to go on with.
+    """
+
+    cleaned: Cleaned | None = None
+    logs: tuple[LogLine, ...] = ()
+    ends: bool = False
+
+
+def make_news(before: Learned, now: Learned) -> News:
+    """What a process that knows `before` must be told: a source at a time, for most of them stay as they are."""
+    sources = {
+        source: tuple((each.block, str(each.sign), each.links, each.text) for each in now.of(source).values())
+        for source in sorted(before.sources.keys() | now.sources.keys())
+        if before.of(source) != now.of(source)
+    }
+    return News(now.version, sources)
+
+
+def apply_news(before: Learned, news: News) -> Learned:
+    """What is learned now."""
+    sources = dict(before.sources)
+    for source, blocks in news.sources.items():
+        sources[source] = {block: LearnedBlock(block, Sign(sign), links, text) for block, sign, links, text in blocks}
+    return Learned({source: known for source, known in sources.items() if known}, news.version)
+
+
+def send(connection: socket.socket, message: object) -> None:
+    """Send a message.
+
+    Raises:
+        OSError: The other side has ended, or takes nothing for as long as the socket waits.
+    """
+    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    connection.sendall(_LENGTH.pack(len(data)) + data)
+
+
+def receive(connection: socket.socket, most: int | None = None) -> bytes:
+    """The bytes of the next message.
+
+    Args:
+        connection: Where it comes from.
+        most: Bytes that it may have; None for any number.
+
+    Raises:
+        EOFError: The other side has ended, or the message is larger than `most`.
+        OSError: The other side sends nothing for as long as the socket waits.
+    """
+    (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
+    if most is not None and length > most:
+        raise EOFError(f"a message of {length} bytes")
+    return _read(connection, length)
+
+
+def _read(connection: socket.socket, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        piece = connection.recv(min(length - len(data), _PIECE))
+        if not piece:
+            raise EOFError("the other side has ended")
+        data += piece
+    return bytes(data)
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - pickle's signature
+        """A class that answers are made of."""
+        if name not in _ALLOWED.get(module, ()):
+            raise pickle.UnpicklingError(f"{module}.{name} is no part of an answer")
+        return super().find_class(module, name)
+
+
+def load_answer(data: bytes) -> Answer:
+    """What a process answered.
+
+    Raises:
+        ValueError: It is no answer.
+    """
+    try:
+        answer = _Reader(io.BytesIO(data)).load()
+        whole = isinstance(answer, Answer) and _is_whole(answer)
+    except Exception as error:  # whatever bytes do to a reader of them
+        raise ValueError(f"no answer: {error}") from error
+    if not whole or not isinstance(answer, Answer):
+        raise ValueError(f"no answer: {type(answer).__name__}")
+    return answer
+
+
+def _is_whole(answer: Any) -> bool:  # noqa: ANN401 - that is the question
+    """Whether the parts of an answer are what they are taken for; the types of what they hold are not looked at."""
+    cleaned = answer.cleaned
+    if not isinstance(answer.logs, tuple) or not all(isinstance(line, LogLine) for line in answer.logs):
+        return False
+    if cleaned is None:
+        return True
+    if type(cleaned) is not Cleaned or type(cleaned.fault) not in {NotADump, BrokenDump, CleaningError, type(None)}:
+        return False
+    return all([type(part) for part in pair] == [Dump, CleanEntry] for pair in cleaned.articles)

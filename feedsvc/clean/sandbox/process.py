@@ -1,0 +1,236 @@
+"""One process that cleans, as the daemon sees it."""
+
+from __future__ import annotations
+
+import logging
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from feedsvc.clean import RuleSet
+from feedsvc.clean.learned import Learned
+from feedsvc.clean.sandbox.messages import RESERVED, SetUp, load_answer, make_news, receive, send
+from feedsvc.clean.sandbox.work import NO_MEMORY, Cleaned
+from feedsvc.errors import CleaningError, FeedsvcError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from feedsvc.clean import Cleaner
+    from feedsvc.clean.sandbox.messages import Answer
+    from feedsvc.clean.sandbox.work import Job
+
+__all__ = ["Died", "GaveWay", "Limits", "Process"]
+
+logger = logging.getLogger(__name__)
+
+START_SECONDS: Final = 60.0  # to import what cleaning needs, on a machine that does much else
+STUCK_SECONDS: Final = 10.0  # to move a piece of a message
+LOOK_SECONDS: Final = 0.05  # between two looks whether somebody lost patience
+LARGEST: Final = 512 << 20  # bytes of an answer: many times what the largest dump gives
+GENTLE_SECONDS: Final = 2.0  # to end by itself
+_MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What cleaning one dump file may take.
+
+    Attributes:
+        seconds: Of processor time. Of the clock's it may take `patience` times as many: the processor may be busy
+            with something else.
+        memory: Bytes, beside what every dump needs.
+        patience: See `seconds`.
+        growth: Bytes by which a process may grow for good; what is beyond is given back with the process.
+    """
+
+    seconds: float = 10.0
+    memory: int = 1 << 30
+    patience: float = 6.0
+    growth: int = 192 << 20
+
+    @property
+    def too_slow(self) -> str:
+        """Why a dump is quarantined that took longer."""
+        return f"took more than {self.seconds:g} s to clean; mend or remove it, or raise [clean] seconds"
+
+    @property
+    def too_large(self) -> str:
+        """Why a dump is quarantined that takes more memory."""
+        most = f"{self.memory / _MIB:,.0f} MiB"
+        return f"needs more than {most} of memory to clean; mend or remove it, or raise [clean] memory"
+
+    def outgrown(self, reason: str) -> bool:
+        """Whether a dump was quarantined for this reason by other limits, so that it may be tried again."""
+        return reason.endswith(("raise [clean] seconds", "raise [clean] memory")) and reason not in {
+            self.too_slow,
+            self.too_large,
+        }
+
+
+class Died(FeedsvcError):  # noqa: N818 - reads as what happened
+    """The process ended, or had to be ended, before it answered; the message says how."""
+
+
+class GaveWay(FeedsvcError):  # noqa: N818 - reads as what happened
+    """The process was ended, for others could not wait for it."""
+
+
+class Process:
+    """A process that cleans, from its start to its end. One thread at a time may use it."""
+
+    def __init__(self, cleaner: Cleaner, limits: Limits) -> None:
+        """Start it; it gets ready on its own.
+
+        Args:
+            cleaner: How it is to clean.
+            limits: What a job may take.
+
+        Raises:
+            OSError: No process can be started now.
+        """
+        self._limits = limits
+        self._told = Learned()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._connection = ours
+            try:
+                # A group of its own: what is typed at a terminal is for the daemon. Not a session: Linux may give each
+                # of those the same share of the processors (sched(7), autogroup), and niceness would not count. -P: no
+                # module is taken from the folder that the daemon was started in.
+                self._popen: subprocess.Popen[bytes] = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "feedsvc.clean.sandbox.child"],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    process_group=0,
+                )
+            except OSError:
+                ours.close()
+                raise
+        self.ends = False
+        ours.settimeout(STUCK_SECONDS)
+        learns = cleaner.learned is not None
+        level = logging.getLogger().getEffectiveLevel()
+        rules = RuleSet(cleaner.rules)
+        self._set_up = SetUp(rules, learns, limits.seconds, limits.memory, limits.growth, level)
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._popen.pid
+
+    @property
+    def spent(self) -> float:
+        """Seconds of processor time that it has taken so far; 0 where it has ended."""
+        try:
+            # The number of the clock of a process, as clock_getcpuclockid(3) makes it.
+            return time.clock_gettime((~self.pid << 3) | 2)
+        except OSError:
+            return 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, and takes jobs."""
+        return not self.ends and self._popen.poll() is None
+
+    def get_ready(self, give_way: Callable[[], bool]) -> None:
+        """Wait until it takes jobs.
+
+        Raises:
+            Died: It does not.
+            GaveWay: `give_way` said True meanwhile.
+        """
+        try:
+            send(self._connection, self._set_up)
+        except OSError as error:
+            raise self._died() from error
+        self._answer(START_SECONDS, give_way)
+
+    def clean(self, job: Job, learned: Learned | None, give_way: Callable[[], bool]) -> Cleaned:
+        """Have a job done.
+
+        Args:
+            job: The job.
+            learned: What is learned now.
+            give_way: Asked every now and then; True ends the process.
+
+        Raises:
+            Died: The process ended before it answered.
+            GaveWay: `give_way` said True.
+        """
+        try:
+            if learned is not None and learned is not self._told:
+                if learned != self._told:
+                    send(self._connection, make_news(self._told, learned))
+                self._told = learned
+            send(self._connection, job)
+        except OSError as error:
+            raise self._died() from error
+        try:
+            answer = self._answer(self._limits.seconds * self._limits.patience, give_way)
+        except _TookTooLong:
+            return Cleaned((), CleaningError(job.path, self._limits.too_slow))
+        self.ends = answer.ends
+        for line in answer.logs:
+            if line.name.startswith("feedsvc."):
+                more = {name: value for name, value in line.more.items() if name not in RESERVED}
+                logging.getLogger(line.name).log(line.level, "%s", line.message, extra=more)
+        if answer.cleaned is None:
+            raise self._died("it gave no answer")
+        fault = answer.cleaned.fault
+        if fault is not None and fault.reason == NO_MEMORY:
+            return Cleaned((), CleaningError(job.path, self._limits.too_large))
+        return answer.cleaned
+
+    def end(self) -> None:
+        """Let it end; it has nothing in hand."""
+        self._connection.close()
+        try:
+            self._popen.wait(GENTLE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.ends = True
+        self._connection.close()
+        self._popen.kill()
+        self._popen.wait()
+
+    def _answer(self, seconds: float, give_way: Callable[[], bool]) -> Answer:
+        deadline = time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        while not poll.poll(LOOK_SECONDS * 1000):
+            if give_way():
+                self.kill()
+                raise GaveWay
+            if time.monotonic() > deadline:
+                self.kill()
+                raise _TookTooLong(f"it did not answer within {seconds:g} s")
+        try:
+            return load_answer(receive(self._connection, LARGEST))
+        except (OSError, EOFError, ValueError) as error:
+            raise self._died(str(error)) from error
+
+    def _died(self, what: str = "") -> Died:
+        """How it ended."""
+        self._connection.close()
+        self.ends = True
+        try:
+            code = self._popen.wait(GENTLE_SECONDS)
+        except subprocess.TimeoutExpired:  # it runs on, but makes no sense
+            self.kill()
+            return Died(what)
+        if code == -signal.SIGPROF:
+            return _TookTooLong(self._limits.too_slow)
+        return Died(f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}")
+
+
+class _TookTooLong(Died):
+    """It took more time than it may."""

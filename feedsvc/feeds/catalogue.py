@@ -1,0 +1,193 @@
+"""Which entries each feed holds now: read from the store once, then kept up to date by what changes.
+
+    store, plan -> windows -> documents
+    changed entries -> the feeds that held them or hold them now -> what is to be rendered anew
+
+A window holds the numbers of a feed's entries, not the entries: a thousand feeds cost little more than one.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from feedsvc.feeds.filters import Candidate
+from feedsvc.feeds.windows import Spot, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from datetime import datetime
+
+    from feedsvc.feeds.plan import FeedSettings, Plan
+    from feedsvc.store import FeedTables, Store
+
+__all__ = ["Catalogue"]
+
+_Belonging = tuple[int, list[str]]  # an entry's number, and the names of the feeds that it belongs to
+
+
+class Catalogue:
+    """The feeds of a plan over a store. Threads may ask while another refreshes."""
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        """Know nothing yet; `refresh` is to be called first."""
+        self._store = store
+        self.plan = plan
+        self._refreshing = threading.Lock()
+        self._revision: int | None = None
+        self._feeds: dict[str, FeedSettings] = {}
+        self._windows: dict[str, Window] = {}
+        self._sources: dict[str, str] = {}  # with the names of their feeds
+        self._reached: dict[str | None, tuple[str, ...]] = {}  # source to the feeds that its entries may be in
+        self._columns: frozenset[str] = frozenset().union(*(feed.filter.columns for feed in plan.configured))
+        self._torn: set[str] = set()  # to be filled anew
+        self._changed: set[str] = set()  # and not yet told
+
+    @property
+    def feeds(self) -> Mapping[str, FeedSettings]:
+        """The settings of all feeds by name, in the order they are listed."""
+        return self._feeds
+
+    @property
+    def revision(self) -> int:
+        """The number of the last change that was taken over; -1 before the first refresh."""
+        return -1 if self._revision is None else self._revision
+
+    def is_stale(self) -> bool:
+        """Whether an entry changed since the last refresh.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._store.feeding() as tables:
+            return tables.revision() != self._revision
+
+    def spots(self, name: str) -> tuple[Spot, ...]:
+        """Where the entries of a feed stand, newest first."""
+        return self._windows[name].spots
+
+    def refresh(self, now: datetime) -> frozenset[str]:
+        """Take over what changed in the store, and let go what grew too old for a feed.
+
+        Args:
+            now: Aware.
+
+        Returns:
+            The names of the feeds that are new, or hold other entries than before, or entries that changed.
+
+        Raises:
+            StoreError: The store cannot be read or written. What was taken over until then is told the next time.
+        """
+        with self._refreshing:
+            unknown = self._revision is None
+            with self._store.feeding() as tables:
+                revision = tables.revision()
+                if self._revision is not None and revision != self._revision:
+                    for row in tables.changed_rows(self._columns, self._revision):
+                        self._follow(row, now)
+                        unknown = unknown or bool(row.live and row.source and row.source not in self._sources)
+            if unknown:
+                self._add_feeds()
+            if self._torn:
+                with self._store.feeding() as tables:
+                    self._fill(tables, now)
+            self._expire(now)
+            self._revision = revision
+            changed = frozenset(self._changed)
+            self._changed.clear()
+            return changed
+
+    def changes(self, tables: FeedTables, since: int) -> Iterator[_Belonging]:
+        """Say of the entries that changed after a revision, as far as was taken over, which feeds they belong to now.
+
+        Age does not count. An entry that is live no more belongs to none.
+        """
+        for row in tables.changed_rows(self._columns, since):
+            if row.revision <= self.revision:
+                yield row.number, self._belonging(row) if row.live else []
+
+    def members(self, tables: FeedTables, names: Collection[str]) -> Iterator[_Belonging]:
+        """Say of all live entries which of these feeds they belong to, whatever their age."""
+        for row in tables.live_rows(self._columns, self._sources_of(names)):
+            if row.revision <= self.revision:
+                yield row.number, [name for name in self._belonging(row) if name in names]
+
+    def _add_feeds(self) -> None:
+        """Begin the feeds that are not there yet."""
+        self._sources = self._store.load_source_names()
+        self._feeds = self.plan.feeds(self._sources)
+        self._reached.clear()
+        new = self._feeds.keys() - self._windows.keys()
+        self._windows |= {name: Window(self._feeds[name].entries) for name in new}
+        self._changed |= new
+        self._torn |= new
+
+    def _follow(self, row: Any, now: datetime) -> None:  # noqa: ANN401 - a row has no better type
+        """Take one change over."""
+        spot = _spot(row)
+        belongs = set(self._feeds_of(row, now)) if row.live else set()
+        effects = {name: self._windows[name].put(spot) for name in belongs}
+        effects |= {
+            name: window.drop(spot.number)
+            for name, window in self._windows.items()
+            if spot.number in window and name not in belongs
+        }
+        self._changed |= {name for name, effect in effects.items() if effect.seen}
+        self._torn |= {name for name, effect in effects.items() if effect.torn}
+
+    def _fill(self, tables: FeedTables, now: datetime) -> None:
+        """Find the newest entries of torn feeds, in one go over the store."""
+        fresh = {name: Window(self._feeds[name].entries) for name in self._torn}
+        room = set(fresh)
+        for row in tables.live_rows(self._columns, self._sources_of(room)):
+            spot = _spot(row)
+            for name in self._feeds_of(row, now):
+                if name in room and not fresh[name].append(spot):
+                    room.discard(name)
+            if not room:
+                break
+        for name, window in fresh.items():
+            if window.spots != self._windows[name].spots:
+                self._changed.add(name)
+            self._windows[name] = window
+        self._torn.clear()
+
+    def _expire(self, now: datetime) -> None:
+        for name, feed in self._feeds.items():
+            if feed.filter.age is not None and self._windows[name].expire(_seconds(now - feed.filter.age)):
+                self._changed.add(name)
+
+    def _feeds_of(self, row: Any, now: datetime) -> list[str]:  # noqa: ANN401 - a row has no better type
+        """The feeds that an entry belongs to and is not too old for."""
+        return [
+            name
+            for name in self._belonging(row)
+            if (age := self._feeds[name].filter.age) is None or row.published >= _seconds(now - age)
+        ]
+
+    def _belonging(self, row: Any) -> list[str]:  # noqa: ANN401 - a row has no better type
+        entry = Candidate.of_row(row, self._columns)
+        reached = self._reached.get(row.source)
+        if reached is None:
+            reached = self._reached[row.source] = self._reach(entry)
+        return [name for name in reached if self._feeds[name].filter.matches(entry)]
+
+    def _reach(self, entry: Candidate) -> tuple[str, ...]:
+        own = self._sources.get(entry.source or "")
+        named = [feed.name for feed in (self.plan.everything, *self.plan.configured) if feed.filter.accepts(entry)]
+        return (*named, own) if own in self._feeds and own not in named else tuple(named)
+
+    def _sources_of(self, names: Collection[str]) -> set[str] | None:
+        """The sources of whatever may be in these feeds; None for all."""
+        filters = [self._feeds[name].filter for name in names]
+        if any(filter_.source is None for filter_ in filters):
+            return None
+        return {source for source in self._sources if any(each.accepts(Candidate(source=source)) for each in filters)}
+
+
+def _spot(row: Any) -> Spot:  # noqa: ANN401 - a row has no better type
+    return Spot(-row.published, row.id, row.number, row.updated)
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())

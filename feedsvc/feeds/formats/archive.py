@@ -1,0 +1,138 @@
+"""Archived feeds (RFC 5005, section 4): which entries go to which page, and the bytes of a page.
+
+The feed itself holds the newest entries by `published`. All others are in archive pages, in the order
+in which they arrived, so that one that is dated back lengthens the newest page and changes no other.
+The newest page is open: it holds what has left the feed, or was never in it, until that is enough to
+close a page. So the feed, the open page and the closed pages together hold every entry once.
+
+There are two exceptions. An entry whose article changes after its page was closed is listed again, for
+the closed page cannot change; readers take the version that was updated last (section 4.2). And
+entries of closed pages come back to the feed where it is made longer, or where more of its entries are
+withdrawn than the open page holds in reserve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape, quoteattr
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from feedsvc.model import Entry, FeedDocument, Member
+
+__all__ = [
+    "ANY_BASE",
+    "PAGE_ENTRIES",
+    "RESERVE",
+    "Split",
+    "cut_entries",
+    "page_of",
+    "set_base",
+    "split",
+    "state_of",
+]
+
+PAGE_ENTRIES = 100
+# So many of the newest entries below the feed stay in the open page: they are the ones that come back to the feed
+# when some of its entries are withdrawn.
+RESERVE = 50
+# Stands for the base URL in what is kept. No article has it: its digits are random.
+ANY_BASE = "https://a5d7c2f09be14368.feedsvc.invalid"
+
+_ENTRY = re.compile(rb"<entry[ >].*?</entry>", re.DOTALL)  # content is escaped: a tag is a tag
+_ID = re.compile(rb"<id>(.*?)</id>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What becomes of the entries that no closed page holds.
+
+    Attributes:
+        pages: The numbers of the entries of each page to be closed, the oldest page first.
+        open: What stays in the open page, in the order of arrival.
+    """
+
+    pages: tuple[tuple[int, ...], ...]
+    open: tuple[int, ...]
+
+
+def split(
+    members: Iterable[Member], shown: Collection[int], *, page_entries: int = PAGE_ENTRIES, reserve: int = RESERVE
+) -> Split:
+    """Decide which pages are to be closed.
+
+    Args:
+        members: What no closed page holds, in any order.
+        shown: The numbers of the entries that the feed itself holds.
+        page_entries: How many entries a page has.
+        reserve: How many of the newest that the feed does not hold are to stay in the open page.
+    """
+    outside = sorted((member for member in members if member.number not in shown), key=lambda member: member.number)
+    newest = sorted(outside, key=lambda member: member.key)
+    newest.sort(key=lambda member: member.published, reverse=True)
+    kept = {member.number for member in newest[:reserve]}
+    ready = [member.number for member in outside if member.number not in kept]
+    whole = len(ready) - len(ready) % page_entries
+    closed = set(ready[:whole])
+    return Split(
+        tuple(tuple(ready[start : start + page_entries]) for start in range(0, whole, page_entries)),
+        tuple(member.number for member in outside if member.number not in closed),
+    )
+
+
+def state_of(members: Iterable[Member]) -> str | None:
+    """Tell the states of an open page apart by what it holds; None where that is nothing."""
+    held = sorted((member.number, member.key, member.updated) for member in members)
+    return hashlib.sha256(repr([rest for _, *rest in held]).encode()).hexdigest()[:12] if held else None
+
+
+def page_of(
+    feed: FeedDocument,
+    entries: Sequence[Entry],
+    number: int,
+    *,
+    first: int,
+    closed: int,
+    state: str | None = None,
+) -> FeedDocument:
+    """Make the document of an archive page.
+
+    Args:
+        feed: The feed as it is now.
+        entries: What the page holds, in any order.
+        number: The page's.
+        first: The number of the page with which the chain begins.
+        closed: The number of the last closed page; the one after it is the open one.
+        state: Of the open page, if this is it.
+    """
+    newest = sorted(entries, key=lambda entry: entry.id)
+    newest.sort(key=lambda entry: entry.published, reverse=True)
+    return replace(
+        feed,
+        updated=max((entry.updated for entry in entries), default=feed.updated),
+        entries=tuple(newest),
+        archive=number,
+        previous=number - 1 if number != first and number > 1 else None,
+        next=number + 1 if number <= closed else None,
+        open_state=state,
+    )
+
+
+def cut_entries(body: bytes, ids: Collection[str]) -> bytes:
+    """Take entries out of a page, and leave every other byte as it is."""
+    gone = {escape(entry_id).encode() for entry_id in ids}
+
+    def _keep(found: re.Match[bytes]) -> bytes:
+        entry_id = _ID.search(found[0])
+        return b"" if entry_id and entry_id[1] in gone else found[0]
+
+    return _ENTRY.sub(_keep, body)
+
+
+def set_base(body: bytes, base_url: str) -> bytes:
+    """Put the base URL into the bytes of a page that was rendered for `ANY_BASE`."""
+    return body.replace(ANY_BASE.encode(), quoteattr(base_url)[1:-1].encode())

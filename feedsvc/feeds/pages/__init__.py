@@ -1,0 +1,1 @@
+"""Feeds and entries as pages for people."""

@@ -1,0 +1,95 @@
+"""What people ask of the account of removals, and bringing a removal back."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from feedsvc.errors import StoreError, UnknownName
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from feedsvc.intake.ingest import Ingest
+    from feedsvc.store import Store
+    from feedsvc.store.account import Account, RemovedItem, Subject
+
+__all__ = ["check_name", "find_entry", "restore"]
+
+logger = logging.getLogger(__name__)
+
+
+def find_entry(account: Account, name: str) -> Subject:
+    """The entry with this key, id or link.
+
+    Raises:
+        UnknownName: There is none; the message names some that are like it.
+    """
+    found = account.find_entry(name)
+    if found is None:
+        raise UnknownName(f"no such entry: {name}{_nearest(name, account.names_like(name))}")
+    return found
+
+
+def check_name(kind: str, name: str, known: Collection[str]) -> None:
+    """Look whether something is known by this name.
+
+    Raises:
+        UnknownName: It is not; the message names some that are like it.
+    """
+    if name not in known:
+        raise UnknownName(f"no such {kind}: {name}{_nearest(name, known)}")
+
+
+def restore(store: Store, ingest: Ingest, name: str, number: int, *, undo: bool) -> RemovedItem:
+    """Bring a removal back into its entry for good, or let it go again; `updated` does not move.
+
+    Args:
+        store: Where the entry is.
+        ingest: The pipeline into the store, which cleans the entry again.
+        name: The entry's key, id or link.
+        number: The removal's in the entry's ledger, from 1.
+        undo: Whether it is to go again.
+
+    Returns:
+        The removal as it is now.
+
+    Raises:
+        UnknownName: There is no such entry, or no such removal in it any more.
+        StoreError: The entry's dump is no longer kept or cannot be cleaned, or the store cannot be written.
+    """
+    with store.writing() as writer:
+        entry = find_entry(writer.account, name)
+        item = _find_removal(writer.account, entry, number)
+        source = writer.load_article(entry.id)
+        if source is None:
+            raise StoreError(f"{entry.key}: its dump is no longer kept, so it cannot be cleaned again")
+        digest = item.removal.digest
+        others = writer.account.restored_of(entry.id) - {digest}
+        writer.account.save_restored(entry, item.removal, undo=undo)
+        ingest.refresh(writer, source)
+        now = next((each for each in writer.account.ledger(entry.number) if each.digest == digest), None)
+        if undo and now is not None and now.restored and others:
+            raise UnknownName(f"removal {number} of {entry.key} stays because of another that was restored; undo that")
+        if now is not None and now.restored is undo:
+            raise StoreError(f"{entry.key}: its dump can no longer be cleaned")
+    logger.info(
+        "removal %s", "goes again" if undo else "restored", extra={"entry": entry.id, "rule": item.removal.rule}
+    )
+    return replace(item, removal=now or replace(item.removal, restored=not undo))
+
+
+def _find_removal(account: Account, entry: Subject, number: int) -> RemovedItem:
+    found = account.removed(entry=entry, rule=None, source=None, limit=None)
+    for item in found:
+        if item.position == number:
+            return item
+    there = ", ".join(f"{item.position} ({item.removal.rule})" for item in found) or "nothing was removed from it"
+    raise UnknownName(f"{entry.key} has no removal {number}; there are: {there}")
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    return f"; did you mean {' or '.join(near)}?" if near else ""

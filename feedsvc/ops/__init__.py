@@ -1,0 +1,1 @@
+"""What operators see: problems, their history, status, metrics."""
