@@ -26,8 +26,8 @@ import nh3
 from bs4 import BeautifulSoup
 
 from feedsvc.clean import Cleaner, load_rules
-from feedsvc.clean.learn import Census
-from feedsvc.clean.learned import Learned
+from feedsvc.clean.learning.census import Census
+from feedsvc.clean.learning.learned import Learned
 from feedsvc.dumps import parse_dump
 from feedsvc.errors import BrokenDump, NotADump
 

@@ -107,7 +107,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """A line of an article as learning sees it (see `feedsvc.clean.learn`).
+    """A line of an article as learning sees it (see `feedsvc.clean.learning.census`).
 
     Attributes:
         block: Fingerprint of its text, and of whether it is a link, as 16 hexadecimal digits; "" for

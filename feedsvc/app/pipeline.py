@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from feedsvc.app.config import Config
     from feedsvc.clean import RuleSet
-    from feedsvc.clean.learned import Learned
+    from feedsvc.clean.learning.learned import Learned
     from feedsvc.store import Store
 
 __all__ = ["load_configured", "make_cleaner", "make_ingest", "make_pool"]

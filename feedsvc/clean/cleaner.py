@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 from bs4 import ParserRejectedMarkup, Tag
 
 from feedsvc.clean.explain import Explanation, mark_removals
-from feedsvc.clean.learned import census_source
-from feedsvc.clean.matcher import Matcher, Matchers
+from feedsvc.clean.learning.learned import census_source
+from feedsvc.clean.learning.sightings import Sight, sight_title, title_block
 from feedsvc.clean.metadata import pick_author, pick_title, tidy_categories, tidy_phrase
 from feedsvc.clean.outline import make_outline
 from feedsvc.clean.repair import Addresses
 from feedsvc.clean.restore import strip_but
+from feedsvc.clean.rules.matcher import Matcher, Matchers
 from feedsvc.clean.sanitise import is_settled, sanitise
-from feedsvc.clean.sightings import Sight, sight_title, title_block
 from feedsvc.clean.strip import strip
 from feedsvc.clean.text import fold, prepare, scrub, summarise
 from feedsvc.clean.titles import suffix_of
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup
 
     from feedsvc.clean.explain import Marked
-    from feedsvc.clean.learned import Learned, LearnedBlock
+    from feedsvc.clean.learning.learned import Learned, LearnedBlock
     from feedsvc.clean.ledger import Stripped
-    from feedsvc.clean.rules import RuleSet
+    from feedsvc.clean.rules.rule import RuleSet
     from feedsvc.model import Dump, Removal, Sighting
 
 __all__ = ["Cleaner"]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from bs4 import Tag
 
-from feedsvc.clean.causes import Cause
 from feedsvc.clean.elements import BLOCKS
 from feedsvc.clean.markup import dumped_html, plain_attributes
 from feedsvc.clean.outline import Line
-from feedsvc.clean.patterns import compile_pattern
-from feedsvc.clean.rules import Action
+from feedsvc.clean.rules.causes import Cause
+from feedsvc.clean.rules.patterns import compile_pattern
+from feedsvc.clean.rules.rule import Action
 from feedsvc.clean.text import fold, matching_form
 from feedsvc.model import Removal
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bs4.element import PageElement
 
     from feedsvc.clean.outline import Hit, Leaf
-    from feedsvc.clean.rules import Rule
+    from feedsvc.clean.rules.rule import Rule
     from feedsvc.model import Sighting
 
 __all__ = ["Stripped", "account", "action_of"]

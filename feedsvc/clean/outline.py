@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from bs4 import Tag
 from bs4.element import PreformattedString
 
-from feedsvc.clean.causes import NOSCRIPT_COPY, TRACKING_PIXEL, UNUSABLE_PICTURE, Cause
 from feedsvc.clean.elements import BLOCKS, CELLS, DROPPED
 from feedsvc.clean.repair import is_lazy, is_pixel, raw_addresses
-from feedsvc.clean.rules import Action
+from feedsvc.clean.rules.causes import NOSCRIPT_COPY, TRACKING_PIXEL, UNUSABLE_PICTURE, Cause
+from feedsvc.clean.rules.rule import Action
 from feedsvc.clean.structure import Tally, is_field, share
 from feedsvc.clean.text import is_blank
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup
     from bs4.element import PageElement
 
-    from feedsvc.clean.matcher import Matcher
     from feedsvc.clean.repair import Addresses
-    from feedsvc.clean.rules import Rule
+    from feedsvc.clean.rules.matcher import Matcher
+    from feedsvc.clean.rules.rule import Rule
 
 __all__ = ["Hit", "Leaf", "Line", "Outline", "make_outline"]
 

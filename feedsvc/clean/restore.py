@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from feedsvc.clean.learning.sightings import Sight
     from feedsvc.clean.ledger import Stripped
-    from feedsvc.clean.matcher import Matcher
     from feedsvc.clean.outline import Hit, Outline
-    from feedsvc.clean.sightings import Sight
+    from feedsvc.clean.rules.matcher import Matcher
 
 __all__ = ["strip_but"]
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from feedsvc.clean.pack import read_tables
-from feedsvc.clean.rules import Rule
+from feedsvc.clean.rules.pack import read_tables
+from feedsvc.clean.rules.rule import Rule
 from feedsvc.dumps import parse_dump
 from feedsvc.errors import DumpError, RuleError
 from feedsvc.model import Dump

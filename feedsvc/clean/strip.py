@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from bs4 import Tag
 
-from feedsvc.clean.causes import DATELINE, LEFTOVER, LOOSE_LINE, Cause
 from feedsvc.clean.dateline import is_dateline, is_in_dated_element
+from feedsvc.clean.learning.sightings import HEAD_LINES, TAIL_LINES
 from feedsvc.clean.ledger import Stripped, account, action_of
-from feedsvc.clean.matcher import Lines
 from feedsvc.clean.outline import Hit, Line
-from feedsvc.clean.rules import Action, Place
-from feedsvc.clean.sightings import HEAD_LINES, TAIL_LINES
+from feedsvc.clean.rules.causes import DATELINE, LEFTOVER, LOOSE_LINE, Cause
+from feedsvc.clean.rules.matcher import Lines
+from feedsvc.clean.rules.rule import Action, Place
 from feedsvc.clean.spans import Spans
 from feedsvc.clean.text import matching_form
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from feedsvc.clean.matcher import Matcher
+    from feedsvc.clean.learning.sightings import Sight
     from feedsvc.clean.outline import Leaf, Outline
-    from feedsvc.clean.rules import Rule
-    from feedsvc.clean.sightings import Sight
+    from feedsvc.clean.rules.matcher import Matcher
+    from feedsvc.clean.rules.rule import Rule
     from feedsvc.model import Sighting
 
 __all__ = ["EDGE_LINES", "Stripped", "strip"]

@@ -10,7 +10,7 @@ from feedsvc.clean.markup import plain_attributes
 if TYPE_CHECKING:
     from bs4 import Tag
 
-    from feedsvc.clean.rules import Rule
+    from feedsvc.clean.rules.rule import Rule
 
 __all__ = ["Tally", "is_field", "share"]
 

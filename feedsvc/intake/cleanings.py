@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from feedsvc.clean.learned import census_source
+from feedsvc.clean.learning.learned import census_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from feedsvc.clean import CAUSES
 from feedsvc.clean.drift import observe_article
-from feedsvc.clean.learned import census_source
+from feedsvc.clean.learning.learned import census_source
 from feedsvc.clean.sandbox import Cleaned, Here, Job
 from feedsvc.dumps import ignored_name
 from feedsvc.errors import BrokenDump, CleaningError, NotADump, ProcessError, StoreError
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from feedsvc.clean import Cleaner
-    from feedsvc.clean.learned import Learned
+    from feedsvc.clean.learning.learned import Learned
     from feedsvc.clean.sandbox import Pool, Ticket
     from feedsvc.model import CleanEntry, Dump, Entry, Sighting
     from feedsvc.store import Article, Store, Writer

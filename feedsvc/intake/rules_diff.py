@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from feedsvc import __version__
 from feedsvc.clean import Rule, RuleSet
-from feedsvc.clean.affects import Affects
+from feedsvc.clean.rules.affects import Affects
 from feedsvc.errors import StoreError
 from feedsvc.intake.preview import Change, as_stored, clean_again, compare
 from feedsvc.runtime.workers import Workers

@@ -1,7 +1,7 @@
 """The tables of learning: what was counted for each source, and what was learned from that.
 
-The census itself is `feedsvc.clean.learn`; here it is handed the rows that a few dumps concern, and its own are written
-back. Rules for forgetting are the census's, said once more in SQL for the rows that it was not handed.
+The census itself is `feedsvc.clean.learning.census`; here it is handed the rows that a few dumps concern, and its own
+are written back. Rules for forgetting are the census's, said once more in SQL for the rows that it was not handed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from feedsvc.clean.learn import BUCKET, Block, Shape, SourceCensus
-from feedsvc.clean.learned import Learned, LearnedBlock, Sign
+from feedsvc.clean.learning.census import BUCKET, Block, Shape, SourceCensus
+from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
 from feedsvc.store.schema import entries, learned_blocks, learned_sources, sighted_blocks, sighted_shapes
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from feedsvc.clean.learned import Learned
+from feedsvc.clean.learning.learned import Learned
 from feedsvc.errors import StoreError
 from feedsvc.store.learned import LearnedTables
 from feedsvc.store.schema import learned_blocks

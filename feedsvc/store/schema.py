@@ -321,7 +321,7 @@ rulesets = Table(
     Column("live", Instant, nullable=False),  # since when
 )
 
-# What recurs in the heads and tails of a source's dumps; see feedsvc.clean.learn.
+# What recurs in the heads and tails of a source's dumps; see feedsvc.clean.learning.census.
 learned_sources = Table(
     "learned_sources",
     metadata,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime, timedelta
 
-    from feedsvc.clean.learned import Learned
+    from feedsvc.clean.learning.learned import Learned
     from feedsvc.store.feeds import FeedRecord
     from feedsvc.store.rows import Article
     from feedsvc.store.rulesets import RawDump, SavedRules

@@ -10,7 +10,7 @@ import pytest
 from places import DATA
 
 from feedsvc.clean import Rule, load_rules
-from feedsvc.clean.affects import Affects
+from feedsvc.clean.rules.affects import Affects
 
 RULES = {rule.name: rule for rule in load_rules(site_rules=True).rules}
 TABLE: dict[str, dict[str, list[str]]] = tomllib.loads((DATA / "clean" / "built-in.toml").read_text("utf-8"))

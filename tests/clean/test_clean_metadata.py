@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedsvc.clean import Cleaner, RuleSet, load_rules
-from feedsvc.clean.learn import Census
-from feedsvc.clean.learned import Learned, LearnedBlock, Sign
+from feedsvc.clean.learning.census import Census
+from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
+from feedsvc.clean.learning.sightings import title_block
 from feedsvc.clean.metadata import pick_author, pick_title, site_label, tidy_categories, tidy_phrase
-from feedsvc.clean.sightings import title_block
 from feedsvc.clean.titles import strip_site_name, strip_suffix, suffix_of
 from feedsvc.model import Dump
 

@@ -13,8 +13,8 @@ import pytest
 from places import DATA
 
 from feedsvc.clean import Cleaner, Rule, RuleSet, failed_samples, load_rules
-from feedsvc.clean.pack import rule_packs
-from feedsvc.clean.patterns import compile_pattern
+from feedsvc.clean.rules.pack import rule_packs
+from feedsvc.clean.rules.patterns import compile_pattern
 from feedsvc.clean.text import matching_form
 from feedsvc.model import Dump
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from feedsvc.clean.dateline import is_dateline, is_in_dated_element
 from feedsvc.clean.elements import ALLOWED, BLOCKS, DROPPED
 from feedsvc.clean.repair import Addresses
+from feedsvc.clean.rules.selectors import Simple, compile_selector
 from feedsvc.clean.sanitise import is_settled, sanitise
-from feedsvc.clean.selectors import Simple, compile_selector
 from feedsvc.clean.spans import Spans
 from feedsvc.clean.text import fold, is_blank, matching_form, prepare, scrub, summarise
 

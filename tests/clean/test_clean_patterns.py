@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedsvc.clean import load_rules
-from feedsvc.clean.patterns import Patterns, _fold_case, compile_pattern
-from feedsvc.clean.rules import Rule
+from feedsvc.clean.rules.patterns import Patterns, _fold_case, compile_pattern
+from feedsvc.clean.rules.rule import Rule
 
 EXPRESSIONS = (
     r"分享",

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from feedsvc.app.cli import app
 from feedsvc.clean import Cleaner, RuleSet
-from feedsvc.clean.learn import BUCKET, OLD, Census, SourceCensus
-from feedsvc.clean.learned import Learned
+from feedsvc.clean.learning.census import BUCKET, OLD, Census, SourceCensus
+from feedsvc.clean.learning.learned import Learned
 from feedsvc.clean.sandbox import Job, clean_job
 from feedsvc.errors import StoreError
 from feedsvc.intake.ingest import Ingest

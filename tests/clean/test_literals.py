@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedsvc.clean import load_rules
-from feedsvc.clean.literals import literals
+from feedsvc.clean.rules.literals import literals
 
 
 def same(character: str) -> str:

@@ -19,7 +19,7 @@ import pytest
 from places import SEEDS
 
 from feedsvc.clean import Cleaner, load_rules
-from feedsvc.clean.learned import Learned, LearnedBlock, Sign
+from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
 from feedsvc.clean.sandbox import Cleaned, Here, Job, Limits, Pool, Ticket, clean_job
 from feedsvc.clean.sandbox.messages import Answer, News, apply_news, load_answer, make_news, receive, send
 from feedsvc.clean.sandbox.process import Died, GaveWay, Process

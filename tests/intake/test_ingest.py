@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from places import SEEDS
 
 from feedsvc.clean import Cleaner, load_rules
-from feedsvc.clean.learned import Learned, LearnedBlock, Sign
+from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
 from feedsvc.clean.sandbox import Here, Job, Ticket, clean_job
 from feedsvc.errors import CleaningError, StoreError
 from feedsvc.intake.ingest import Ingest, Report

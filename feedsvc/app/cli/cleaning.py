@@ -14,8 +14,8 @@ from feedsvc.app.cli.common import WRONG, ConfigOption, Paths, complain, find_fi
 from feedsvc.app.cli.show import printable, show_explanation
 from feedsvc.app.pipeline import make_cleaner, make_pool
 from feedsvc.clean import Cleaner, load_rules
-from feedsvc.clean.learn import Census
-from feedsvc.clean.learned import Learned
+from feedsvc.clean.learning.census import Census
+from feedsvc.clean.learning.learned import Learned
 from feedsvc.clean.sandbox import Cleaned, Job
 from feedsvc.errors import BrokenDump, NotADump, StoreError
 from feedsvc.feeds.pages.pages import render_explanations

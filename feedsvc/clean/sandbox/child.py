@@ -23,7 +23,7 @@ from pickle import loads  # what comes from the daemon is its own
 from typing import Final
 
 from feedsvc.clean import Cleaner
-from feedsvc.clean.learned import Learned
+from feedsvc.clean.learning.learned import Learned
 from feedsvc.clean.sandbox.messages import RESERVED, Answer, LogLine, News, SetUp, apply_news, receive, send
 from feedsvc.clean.sandbox.work import NO_MEMORY, Cleaned, Job, clean_job
 from feedsvc.errors import CleaningError

@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from feedsvc.clean.learned import Learned, LearnedBlock, Sign
+from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
 from feedsvc.clean.sandbox.work import Cleaned
 from feedsvc.errors import BrokenDump, CleaningError, NotADump
 from feedsvc.model import CleanEntry, Dump

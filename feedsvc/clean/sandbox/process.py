@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from feedsvc.clean import RuleSet
-from feedsvc.clean.learned import Learned
+from feedsvc.clean.learning.learned import Learned
 from feedsvc.clean.sandbox.messages import RESERVED, SetUp, load_answer, make_news, receive, send
 from feedsvc.clean.sandbox.work import NO_MEMORY, Cleaned
 from feedsvc.errors import CleaningError, FeedsvcError

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from feedsvc.clean import Cleaner
-    from feedsvc.clean.learned import Learned
+    from feedsvc.clean.learning.learned import Learned
     from feedsvc.clean.sandbox.work import Cleaned, Job
 
 __all__ = ["Here", "Ticket"]

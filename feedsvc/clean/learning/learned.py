@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from feedsvc.clean.rules import Action, Rule
+from feedsvc.clean.rules.rule import Action, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

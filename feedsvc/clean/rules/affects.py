@@ -24,15 +24,15 @@ from urllib.parse import urlsplit
 import soupsieve
 from soupsieve.css_types import Selector
 
-from feedsvc.clean.literals import literals
+from feedsvc.clean.rules.literals import literals
 from feedsvc.dumps.encoding import decode
 from feedsvc.errors import NotADump
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from feedsvc.clean.literals import Clauses
-    from feedsvc.clean.rules import Rule
+    from feedsvc.clean.rules.literals import Clauses
+    from feedsvc.clean.rules.rule import Rule
 
 __all__ = ["Affects"]
 

@@ -35,8 +35,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from feedsvc import __version__
-from feedsvc.clean.patterns import compile_pattern
-from feedsvc.clean.selectors import compile_selector
+from feedsvc.clean.rules.patterns import compile_pattern
+from feedsvc.clean.rules.selectors import compile_selector
 
 __all__ = ["Action", "Follow", "Place", "Rule", "RuleSet"]
 

@@ -2,7 +2,7 @@
 
 A line's block is a fingerprint of its text that forgives case, digits, white space, punctuation, full and half width.
 It does not name the elements around it, which are gone once the article is clean: so cleaning again finds the same
-blocks. The elements make the line's shape, by which `feedsvc.clean.learn` tells a label from a sentence.
+blocks. The elements make the line's shape, by which `feedsvc.clean.learning.census` tells a label from a sentence.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from bs4 import Tag
 
-    from feedsvc.clean.learned import LearnedBlock
+    from feedsvc.clean.learning.learned import LearnedBlock
     from feedsvc.clean.outline import Line
     from feedsvc.clean.repair import Addresses
-    from feedsvc.clean.rules import Rule
+    from feedsvc.clean.rules.rule import Rule
 
 __all__ = ["HEAD_LINES", "TAIL_LINES", "Sight", "fingerprint", "sight_title", "title_block"]
 

@@ -7,12 +7,12 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from feedsvc.clean.literals import literals
+from feedsvc.clean.rules.literals import literals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from feedsvc.clean.rules import Rule
+    from feedsvc.clean.rules.rule import Rule
 
     _Matches: TypeAlias = Callable[[str], re.Match[str] | None]
 

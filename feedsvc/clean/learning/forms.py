@@ -192,7 +192,7 @@ class Form:
 
 @lru_cache(maxsize=4096)
 def read_form(shape: str) -> Form:
-    """Read a shape as `feedsvc.clean.sightings` writes it."""
+    """Read a shape as `feedsvc.clean.learning.sightings` writes it."""
     path, _, kind = shape.partition("@")
     steps = [step.split(".") for step in path.split(">")]
     near = steps[-_NEAR:]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from feedsvc.clean.markup import plain_attributes
-from feedsvc.clean.patterns import Patterns
-from feedsvc.clean.rules import Action, Place
-from feedsvc.clean.selectors import Simple, compile_selector
+from feedsvc.clean.rules.patterns import Patterns
+from feedsvc.clean.rules.rule import Action, Place
+from feedsvc.clean.rules.selectors import Simple, compile_selector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
     from soupsieve import SoupSieve
 
-    from feedsvc.clean.causes import Cause
-    from feedsvc.clean.rules import Rule, RuleSet
+    from feedsvc.clean.rules.causes import Cause
+    from feedsvc.clean.rules.rule import Rule, RuleSet
 
 __all__ = ["Lines", "Matcher", "Matchers"]
 

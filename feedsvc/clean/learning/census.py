@@ -9,7 +9,7 @@ What is learned must recur, stand at an edge, and show by its form that it belon
     title   it ends most titles
 
 A block that is learned from three other sources needs few sightings of its own ("spread"). What protects the false
-friends, each by more than one test in tests/test_learn.py:
+friends, each by more than one test in tests/clean/test_census.py:
 
     section headings        another heading stood in the same shape; or prose follows; or no prose comes before
     bylines, credits        their text names a role, or their shape a person, even where it is their own shape;
@@ -32,15 +32,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from feedsvc.clean.forms import belongs_to_article, is_notice, read_form
-from feedsvc.clean.learned import Learned, LearnedBlock, Sign, census_source
+from feedsvc.clean.learning.forms import belongs_to_article, is_notice, read_form
+from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign, census_source
 from feedsvc.clean.text import fold
 from feedsvc.clean.titles import TITLE_SHAPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from feedsvc.clean.forms import Form
+    from feedsvc.clean.learning.forms import Form
     from feedsvc.model import CleanEntry, Sighting
 
 __all__ = ["BUCKET", "OLD", "Block", "Census", "Shape", "SourceCensus"]

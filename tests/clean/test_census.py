@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from feedsvc.clean import Cleaner, RuleSet
-from feedsvc.clean.forms import belongs_to_article, is_notice, read_form
-from feedsvc.clean.learn import BUCKET, OLD, Census, SourceCensus
-from feedsvc.clean.learned import Learned
-from feedsvc.clean.sightings import fingerprint
+from feedsvc.clean.learning.census import BUCKET, OLD, Census, SourceCensus
+from feedsvc.clean.learning.forms import belongs_to_article, is_notice, read_form
+from feedsvc.clean.learning.learned import Learned
+from feedsvc.clean.learning.sightings import fingerprint
 from feedsvc.model import CleanEntry, Dump, Sighting
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from feedsvc.clean.causes import CAUSES
-from feedsvc.clean.rules import Rule, RuleSet
+from feedsvc.clean.rules.causes import CAUSES
+from feedsvc.clean.rules.rule import Rule, RuleSet
 from feedsvc.errors import RuleError
 
 if TYPE_CHECKING:
