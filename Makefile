@@ -49,7 +49,7 @@ lowest: locks/lowest.txt
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check --constraint locks/lowest.txt \
 		--editable '.[test]'
-	$(VENV)-lowest/bin/pytest --quiet --numprocesses auto --ignore tests/e2e --ignore tests/watch/test_watch.py
+	$(VENV)-lowest/bin/pytest --quiet --numprocesses auto --ignore tests/e2e --ignore tests/watch
 	rm -rf $(VENV)-lowest
 
 # Whether weaknesses are known of what a service has installed; asks PyPI.

@@ -1,0 +1,1 @@
+"""Watching, told by a real Watcher about real files."""
