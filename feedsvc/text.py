@@ -1,10 +1,15 @@
-"""Text folded for search: case, width and accents make no difference, and each character can be found again."""
+"""Text folded for search: case, width and accents make no difference. And the name that a wrong one was to be."""
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
+from typing import TYPE_CHECKING
 
-__all__ = ["fold", "fold_marked", "fold_words", "is_unspaced"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["fold", "fold_marked", "fold_words", "is_unspaced", "nearest"]
 
 # Blocks of scripts that are written without spaces between words, and Hangul, whose words take endings.
 _UNSPACED = (
@@ -94,3 +99,15 @@ def fold_marked(text: str) -> tuple[str, list[int]]:
         folded.append(made)
         origins += [position] * len(made)
     return "".join(folded), origins
+
+
+def nearest(name: str, known: Iterable[str], *, most: int = 1, similarity: float = 0.6) -> str:
+    """The known names most like an unknown one, joined by "or"; empty if none is like it.
+
+    Args:
+        name: The unknown name.
+        known: Names to choose from.
+        most: Number of names to give.
+        similarity: From 0 to 1; names below it are left out.
+    """
+    return " or ".join(difflib.get_close_matches(name, known, most, similarity))

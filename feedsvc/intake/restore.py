@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import StoreError, UnknownName
+from feedsvc.text import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,7 +29,7 @@ def find_entry(account: Account, name: str) -> Subject:
     """
     found = account.find_entry(name)
     if found is None:
-        raise UnknownName(f"no such entry: {name}{_nearest(name, account.names_like(name))}")
+        raise UnknownName(f"no such entry: {name}{_did_you_mean(name, account.names_like(name))}")
     return found
 
 
@@ -40,7 +40,7 @@ def check_name(kind: str, name: str, known: Collection[str]) -> None:
         UnknownName: It is not; the message names some that are like it.
     """
     if name not in known:
-        raise UnknownName(f"no such {kind}: {name}{_nearest(name, known)}")
+        raise UnknownName(f"no such {kind}: {name}{_did_you_mean(name, known)}")
 
 
 def restore(store: Store, ingest: Ingest, name: str, number: int, *, undo: bool) -> RemovedItem:
@@ -90,6 +90,6 @@ def _find_removal(account: Account, entry: Subject, number: int) -> RemovedItem:
     raise UnknownName(f"{entry.key} has no removal {number}; there are: {there}")
 
 
-def _nearest(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+def _did_you_mean(name: str, known: Collection[str]) -> str:
+    near = nearest(name, known, most=3)
+    return f"; did you mean {near}?" if near else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from feedsvc.app.config.sections import Config, FeedsSection, Section
 from feedsvc.errors import ConfigError
+from feedsvc.text import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[tupl
             continue
         key = known.get(variable.replace("__", "_"))
         if key is None:
-            raise ConfigError(f"environment: {variable}: no such key{_nearest(variable, known)}")
+            raise ConfigError(f"environment: {variable}: no such key{_suggest(variable, known)}")
         section = data if len(key) == 1 else data.setdefault(key[0], {})
         if isinstance(section, dict):  # else the file is wrong, and validation says how
             section[key[-1]] = _parse_value(text)
@@ -101,7 +101,7 @@ def _explain(
     variable = overridden.get(place[:2]) or overridden.get(place[:1])
     origin = f"environment: {variable}" if variable else f"{path}: {_say_place(detail['loc'], data)}"
     if detail["type"] == "extra_forbidden":
-        return f"{origin}: no such key{_nearest(place[-1], _keys(_section_at(place[:-1])))}"
+        return f"{origin}: no such key{_suggest(place[-1], _keys(_section_at(place[:-1])))}"
     if place == ("feeds",) and detail["type"] == "list_type":
         return f"{origin}: write each feed below a [[feeds]] of its own"
     if detail["type"] == "model_type":
@@ -134,6 +134,6 @@ def _section_at(place: Sequence[str]) -> type[BaseModel]:
     return section
 
 
-def _nearest(name: str, known: Mapping[str, object]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
-    return f"; the nearest known one is {nearest[0]}" if nearest else ""
+def _suggest(name: str, known: Mapping[str, object]) -> str:
+    found = nearest(name, known, similarity=0)
+    return f"; the nearest known one is {found}" if found else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from feedsvc.clean.rules.causes import CAUSES
 from feedsvc.clean.rules.rule import Rule, RuleSet
 from feedsvc.errors import RuleError
+from feedsvc.text import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -119,8 +119,8 @@ def _fault(error: ErrorDetails, known: tuple[str, ...]) -> str:
     """Say one fault as "key: what is wrong, and what would be right"."""
     key = str(error["loc"][0]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, known, n=1)
-        right = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
+        near = nearest(key, known)
+        right = f'did you mean "{near}"?' if near else f"known are {', '.join(known)}"
         return f'unknown key "{key}"; {right}'
     if error["type"] == "missing":
         return f'"{key}" is missing'
