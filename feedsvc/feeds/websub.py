@@ -23,6 +23,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from feedsvc.errors import RequestError, StoreError
+from feedsvc.runtime.backoff import backoff
 from feedsvc.runtime.outgoing import Outgoing, Reply, resolve
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from feedsvc.runtime.outgoing import Resolver
 
-__all__ = ["Announced", "Pinger", "backoff", "retry_after"]
+__all__ = ["Announced", "Pinger", "pause_after", "retry_after"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Announced(Protocol):
         """A hub knows of a version."""
 
 
-def backoff(failures: int, chance: float, asked: float | None = None, *, first: float = FIRST_PAUSE) -> float:
+def pause_after(failures: int, chance: float, asked: float | None = None, *, first: float = FIRST_PAUSE) -> float:
     """How long to wait before the next try.
 
     Args:
@@ -65,7 +66,7 @@ def backoff(failures: int, chance: float, asked: float | None = None, *, first: 
     Returns:
         Seconds.
     """
-    pause = min(first * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE) * (0.5 + chance / 2)
+    pause = backoff(failures, first=first, longest=LONGEST_PAUSE) * (0.5 + chance / 2)
     return max(pause, min(asked or 0.0, LONGEST_RETRY_AFTER))
 
 
@@ -114,14 +115,14 @@ class Pinger:
             allow_private: Whether hubs may be at addresses that are not public.
             report: Told of a hub that fails, as ("websub:HUB", message), and with None once it is well again.
             clock: The time, aware.
-            chance: A number from 0 to 1, see `backoff`.
+            chance: A number from 0 to 1, see `pause_after`.
             deadline: Seconds for a ping.
-            first_pause: Seconds, see `backoff`.
+            first_pause: Seconds, see `pause_after`.
             resolver: Host names to addresses.
         """
         self._report = report
         self._clock = clock
-        self._backoff = partial(backoff, first=first_pause)
+        self._pause_after = partial(pause_after, first=first_pause)
         self._chance = chance
         self._connect = partial(Outgoing, allow_private=allow_private, seconds=deadline, resolver=resolver)
         self._loop = asyncio.new_event_loop()
@@ -189,7 +190,7 @@ class Pinger:
                     self._report(hub.key, f"{reason}; it will be tried again")
                     hub.add({topic: version}, newer=False)
                     asked = retry_after(reply.fields.get("retry-after"), self._clock()) if reply else None
-                    await asyncio.sleep(self._backoff(failures, self._chance(), asked))
+                    await asyncio.sleep(self._pause_after(failures, self._chance(), asked))
                 else:
                     hub.settle(topic, version, reason)
                     self._report(hub.key, hub.problem)

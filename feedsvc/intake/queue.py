@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from feedsvc.errors import ShortageError, StoreError
+from feedsvc.runtime.backoff import RETRY_SECONDS
 from feedsvc.runtime.health import BEAT_SECONDS, Pulse, show_thread
 from feedsvc.watch import Listing
 
@@ -26,7 +27,6 @@ __all__ = ["BATCH", "Intake"]
 T = TypeVar("T")
 
 BATCH = 64  # dumps a transaction: the flush to disk is shared, and nobody waits long for the lock
-RETRY_SECONDS = 1.0
 LATE_SECONDS = 0.1  # between two looks whether a dump that takes long is cleaned
 MANY_REQUESTS = 1000  # a second; with more of them the server needs most of what one process can do
 REST = 3.0  # seconds that are left to those for each that a batch took of the processor

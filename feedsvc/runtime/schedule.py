@@ -16,6 +16,7 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from feedsvc.errors import FeedsvcError
+from feedsvc.runtime.backoff import backoff
 from feedsvc.runtime.health import BEAT_SECONDS, Pulse
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ __all__ = ["Regenerator", "Schedule", "parse_trigger"]
 logger = logging.getLogger(__name__)
 
 JOB_SECONDS = 900.0  # a job that runs for longer hangs
-RETRY_SECONDS = (5.0, 300.0)  # after which what failed runs again, at first and at most
+_RETRY_SECONDS = (5.0, 300.0)  # after which what failed runs again, at first and at most
 JUMP_SECONDS = 2.0  # a clock that goes back by more was set
 
 
@@ -217,9 +218,9 @@ class Regenerator:
     def _fail(self, since: float | None) -> None:
         with self._lock:
             self._since, self._meeting = since or self._since, None
-            first, longest = RETRY_SECONDS
-            pause = min(first * 2.0 ** min(self._failures, 30), longest)
             self._failures += 1
+            first, longest = _RETRY_SECONDS
+            pause = backoff(self._failures, first=first, longest=longest)
             if self._retrying:
                 return
             self._retrying = True

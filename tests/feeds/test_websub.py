@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sites import Site, running
 
 from feedsvc.errors import StoreError
-from feedsvc.feeds.websub import LONGEST_PAUSE, LONGEST_RETRY_AFTER, Pinger, backoff, retry_after
+from feedsvc.feeds.websub import LONGEST_PAUSE, LONGEST_RETRY_AFTER, Pinger, pause_after, retry_after
 from feedsvc.store import Store
 
 if TYPE_CHECKING:
@@ -121,13 +121,13 @@ def pinging(
     ],
 )
 def test_backoff(failures: int, chance: float, asked: float | None, seconds: float) -> None:
-    assert backoff(failures, chance, asked) == seconds
+    assert pause_after(failures, chance, asked) == seconds
 
 
 @given(st.integers(1, 100), st.floats(0, 1))
 def test_pauses_grow_whatever_chance_says(failures: int, chance: float) -> None:
-    assert backoff(failures, 1.0) <= backoff(failures + 1, chance) * 2
-    assert 0 < backoff(failures, chance) <= LONGEST_PAUSE
+    assert pause_after(failures, 1.0) <= pause_after(failures + 1, chance) * 2
+    assert 0 < pause_after(failures, chance) <= LONGEST_PAUSE
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ def test_job_that_fails_does_not_wedge_the_regenerator(schedule: Schedule, repor
 def test_failed_job_is_run_again_by_itself(
     schedule: Schedule, reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feedsvc.runtime.schedule.RETRY_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr("feedsvc.runtime.schedule._RETRY_SECONDS", (0.01, 0.02))
     job = Counter()
     job.failing = True
     regenerator = Regenerator(schedule, "regenerate", timedelta(0), job)

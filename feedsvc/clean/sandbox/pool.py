@@ -18,6 +18,7 @@ from feedsvc.clean.sandbox.process import Died, GaveWay, Limits, Process
 from feedsvc.clean.sandbox.ticket import Ticket
 from feedsvc.clean.sandbox.work import Cleaned
 from feedsvc.errors import CleaningError, ProcessError
+from feedsvc.runtime.backoff import RETRY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +31,6 @@ __all__ = ["Pool"]
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.05  # between two looks whether a waiting thread is interrupted
-RETRY_SECONDS: Final = 1.0  # after a process could not be started
 MOST_TRIES: Final = 2  # for a dump that ends its process
 MOST_PATIENCE: Final = 5.0  # seconds by the clock for which a job that gets no processor time is waited for
 MOST_STARTS: Final = 3  # that may fail in a row where nobody waits for better times
