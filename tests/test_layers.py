@@ -1,53 +1,118 @@
-"""The layers hold, and the contracts that say so notice an import that was turned round."""
+"""The rooms' contracts hold, and they notice an import that is turned round."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
 from places import ROOT
 
-LINT = Path(sys.executable).with_name("lint-imports")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LINT = os.path.join(os.path.dirname(sys.executable), "lint-imports")  # noqa: PTH118, PTH120
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+
+# Importer, imported: each is against a contract.
+TURNED = [
+    # up a floor
+    ("model", "errors"),
+    ("links", "runtime.clock"),
+    ("runtime.clock", "watch"),
+    ("dumps.parse", "clean"),
+    ("watch.watcher", "store"),
+    ("clean.cleaner", "store"),
+    ("store.schema", "intake"),
+    ("feeds.publish", "http"),
+    ("intake.ingest", "ops"),
+    ("http.app", "app.config"),
+    ("ops.status", "app.service"),
+    # between neighbours on one floor
+    ("errors", "links"),
+    ("dumps.parse", "runtime.clock"),
+    ("clean.cleaner", "watch"),
+    ("intake.ingest", "feeds"),
+    ("feeds.publish", "intake"),
+    ("http.app", "ops.status"),
+    ("ops.status", "http"),
+    # inside feeds
+    ("feeds.publish", "feeds.assemble"),
+    ("feeds.formats.atom", "store"),
+    ("feeds.pages.pages", "store"),
+    # past the neighbours
+    ("store.schema", "dumps"),
+    ("feeds.publish", "dumps"),
+    ("http.app", "store"),
+    ("ops.status", "clean"),
+    ("watch.watcher", "dumps"),
+]
 
 pytestmark = pytest.mark.skipif(
-    not LINT.exists() and "FEEDSVC_REQUIRE" not in os.environ, reason="import-linter comes with `make lint`"
+    not os.path.exists(LINT) and "FEEDSVC_REQUIRE" not in os.environ,  # noqa: PTH110
+    reason="import-linter comes with `make lint`",
 )
 
 
-@pytest.mark.parametrize(
-    ("module", "line", "broken"),
-    [
-        pytest.param("model", "", None, id="as it is"),
-        pytest.param("model", "import feedsvc.errors", "Lower never imports higher", id="ground floor"),
-        pytest.param("dumps/parse", "import feedsvc.store", "Lower never imports higher", id="dumps to store"),
-        pytest.param(
-            "store/schema", "import feedsvc.intake.ingest", "Lower never imports higher", id="store to ingest"
-        ),
-        pytest.param("http/app", "import feedsvc.app.config", "Lower never imports higher", id="config below service"),
-        pytest.param("intake/ingest", "import feedsvc.app.daemon", "Lower never imports higher", id="ingest to daemon"),
-        pytest.param("links", "import sqlalchemy", "Only store imports", id="database outside the store"),
-        pytest.param("app/daemon", "import watchdog", "Only watch imports", id="watchdog outside watch"),
-    ],
-)
-def test_contracts(tmp_path: Path, module: str, line: str, broken: str | None) -> None:
-    shutil.copytree(ROOT / "feedsvc", tmp_path / "feedsvc", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    with (tmp_path / "feedsvc" / f"{module}.py").open("a", encoding="utf-8") as file:
-        file.write(f"\n{line}\n")
-    done = subprocess.run(
+def _lint(checkout: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [LINT, "--no-cache"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
         capture_output=True,
         text=True,
         check=False,
     )
-    if broken is None:
-        assert done.returncode == 0, done.stdout
-    else:
-        assert done.returncode != 0
-        assert any(broken in text and "BROKEN" in text for text in done.stdout.splitlines()), done.stdout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "feedsvc", tmp_path / "feedsvc", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def _protected() -> list[tuple[str, str]]:
+    """Each outside package with a module that may not import it."""
+    pairs = []
+    for contract in CONTRACTS:
+        for package in contract.get("protected_modules", []):
+            outside = "links" if contract["allowed_importers"] != ["feedsvc.links"] else "text"
+            pairs.append((outside, package))
+    return pairs
+
+
+def _append(checkout: Path, module: str, imported: str) -> None:
+    path = checkout / "feedsvc" / f"{module.replace('.', '/')}.py"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"\nimport {imported}\n")
+
+
+def test_contracts_hold(checkout: Path) -> None:
+    done = _lint(checkout)
+    assert done.returncode == 0, done.stdout
+
+
+def test_turned_imports_break_them(checkout: Path) -> None:
+    imports = [(module, f"feedsvc.{imported}") for module, imported in TURNED] + _protected()
+    for module, imported in imports:
+        _append(checkout, module, imported)
+    done = _lint(checkout)
+    assert done.returncode != 0
+    said = set(re.findall(r"(feedsvc\S*) -> (\S+) \(l\.\d+", done.stdout))
+    assert {(f"feedsvc.{module}", imported) for module, imported in imports} <= said
+    broken = set(re.findall(r"^(.+) BROKEN$", done.stdout, re.MULTILINE))
+    assert broken == {contract["name"] for contract in CONTRACTS}
+
+
+def test_each_outside_package_has_a_room() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = {re.split(r"[<>=]", line)[0].replace("-", "_") for line in project["dependencies"]}
+    named = {package for contract in CONTRACTS for package in contract.get("protected_modules", [])}
+    below = {"httptools", "uvloop"}  # uvicorn imports them
+    assert {{"beautifulsoup4": "bs4", "pyyaml": "yaml"}.get(name, name) for name in needed} == named | below

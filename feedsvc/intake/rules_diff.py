@@ -15,8 +15,6 @@ from difflib import SequenceMatcher
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from pydantic import ValidationError
-
 from feedsvc import __version__
 from feedsvc.clean import Rule, RuleSet
 from feedsvc.clean.rules.affects import Affects
@@ -106,7 +104,7 @@ def read_saved(saved: SavedRules) -> RuleSet:
     """
     try:
         return RuleSet(tuple(Rule.model_validate(rule) for rule in saved.rules))
-    except ValidationError as error:
+    except ValueError as error:  # such as pydantic raises
         raise StoreError(
             f"the live rules are those of feedsvc {saved.version}, which this version cannot read; "
             "start this version once, and compare then"
