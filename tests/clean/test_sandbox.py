@@ -9,7 +9,6 @@ import pickle
 import signal
 import socket
 import threading
-import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from places import SEEDS
+from waiting import wait_for
 
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
@@ -26,9 +26,8 @@ from feedsvc.clean.sandbox.process import Died, GaveWay, Process
 from feedsvc.errors import BrokenDump, CleaningError, DumpError, NotADump, ProcessError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-PATIENCE = 60.0
 GENEROUS = Limits(seconds=60.0, memory=1 << 30)
 STRICT = Limits(seconds=0.5, memory=1 << 30, patience=100.0)
 # A pattern that takes twice the time for each more "x", until "y" comes.
@@ -56,13 +55,6 @@ def reason(cleaned: Cleaned | None) -> str:
     assert isinstance(cleaned.fault, CleaningError)
     assert cleaned.articles == ()
     return cleaned.fault.reason
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,9 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
-from e2e.harness import GENEROUS, lack, wait_for
+from waiting import GENEROUS, wait_for
+
+from e2e.harness import lack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

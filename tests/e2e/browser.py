@@ -10,7 +10,9 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from e2e.harness import GENEROUS, environment, free_port, lack, need, wait_for
+from waiting import GENEROUS, wait_for
+
+from e2e.harness import environment, free_port, lack, need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

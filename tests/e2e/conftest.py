@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import wait_for
 
 from e2e.box import Box, need_systemd
-from e2e.harness import PROMISED, Daemon, stolen_seconds, wait_for
+from e2e.harness import PROMISED, Daemon, stolen_seconds
 from e2e.installation import MEMBER, STRANGER, Installation, copy_checkout, download_packages
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from e2e.harness import FEEDSVC, Daemon, environment, feedsvc, lack, make_dump, need, wait_for
+from waiting import wait_for
+
+from e2e.harness import FEEDSVC, Daemon, environment, feedsvc, lack, make_dump, need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,29 +11,26 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import feedparser
 import pytest
 from places import ROOT
+from waiting import GENEROUS, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     # A configuration: plain keys and sections of them.
     Sections = Mapping[str, object]
 
-T = TypeVar("T")
-
 PROJECT = ROOT
 SEEDS = PROJECT / "seeds"
 FEEDSVC = Path(sys.executable).with_name("feedsvc")
-GENEROUS = 60.0  # seconds; a bound for what has no promised time
 # Seconds in which a daemon ends. Under coverage all of its processes write down what they did, at the very end.
 STOPPED = 60.0 if "COVERAGE_PROCESS_CONFIG" in os.environ else 10.0
 PROMISED = 1.0  # seconds from the last file operation to the served feed
@@ -59,16 +56,6 @@ def feedsvc(
     return subprocess.run(
         command, cwd=cwd, env=environment(**more), input=stdin, capture_output=True, text=True, check=False, timeout=120
     )
-
-
-def wait_for(condition: Callable[[], T], within: float = GENEROUS) -> T:
-    """Ask every 10 ms until the answer is true, and return it."""
-    deadline = time.monotonic() + within
-    while not (answer := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"did not happen within {within} s")
-        time.sleep(0.01)
-    return answer
 
 
 def stolen_seconds() -> float:

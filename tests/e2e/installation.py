@@ -7,7 +7,9 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from e2e.harness import GENEROUS, PROJECT, Client, lack, make_dump, wait_for
+from waiting import GENEROUS, wait_for
+
+from e2e.harness import PROJECT, Client, lack, make_dump
 from e2e.load import Load
 
 if TYPE_CHECKING:

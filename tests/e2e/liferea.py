@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 import feedparser
+from waiting import wait_for
 
-from e2e.harness import environment, need, wait_for
+from e2e.harness import environment, need
 from e2e.readers import Item, moment
 
 if TYPE_CHECKING:

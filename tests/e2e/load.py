@@ -10,7 +10,7 @@ from enum import StrEnum
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Self
 
-from e2e.harness import GENEROUS
+from waiting import GENEROUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,9 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from e2e.harness import PROJECT, Client, free_port, need, wait_for
+from waiting import wait_for
+
+from e2e.harness import PROJECT, Client, free_port, need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e2e.harness import feedsvc, make_dump, wait_for
+from waiting import wait_for
+
+from e2e.harness import feedsvc, make_dump
 
 if TYPE_CHECKING:
     from e2e.conftest import Daemons

@@ -9,8 +9,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from lxml import etree
+from waiting import wait_for
 
-from e2e.harness import feedsvc, make_dump, wait_for
+from e2e.harness import feedsvc, make_dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

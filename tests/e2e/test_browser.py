@@ -15,10 +15,11 @@ from urllib.parse import quote
 
 import pytest
 from feed_documents import make_document
+from waiting import wait_for
 
 from e2e.browser import Browser, browsing, install_axe
 from e2e.conftest import Daemons
-from e2e.harness import SEEDS, Daemon, make_dump, wait_for
+from e2e.harness import SEEDS, Daemon, make_dump
 from feedsvc.feeds.pages.assets import static_files
 from feedsvc.feeds.pages.pages import MEDIA_TYPE, render_feed, render_front
 

@@ -8,8 +8,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import wait_for
 
-from e2e.harness import SEEDS, Client, feedsvc, make_dump, wait_for, write_toml
+from e2e.harness import SEEDS, Client, feedsvc, make_dump, write_toml
 from e2e.nginx import nginx
 from feedsvc.feeds.export import Page, build_site
 

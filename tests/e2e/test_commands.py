@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import feedparser
 import pytest
+from waiting import wait_for
 
-from e2e.harness import SEEDS, feedsvc, free_port, make_dump, wait_for, write_toml
+from e2e.harness import SEEDS, feedsvc, free_port, make_dump, write_toml
 from feedsvc import __version__
 
 if TYPE_CHECKING:

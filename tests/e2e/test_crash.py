@@ -17,7 +17,9 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from e2e.harness import FEEDSVC, GENEROUS, environment, make_dump, wait_for
+from waiting import GENEROUS, wait_for
+
+from e2e.harness import FEEDSVC, environment, make_dump
 from e2e.witness import Witness
 
 if TYPE_CHECKING:

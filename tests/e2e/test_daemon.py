@@ -16,8 +16,9 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import GENEROUS, wait_for
 
-from e2e.harness import FEEDSVC, GENEROUS, SEEDS, Client, environment, feedsvc, free_port, make_dump, wait_for
+from e2e.harness import FEEDSVC, SEEDS, Client, environment, feedsvc, free_port, make_dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

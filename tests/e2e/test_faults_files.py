@@ -11,10 +11,11 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import wait_for
 
 from e2e.conftest import Daemons
 from e2e.faults import bound_by_modes, clean, entry, make_socket, messages, mounted, once, shown_status, until_once
-from e2e.harness import lack, make_dump, wait_for
+from e2e.harness import lack, make_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

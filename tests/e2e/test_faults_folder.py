@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import wait_for
 
 from e2e.conftest import Daemons
 from e2e.faults import bound_by_modes, make_socket, messages, mounted, once, settled, until_once, write
-from e2e.harness import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

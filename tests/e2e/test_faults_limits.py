@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import GENEROUS, wait_for
 
 from e2e.faults import messages, once, settled, until_once, wrap, write
-from e2e.harness import GENEROUS, environment, lack, make_dump, need, wait_for
+from e2e.harness import environment, lack, make_dump, need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,9 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import wait_for
 
-from e2e.harness import Daemon, feedsvc, lack, make_dump, wait_for
+from e2e.harness import Daemon, feedsvc, lack, make_dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,9 @@ import signal
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from e2e.harness import PROJECT, feedsvc, make_dump, wait_for
+from waiting import wait_for
+
+from e2e.harness import PROJECT, feedsvc, make_dump
 
 if TYPE_CHECKING:
     from pathlib import Path

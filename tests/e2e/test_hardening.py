@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
+from waiting import wait_for
 
 from e2e import probe
-from e2e.harness import PROJECT, Client, make_dump, wait_for
+from e2e.harness import PROJECT, Client, make_dump
 from e2e.installation import CONFIG, DROP, MEMBER, SERVICE, SOCKET, STRANGER
 
 if TYPE_CHECKING:

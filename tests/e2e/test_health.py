@@ -14,9 +14,10 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import GENEROUS, wait_for
 
 from e2e.freeze import frozen
-from e2e.harness import FEEDSVC, GENEROUS, Client, Daemon, environment, feedsvc, make_dump, wait_for
+from e2e.harness import FEEDSVC, Client, Daemon, environment, feedsvc, make_dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import GENEROUS, wait_for
 
-from .harness import GENEROUS, Daemon, make_dump, wait_for
+from e2e.harness import Daemon, make_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import GENEROUS, wait_for
 
-from e2e.harness import GENEROUS, Client, Daemon, make_dump, wait_for
+from e2e.harness import Client, Daemon, make_dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
-from e2e.harness import FEEDSVC, PROJECT, SEEDS, Daemon, feedsvc, free_port, need, wait_for, write_toml
+from e2e.harness import FEEDSVC, PROJECT, SEEDS, Daemon, feedsvc, free_port, need, write_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

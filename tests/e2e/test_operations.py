@@ -11,8 +11,9 @@ import pytest
 import yaml
 from feed_checks import atom_faults
 from prometheus_client.parser import text_string_to_metric_families
+from waiting import wait_for
 
-from e2e.harness import PROJECT, make_dump, wait_for
+from e2e.harness import PROJECT, make_dump
 
 if TYPE_CHECKING:
     from e2e.conftest import Daemons

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from feed_documents import make_document, make_entry
+from waiting import wait_for
 
-from e2e.harness import SEEDS, make_dump, wait_for
+from e2e.harness import SEEDS, make_dump
 from e2e.liferea import Liferea
 from e2e.readers import Feedparser, JsonReader, Newsboat, Reader, Rss2email, Sfeed
 from e2e.recorder import recording

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from feed_documents import Shelf
 from typer.main import get_command
+from waiting import wait_for
 
-from e2e.harness import PROJECT, environment, make_dump, wait_for
+from e2e.harness import PROJECT, environment, make_dump
 from e2e.test_feed import Seeds
 from feedsvc.app import cli
 from feedsvc.app.config import Config, Section

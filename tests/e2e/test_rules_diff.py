@@ -9,8 +9,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
-from e2e.harness import Daemon, feedsvc, make_dump, wait_for
+from e2e.harness import Daemon, feedsvc, make_dump
 
 if TYPE_CHECKING:
     import subprocess

@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from waiting import GENEROUS, wait_for
+
 from e2e.crowd import Crowd, take_files
-from e2e.harness import GENEROUS, Client, lack, wait_for
+from e2e.harness import Client, lack
 
 if TYPE_CHECKING:
     from e2e.conftest import Daemons

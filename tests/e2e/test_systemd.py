@@ -10,8 +10,9 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import wait_for
 
-from e2e.harness import make_dump, wait_for
+from e2e.harness import make_dump
 from e2e.installation import CONFIG, DROP, MEMBER, PROGRAM, SERVICE, SOCKET, STRANGER
 from e2e.load import Fate
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import GENEROUS, wait_for
 
 from e2e.conftest import Daemons, Promptly
-from e2e.harness import GENEROUS, Daemon, environment, make_dump, wait_for
+from e2e.harness import Daemon, environment, make_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import feedparser
 import pytest
 from sites import Site, running
+from waiting import wait_for
 
-from e2e.harness import free_port, make_dump, wait_for
+from e2e.harness import free_port, make_dump
 from e2e.hub import Hub, Subscriber
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from waiting import wait_for
 
 from e2e.browser import browsing
 from e2e.conftest import Daemons
-from e2e.harness import wait_for
 from e2e.test_browser import serving
 from e2e.vectors import Vector, load_vectors
 

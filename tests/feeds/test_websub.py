@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sites import Site, running
+from waiting import wait_for
 
 from feedsvc.errors import StoreError
 from feedsvc.feeds.websub import LONGEST_PAUSE, LONGEST_RETRY_AFTER, Pinger, pause_after, retry_after
 from feedsvc.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
@@ -71,13 +72,6 @@ def address(hub: Site) -> str:
 def told(hub: Site) -> list[str]:
     """The topics of the pings, in order."""
     return [dict(parse_qsl(body.decode()))["hub.url"] for _, _, body in list(hub.asked)]
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until, "did not happen"
-        time.sleep(0.005)
 
 
 @contextmanager

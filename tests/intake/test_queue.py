@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from articles import NOW
+from waiting import wait_for
 
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, ShortageError, StoreError
@@ -90,13 +90,6 @@ class Pipeline(Ingest):
     def wait_for(self, batches: int) -> None:
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.batches) >= batches, PATIENCE), self.batches
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 class Calls:

@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import wait_for
 
 from feedsvc.errors import DaemonUnreachable
 from feedsvc.runtime.control import Control, Reply, Request, ask_reload, control_name
@@ -154,8 +154,5 @@ with socket.socket(socket.AF_UNIX) as sock:
 def test_another_user_is_refused(name: str, caplog: pytest.LogCaptureFixture) -> None:
     with listening(name) as (_, requests):
         subprocess.run([sys.executable, "-c", ASK_AS_NOBODY, name], check=True)
-        deadline = time.monotonic() + PATIENCE
-        while "another user" not in caplog.text:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_for(lambda: "another user" in caplog.text)
         assert requests.empty()

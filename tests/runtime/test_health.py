@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from waiting import wait_for
 
 from feedsvc.errors import RequestError
 from feedsvc.runtime.health import Health, Part, Probe, Pulse, show_thread
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 PATIENCE = 30.0
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def silent(seconds: float) -> Pulse:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from apscheduler.triggers.interval import IntervalTrigger
+from waiting import wait_for
 
 from feedsvc.runtime.schedule import Regenerator, Schedule, parse_trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 PATIENCE = 30.0
 SHORT = timedelta(milliseconds=10)
@@ -27,13 +28,6 @@ NEVER = timedelta(days=1)
 
 def clock() -> datetime:
     return datetime.now(UTC)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 class Reports:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from places import TESTS
 
 from feedsvc.watch import FileState
 from feedsvc.watch import files as files_module
@@ -121,6 +122,7 @@ LIMITED = """
     import sys
     from pathlib import Path
     from feedsvc.watch import Listing, Watcher
+    from waiting import wait_for
 
     # Limits of a user namespace of its own: those of the machine stay.
     limit, folder = Path("/proc/sys/user", sys.argv[1]), Path(sys.argv[2])
@@ -134,25 +136,18 @@ LIMITED = """
         report=lambda key, message: reports.append(message))
     watcher.start()
 
-    def until(condition):
-        import time
-        end = time.monotonic() + 20
-        while not condition():
-            assert time.monotonic() < end, (reports, known)
-            time.sleep(0.01)
-
-    until(lambda: reports)
+    wait_for(lambda: reports)
     assert sys.argv[4] in reports[0], reports
     (folder / "s" / "t" / "x.txt").write_text("x")
     watcher.rescan()
-    until(lambda: str(folder / "s" / "t" / "x.txt") in known)
+    wait_for(lambda: str(folder / "s" / "t" / "x.txt") in known)
     assert watcher.alive
     assert len(reports) == 1, reports
     limit.write_text("1000")
     watcher.rescan()
-    until(lambda: reports[-1] is None)
+    wait_for(lambda: reports[-1] is None)
     (folder / "s" / "t" / "y.txt").write_text("x")
-    until(lambda: str(folder / "s" / "t" / "y.txt") in known)
+    wait_for(lambda: str(folder / "s" / "t" / "y.txt") in known)
     watcher.stop()
 """
 
@@ -176,7 +171,7 @@ def test_used_up_limits_are_reported_with_what_to_do_and_rescans_go_on(
         pytest.skip("no user namespace can be made here")
     script = textwrap.dedent(LIMITED)
     run(
-        *("unshare", "--user", "--map-root-user", sys.executable, "-c", script),
+        *("env", f"PYTHONPATH={TESTS}", "unshare", "--user", "--map-root-user", sys.executable, "-c", script),
         *(limit, place.a, str(value), advice),
     )
 
