@@ -94,12 +94,12 @@ def main() -> None:
     app = make_app(
         publisher=shelf.publisher, load_entry=lambda _key: None, status=dict, base_url="http://feeds.example"
     )
-    server = Server(app, sock)
+    server = Server(sock)
     readers = {name: Reader(sock.getsockname()[1], ways) for name, ways in KINDS.items()}
     entries = [make_entry(number, content=article(number)) for number in range(HELD, 0, -1)]
     arrivals = random.Random(1)  # noqa: S311 - the same week in every run
     shelf.publish(make_document(*entries), at=START)
-    server.start()
+    server.start(app)
     try:
         for hour in range(24 * given.days):
             # A few at once, or none; none before the first poll.

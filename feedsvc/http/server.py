@@ -109,15 +109,30 @@ class _Uvicorn(uvicorn.Server):
 class Server:
     """An HTTP/1.1 server in a thread. Signals stay with the main thread."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         """Prepare a server.
 
         Args:
-            app: What answers the requests.
             sock: Bound by `bind`; the server closes it when it stops.
         """
         self._sock = sock
         self._address = sock.getsockname()
+        self._uvicorn: _Uvicorn | None = None
+        # A daemon, and so are its worker threads: a read that hangs does not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._failure: Exception | None = None
+
+    def start(self, app: ASGIApp) -> None:
+        """Start the thread; return when connections are accepted.
+
+        Args:
+            app: Answers the requests.
+
+        Raises:
+            ServerError: The server could not start; names the address.
+        """
+        Connection.most = count_room()
+        sys.setswitchinterval(_SWITCH_SECONDS)  # of the whole process: dumps are taken in beside it
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 app,
@@ -134,18 +149,6 @@ class Server:
                 timeout_keep_alive=15,
             )
         )
-        # A daemon, and so are its worker threads: a read that hangs does not keep the process from ending.
-        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
-        self._failure: Exception | None = None
-
-    def start(self) -> None:
-        """Start the thread; return when connections are accepted.
-
-        Raises:
-            ServerError: The server could not start; names the address.
-        """
-        Connection.most = count_room()
-        sys.setswitchinterval(_SWITCH_SECONDS)  # of the whole process: dumps are taken in beside it
         self._thread.start()
         self._uvicorn.settled.wait()
         if not self._uvicorn.started:
@@ -155,7 +158,7 @@ class Server:
     @property
     def answered(self) -> int:
         """How many requests it has answered so far."""
-        return self._uvicorn.server_state.total_requests
+        return self._uvicorn.server_state.total_requests if self._uvicorn else 0
 
     @property
     def alive(self) -> bool:
@@ -168,7 +171,7 @@ class Server:
         Args:
             timeout: Seconds, rounded up, after which what is still in flight is cut off.
         """
-        if self._thread.ident is None:  # something else failed before it was started
+        if self._uvicorn is None:  # something else failed before it was started
             self._sock.close()
             return
         self._uvicorn.config.timeout_graceful_shutdown = math.ceil(timeout)
@@ -176,6 +179,7 @@ class Server:
         self._thread.join()
 
     def _run(self) -> None:
+        assert self._uvicorn is not None  # noqa: S101 - `start` made it
         try:
             self._uvicorn.run(sockets=[self._sock])
         except Exception as error:  # noqa: BLE001 - `start` raises it where it can be handled

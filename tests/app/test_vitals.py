@@ -45,7 +45,7 @@ class Place:
             [folder], recursive=True, polling=False, settle=1, deliver=self.intake.deliver, report=self.report
         )
         self.listener = bind("127.0.0.1:0")
-        self.server = Server(answer, self.listener.dup())
+        self.server = Server(self.listener.dup())
         self.vitals = Vitals(
             watcher=self.watcher,
             intake=self.intake,
@@ -76,7 +76,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 def test_what_does_not_run_has_ended(place: Place) -> None:
-    place.server.start()
+    place.server.start(answer)
     place.vitals.begin()
     assert place.vitals.health.check() == {
         "watcher": "has ended",
@@ -91,7 +91,7 @@ def test_store_and_server_are_asked_all_the_time(place: Place) -> None:
     save_dump(place.store, *(make_article(number) for number in range(3)))
     with place.store.writing() as writer:
         writer.save_problem("x", "is wrong", NOW)
-    place.server.start()
+    place.server.start(answer)
     place.vitals.begin()
     pulses = place.vitals._reading.pulse, place.vitals._asking.pulse  # noqa: SLF001 - what is looked at
     for pulse in pulses:
@@ -115,7 +115,7 @@ def test_a_server_that_takes_no_connection_does_not_answer(place: Place, monkeyp
             regenerate=10.0,
             report=place.report,
         )
-        place.server.start()
+        place.server.start(answer)
         vitals.begin()
         wait_for(lambda: (vitals.health.check()["server"] or "").startswith("has not answered for "))
         vitals.rest()
@@ -131,7 +131,7 @@ def test_a_store_that_refuses_answers_and_is_reported(place: Place, monkeypatch:
         return load()
 
     monkeypatch.setattr(place.store, "load_problems", load_problems)
-    place.server.start()
+    place.server.start(answer)
     place.vitals.begin()
     pulse = place.vitals._reading.pulse  # noqa: SLF001 - what is looked at
     wait_for(lambda: ("store:read", "disk I/O error") in place.reports)

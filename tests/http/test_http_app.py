@@ -71,7 +71,8 @@ class Site:
         )
         sock = bind("127.0.0.1:0")
         self.port: int = sock.getsockname()[1]
-        self.server = Server(app, sock)
+        self.app = app
+        self.server = Server(sock)
 
     def load_entry(self, key: str) -> tuple[Entry, tuple[Removal, ...]] | None:
         self.asked.append(key)
@@ -100,7 +101,7 @@ class Site:
 
 @contextmanager
 def running(site: Site) -> Iterator[Site]:
-    site.server.start()
+    site.server.start(site.app)
     try:
         yield site
     finally:

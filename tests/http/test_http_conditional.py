@@ -218,8 +218,8 @@ def port() -> Iterator[int]:
 
     sock = bind("127.0.0.1:0")
     number: int = sock.getsockname()[1]
-    server = Server(Starlette(routes=[Route("/feed.atom", feed)]), sock)
-    server.start()
+    server = Server(sock)
+    server.start(Starlette(routes=[Route("/feed.atom", feed)]))
     yield number
     server.stop(5)
 

@@ -62,7 +62,8 @@ class Site:
         )
         sock = bind("127.0.0.1:0")
         self.port: int = sock.getsockname()[1]
-        self.server = Server(app, sock)
+        self.app = app
+        self.server = Server(sock)
         self.version = 0
         self.publish(2, 1, 0)
 
@@ -82,7 +83,7 @@ class Site:
 
 @contextmanager
 def running(site: Site) -> Iterator[Site]:
-    site.server.start()
+    site.server.start(site.app)
     try:
         yield site
     finally:

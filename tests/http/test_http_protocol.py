@@ -49,7 +49,8 @@ class Site:
         app = make_app(publisher=shelf.publisher, load_entry=self.load_entry, status=dict, base_url=None)
         sock = bind("127.0.0.1:0")
         self.port: int = sock.getsockname()[1]
-        self.server = Server(app, sock)
+        self.app = app
+        self.server = Server(sock)
 
     def load_entry(self, key: str) -> None:  # noqa: ARG002 - none is there
         self.entered.set()
@@ -62,7 +63,7 @@ class Site:
 @contextmanager
 def running() -> Iterator[Site]:
     site = Site()
-    site.server.start()
+    site.server.start(site.app)
     try:
         yield site
     finally:

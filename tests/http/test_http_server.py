@@ -41,8 +41,8 @@ class Slow:
         sock = bind("127.0.0.1:0")
         self.address: tuple[str, int] = sock.getsockname()
         routes = [Route("/slow", self.slow), Route("/fast", self.fast)]
-        self.server = Server(Starlette(routes=routes), sock)
-        self.server.start()
+        self.server = Server(sock)
+        self.server.start(Starlette(routes=routes))
 
     def slow(self, request: Request) -> Response:  # noqa: ARG002 - an endpoint's signature
         self.entered.set()
@@ -105,8 +105,10 @@ def test_stop_answers_what_is_in_flight(slow: Slow) -> None:
 def test_stop_waits_for_those_who_have_just_connected(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feedsvc.http.server._LAST_CALL", 0.001)
     monkeypatch.setattr("feedsvc.http.server._LAST_CALL_MOST", 30)
+    uvicorn = slow.server._uvicorn  # noqa: SLF001 - it alone knows when a connection is accepted
+    assert uvicorn is not None
     with slow.connect() as connection:
-        while not slow.server._uvicorn.server_state.connections:  # noqa: SLF001 - it was not accepted yet
+        while not uvicorn.server_state.connections:
             pass
         stopping = threading.Thread(target=slow.server.stop, args=(30,))
         stopping.start()
@@ -148,10 +150,10 @@ def test_stop_twice(slow: Slow) -> None:
 def test_start_that_fails() -> None:
     sock = bind("127.0.0.1:0")
     port = sock.getsockname()[1]
-    server = Server(Starlette(), sock)
+    server = Server(sock)
     sock.close()
     with pytest.raises(ServerError, match=f"cannot serve on .*{port}"):
-        server.start()
+        server.start(Starlette())
 
 
 @pytest.mark.parametrize(

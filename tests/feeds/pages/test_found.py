@@ -122,7 +122,8 @@ class Site:
         )
         sock = bind("127.0.0.1:0")
         self.port: int = sock.getsockname()[1]
-        self.server = Server(app, sock)
+        self.app = app
+        self.server = Server(sock)
 
     def search(self, query: Query) -> Found:
         self.asked.append(query)
@@ -145,7 +146,7 @@ class Site:
 def site() -> Iterator[Site]:
     made = Site()
     made.shelf.publish(make_document())
-    made.server.start()
+    made.server.start(made.app)
     yield made
     made.server.stop(0)
 
@@ -187,7 +188,7 @@ def test_few_searches_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_nothing_is_published_yet() -> None:
     site = Site()
-    site.server.start()
+    site.server.start(site.app)
     try:
         assert site.ask("/search?q=x")[0] == 503
     finally:
