@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from feedsvc.clean import Cleaner
     from feedsvc.clean.learning.learned import Learned
     from feedsvc.clean.sandbox import Pool, Ticket
-    from feedsvc.model import CleanEntry, Dump, Entry, Sighting
+    from feedsvc.model import CleanEntry, Entry, Sighting
     from feedsvc.store import Article, Store, Writer
     from feedsvc.watch import Listing
 
@@ -386,8 +386,8 @@ class Ingest:
         held = writer.load_held(number)
         present = {name for _, article in cleaned.articles for name in identities(article)}
         verdicts, keys = [], []
-        for parsed, article in cleaned.articles:
-            entry, verdict = self._save_article(writer, file, (parsed, article), number, present, now)
+        for position, article in cleaned.articles:
+            entry, verdict = self._save_article(writer, file, (position, article), number, present, now)
             verdicts.append(verdict)
             keys.append(entry.key)
             logger.info(
@@ -426,13 +426,13 @@ class Ingest:
         self,
         writer: Writer,
         file: DumpFile,
-        cleaned: tuple[Dump, CleanEntry],
+        cleaned: tuple[int, CleanEntry],
         dump: int,
         present: Collection[str],
         now: datetime,
     ) -> tuple[Entry, Verdict]:
-        parsed, article = cleaned
-        names, place = identities(article), Place(dump, parsed.position)
+        position, article = cleaned
+        names, place = identities(article), Place(dump, position)
         known = writer.load_known(names, place, article.published, present)
         if known is not None and not known.retired and known.entry.cleaner != self._cleaner.digest:
             # The old dump by today's rules beside the new one by the same: only the article can differ.
@@ -440,7 +440,7 @@ class Ingest:
             if source is not None:
                 known = replace(known, entry=self.refresh(writer, source))
         if known is not None and (restored := writer.account.restored_of(known.entry.id)):
-            job = Job(file.path, file.raw or b"", file.mtime_ns, parsed.position, frozenset(restored))
+            job = Job(file.path, file.raw or b"", file.mtime_ns, position, frozenset(restored))
             again = self._clean_now(job)
             if again.fault is not None and not again.articles:
                 raise again.fault

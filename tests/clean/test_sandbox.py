@@ -24,6 +24,7 @@ from feedsvc.clean.sandbox import Cleaned, Here, Job, Limits, Pool, Ticket, clea
 from feedsvc.clean.sandbox.messages import Answer, News, apply_news, load_answer, make_news, receive, send
 from feedsvc.clean.sandbox.process import Died, GaveWay, Process
 from feedsvc.errors import BrokenDump, CleaningError, DumpError, NotADump, ProcessError
+from feedsvc.model import Dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +123,19 @@ def test_faults_come_back_as_they_are(cleaner: Cleaner, data: bytes, kind: type[
     assert isinstance(cleaned.fault, DumpError)
     assert isinstance(here.fault, DumpError)
     assert (str(cleaned.fault), vars(cleaned.fault)) == (str(here.fault), vars(here.fault))
+
+
+def test_nothing_comes_back_but_what_is_used(cleaner: Cleaner) -> None:
+    body = "".join(f"<p>Paragraph {n} of a body that says so at length.</p>" for n in range(100))
+    given = job("a", f'</p><!-- only the dump has this -->{body}<p data-x="nor this">')
+    broken = replace(given, data=given.data + b"<!--12")
+    for each in (given, broken):
+        cleaned = clean_job(each, cleaner)
+        assert [(position, article.title) for position, article in cleaned.articles] == [(0, "a")]
+        answer = pickle.dumps(Answer(cleaned), pickle.HIGHEST_PROTOCOL)
+        assert b"only the dump has this" not in answer
+        assert b"nor this" not in answer
+        assert load_answer(answer).cleaned is not None
 
 
 def test_only_the_article_that_is_asked_for(cleaner: Cleaner) -> None:
@@ -394,6 +408,7 @@ def test_waiting_to_get_ready_can_be_given_up(cleaner: Cleaner) -> None:
         dt.date(2024, 1, 1),
         Answer(5),  # type: ignore[arg-type]
         Answer(Cleaned(((1, 2),))),  # type: ignore[arg-type]
+        Dump(path="/", title="a", link=None, published=None, html=""),
         Answer(Cleaned((), ValueError())),  # type: ignore[arg-type]
         Answer(logs=("x",)),  # type: ignore[arg-type]
     ],

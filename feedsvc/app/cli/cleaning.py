@@ -16,7 +16,7 @@ from feedsvc.app.pipeline import make_cleaner, make_pool
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learning.census import Census
 from feedsvc.clean.learning.learned import Learned
-from feedsvc.clean.sandbox import Cleaned, Job
+from feedsvc.clean.sandbox import Cleaned, Job, parse_safely
 from feedsvc.errors import BrokenDump, NotADump, StoreError
 from feedsvc.feeds.pages.pages import render_explanations
 from feedsvc.intake.decide import mint_entry
@@ -67,14 +67,14 @@ def clean(
         from_store = _read_learned(settings.store.url) if learns and len(folders) < len(paths) else None
         for given in paths:
             cleaner.learned = from_folders if given in folders else from_store
-            for name, cleaned in _clean(find_files([given]), most, pool):
+            for name, cleaned, job in _clean(find_files([given]), most, pool):
                 if isinstance(cleaned.fault, NotADump) and given in folders:
                     continue  # lies beside the dumps in a folder
                 wrong |= cleaned.fault is not None
                 if jsonl:
                     _write_rows(name, cleaned, cleaner.digest)
                 elif explain:
-                    explanations += [cleaner.explain(dump, article.published) for dump, article in cleaned.articles]
+                    explanations += _explain(cleaner, cleaned, job)
                     _complain(name, cleaned)
                 else:
                     _print_cleaned(name, cleaned)
@@ -93,7 +93,7 @@ def _check_options(*, jsonl: bool, explain: bool, html: bool) -> None:
 
 def _learn(folders: Sequence[Path], max_bytes: int, pool: Pool) -> Learned:
     census = Census()
-    for _, cleaned in _clean(find_files(folders), max_bytes, pool):
+    for _, cleaned, _ in _clean(find_files(folders), max_bytes, pool):
         for _, article in cleaned.articles:
             census.add(article)
     return census.learned()
@@ -107,8 +107,8 @@ def _read_learned(url: str) -> Learned:
         return Learned()
 
 
-def _clean(files: Iterable[tuple[str, Path]], max_bytes: int, pool: Pool) -> Iterator[tuple[str, Cleaned]]:
-    """Each file's name, and what comes of it, in order."""
+def _clean(files: Iterable[tuple[str, Path]], max_bytes: int, pool: Pool) -> Iterator[tuple[str, Cleaned, Job | None]]:
+    """Each file's name, what comes of it, and the job where there was one, in order."""
     waiting: deque[tuple[str, Cleaned | Ticket]] = deque()
     for name, path in files:
         waiting.append((name, _begin(path, max_bytes, pool)))
@@ -128,12 +128,18 @@ def _begin(path: Path, max_bytes: int, pool: Pool) -> Cleaned | Ticket:
     return pool.put(Job(str(path), data, status.st_mtime_ns))
 
 
-def _finish(name: str, begun: Cleaned | Ticket, pool: Pool) -> tuple[str, Cleaned]:
+def _finish(name: str, begun: Cleaned | Ticket, pool: Pool) -> tuple[str, Cleaned, Job | None]:
     if isinstance(begun, Cleaned):
-        return name, begun
+        return name, begun, None
     pool.wait([begun])
     assert begun.cleaned is not None  # noqa: S101 - nothing interrupts
-    return name, begun.cleaned
+    return name, begun.cleaned, begun.job
+
+
+def _explain(cleaner: Cleaner, cleaned: Cleaned, job: Job | None) -> list[Explanation]:
+    dumps, _ = parse_safely(job.data, job.path) if job else ((), None)
+    found = {dump.position: dump for dump in dumps}
+    return [cleaner.explain(found[position], article.published) for position, article in cleaned.articles]
 
 
 def _write_rows(name: str, cleaned: Cleaned, cleaner: str) -> None:

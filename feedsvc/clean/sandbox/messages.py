@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
 from feedsvc.clean.sandbox.work import Cleaned
 from feedsvc.errors import BrokenDump, CleaningError, NotADump
-from feedsvc.model import CleanEntry, Dump
+from feedsvc.model import CleanEntry
 
 if TYPE_CHECKING:
     import socket
@@ -46,7 +46,7 @@ _ALLOWED: Final = {
     "feedsvc.clean.sandbox.messages": {"Answer", "LogLine"},
     "feedsvc.clean.sandbox.work": {"Cleaned"},
     "feedsvc.errors": {"BrokenDump", "CleaningError", "NotADump"},
-    "feedsvc.model": {"Alternate", "CleanEntry", "Dump", "Removal", "Sighting"},
+    "feedsvc.model": {"Alternate", "CleanEntry", "Removal", "Sighting"},
 }
 
 
@@ -199,4 +199,4 @@ def _is_whole(answer: Any) -> bool:  # noqa: ANN401 - that is the question
         return True
     if type(cleaned) is not Cleaned or type(cleaned.fault) not in {NotADump, BrokenDump, CleaningError, type(None)}:
         return False
-    return all([type(part) for part in pair] == [Dump, CleanEntry] for pair in cleaned.articles)
+    return all([type(part) for part in pair] == [int, CleanEntry] for pair in cleaned.articles)

@@ -43,11 +43,11 @@ class Cleaned:
     """A dump file parsed and cleaned.
 
     Attributes:
-        articles: What could be read, also of a broken dump.
+        articles: The position in the file and the article, of all that could be read and cleaned.
         fault: Why the file is ignored or quarantined, or None.
     """
 
-    articles: tuple[tuple[Dump, CleanEntry], ...]
+    articles: tuple[tuple[int, CleanEntry], ...]
     fault: NotADump | BrokenDump | CleaningError | None = None
 
 
@@ -69,7 +69,7 @@ def _clean_job(job: Job, cleaner: Cleaner) -> Cleaned:
     for dump in found:
         if job.position is None or job.position == dump.position:
             try:
-                articles.append((dump, _clean(dump, job, cleaner)))
+                articles.append((dump.position, _clean(dump, job, cleaner)))
             except CleaningError as error:
                 broken = broken or error
     return Cleaned(tuple(articles), fault or broken)
@@ -82,7 +82,8 @@ def parse_safely(data: bytes, path: str) -> tuple[tuple[Dump, ...], NotADump | B
     except NotADump as error:
         return (), error
     except BrokenDump as error:
-        return error.dumps, error
+        dumps, error.dumps = error.dumps, ()
+        return dumps, error
     except MemoryError:
         raise
     except Exception as error:  # whatever one dump does to parsing, it must not stop the rest
