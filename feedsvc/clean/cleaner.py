@@ -20,11 +20,11 @@ from feedsvc.clean.restore import strip_but
 from feedsvc.clean.rules.matcher import Matcher, Matchers
 from feedsvc.clean.sanitise import is_settled, sanitise
 from feedsvc.clean.strip import strip
-from feedsvc.clean.text import fold, prepare, scrub, summarise
+from feedsvc.clean.text import one_line, prepare, scrub, summarise
 from feedsvc.clean.titles import suffix_of
 from feedsvc.clean.tree import make_tree
 from feedsvc.clean.videos import find_video, video_entry
-from feedsvc.clean.write import Page, write
+from feedsvc.clean.write import Written, write
 from feedsvc.errors import CleaningError
 from feedsvc.links import tidy_link
 from feedsvc.model import Alternate, CleanEntry
@@ -156,7 +156,7 @@ class Cleaner:
     ) -> CleanEntry:
         link = None if dump.link is None else tidy_link(dump.link)
         source = tidy_phrase(dump.source)
-        given_title = fold(scrub(dump.title))
+        given_title = one_line(scrub(dump.title))
         known = None if self.learned is None else self.learned.of(census_source(source, link))
         suffixes = [suffix for suffix in suffix_of(given_title) if title_block(suffix) in known] if known else ()
         title = pick_title(given_title, source=source, author=dump.author, link=link, known=suffixes)
@@ -193,7 +193,7 @@ class Cleaner:
         known: Mapping[str, LearnedBlock] | None = None,
         restored: Collection[str] = (),
         marked: list[Marked] | None = None,
-    ) -> tuple[Page, _Found]:
+    ) -> tuple[Written, _Found]:
         """Clean until nothing changes any more, which is at once for all but broken markup.
 
         Where the sanitiser's parser or our own would put elements elsewhere than they are written, what they make of
@@ -229,7 +229,7 @@ class Cleaner:
                 matcher, date, known = _NO_RULES, None, None
         if found.stood_back:
             _logger.warning("rules would have taken too much of the article and stood back", extra={"path": dump.path})
-        return Page(html, page.text, page.images), found
+        return Written(html, page.text, page.images), found
 
 
 def _parse(html: str) -> tuple[BeautifulSoup, Tag]:

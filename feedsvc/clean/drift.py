@@ -42,10 +42,10 @@ __all__ = [
     "Observation",
     "Standing",
     "Taken",
+    "count_match",
     "count_removals",
     "explain_alarm",
     "judge",
-    "observe",
     "observe_article",
     "stand",
 ]
@@ -191,7 +191,7 @@ def observe_article(article: CleanEntry) -> Observation:
     )
 
 
-def observe(counter: Counter, *, number: int, share: float) -> Counter:
+def count_match(counter: Counter, *, number: int, share: float) -> Counter:
     """Count a dump in which the rule matched.
 
     Args:

@@ -13,7 +13,7 @@ from feedsvc.clean.outline import Line
 from feedsvc.clean.rules.causes import Cause
 from feedsvc.clean.rules.patterns import compile_pattern
 from feedsvc.clean.rules.rule import Action
-from feedsvc.clean.text import fold, matching_form
+from feedsvc.clean.text import matching_form, one_line
 from feedsvc.model import Removal
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from feedsvc.clean.rules.rule import Rule
     from feedsvc.model import Sighting
 
-__all__ = ["Stripped", "account", "action_of"]
+__all__ = ["Stripped", "action_of", "write_ledger"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def action_of(rule: Rule | Cause) -> Action:
     return Action.REMOVE if isinstance(rule, Cause) else rule.action
 
 
-def account(
+def write_ledger(
     taken: list[tuple[Hit, list[Leaf]]],
     unwrapped: frozenset[int],
     sightings: tuple[Sighting, ...],
@@ -135,7 +135,7 @@ def _joined(leaves: list[Leaf]) -> str:
             pieces.append(" ")
             line = leaf.line
         pieces.append(leaf.text)
-    return fold("".join(pieces))
+    return one_line("".join(pieces))
 
 
 def _nodes(what: Tag | Line, leaves: list[Leaf]) -> list[PageElement]:

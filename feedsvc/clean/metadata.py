@@ -7,7 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from feedsvc.clean.text import fold, scrub, without_debris
+from feedsvc.clean.text import one_line, scrub, without_debris
 from feedsvc.clean.titles import strip_site_name, strip_suffix, suffix_of
 from feedsvc.dumps.characters import undirected
 
@@ -27,7 +27,7 @@ _COUNTRY: Final = 2  # letters
 
 def tidy_phrase(text: str | None) -> str | None:
     """Make one line of a name that a feed can carry; None where nothing is left."""
-    return (fold(undirected(scrub(text))) or None) if text is not None else None
+    return (one_line(undirected(scrub(text))) or None) if text is not None else None
 
 
 def pick_title(title: str, *, source: str | None, author: str | None, link: str | None, known: Collection[str]) -> str:
@@ -43,7 +43,7 @@ def pick_title(title: str, *, source: str | None, author: str | None, link: str 
     Returns:
         Never empty where the title was not; the same once more for itself.
     """
-    title = fold(without_debris(title)) or title
+    title = one_line(without_debris(title)) or title
     if not suffix_of(title):
         return title
     names = [name for name in (source, author, site_label(link)) if name]
@@ -92,4 +92,4 @@ def tidy_categories(categories: Iterable[str], *, source: str | None) -> tuple[s
 
 
 def _key(name: str) -> str:
-    return fold(unicodedata.normalize("NFKC", name).casefold())
+    return one_line(unicodedata.normalize("NFKC", name).casefold())

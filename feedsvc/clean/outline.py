@@ -12,7 +12,7 @@ from feedsvc.clean.elements import BLOCKS, CELLS, DROPPED
 from feedsvc.clean.repair import is_lazy, is_pixel, raw_addresses
 from feedsvc.clean.rules.causes import NOSCRIPT_COPY, TRACKING_PIXEL, UNUSABLE_PICTURE, Cause
 from feedsvc.clean.rules.rule import Action
-from feedsvc.clean.structure import Tally, is_field, share
+from feedsvc.clean.structure import Totals, is_field, share
 from feedsvc.clean.text import is_blank
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Hit:
     start: int
     end: int
     what: Tag | Line
-    before: Tally | None = None
+    before: Totals | None = None
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ class _Walk:
         self._blocks: list[int] = []  # how many lines there were when each open block began
         self._last_picture: tuple[Tag, bool] | None = None  # and whether it is in a <noscript>
         self._noscripts = 0
-        self._tally = Tally()
+        self._tally = Totals()
         self._open_links = 0
 
     def text(self, node: PageElement) -> None:

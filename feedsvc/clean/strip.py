@@ -13,11 +13,11 @@ from bs4 import Tag
 
 from feedsvc.clean.dateline import is_dateline, is_in_dated_element
 from feedsvc.clean.learning.sightings import HEAD_LINES, TAIL_LINES
-from feedsvc.clean.ledger import Stripped, account, action_of
+from feedsvc.clean.ledger import Stripped, action_of, write_ledger
 from feedsvc.clean.outline import Hit, Line
 from feedsvc.clean.rules.causes import DATELINE, LEFTOVER, LOOSE_LINE, Cause
 from feedsvc.clean.rules.matcher import Lines
-from feedsvc.clean.rules.rule import Action, Place
+from feedsvc.clean.rules.rule import Action, Edge
 from feedsvc.clean.spans import Spans
 from feedsvc.clean.text import matching_form
 
@@ -73,7 +73,7 @@ def strip(outline: Outline, matcher: Matcher, published: datetime | None, sight:
         decision = _Decision(outline, matcher, published, lambda rule: not rule.is_generic, sight)
         if not outline.shows:
             decision = _Decision(outline, matcher, published, lambda _: False, sight)
-    return account(
+    return write_ledger(
         decision.gone,
         frozenset(decision.unwrapped),
         decision.sightings,
@@ -126,8 +126,8 @@ class _Decision:
         waiting = self._take_all([hit for hit in hits if action_of(hit.rule) is not Action.KEEP])
         for hit in self._line_hits(Lines.ALL, Lines.LINKED):
             self._take(hit)
-        self._take_in_head([hit for hit in waiting if _place(hit) is Place.HEAD])
-        self._take_in_tail([hit for hit in waiting if _place(hit) is Place.TAIL])
+        self._take_in_head([hit for hit in waiting if _place(hit) is Edge.HEAD])
+        self._take_in_tail([hit for hit in waiting if _place(hit) is Edge.TAIL])
         self._take_with_links()
         self._take_leftovers()
         if published is not None:
@@ -135,8 +135,8 @@ class _Decision:
         if sight is not None:
             self.sightings = sight.look([line for line in outline.lines if line.shows])
             while self._take_learned(sight, admits):  # what goes makes room for what may go at an edge only
-                self._take_in_head([hit for hit in waiting if _place(hit) is Place.HEAD])
-                self._take_in_tail([hit for hit in waiting if _place(hit) is Place.TAIL])
+                self._take_in_head([hit for hit in waiting if _place(hit) is Edge.HEAD])
+                self._take_in_tail([hit for hit in waiting if _place(hit) is Edge.TAIL])
                 if published is not None:
                     self._take_datelines(published)
         self._take_loose_lines()
@@ -307,7 +307,7 @@ class _Decision:
                 self._take(Hit(LOOSE_LINE, leaf.position, leaf.position + 1, leaf.node))
 
 
-def _place(hit: Hit) -> Place | None:
+def _place(hit: Hit) -> Edge | None:
     return None if isinstance(hit.rule, Cause) else hit.rule.where
 
 

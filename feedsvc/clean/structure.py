@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from feedsvc.clean.rules.rule import Rule
 
-__all__ = ["Tally", "is_field", "share"]
+__all__ = ["Totals", "is_field", "share"]
 
 _TYPED: Final = frozenset({"", "email", "number", "password", "search", "tel", "text", "url"})
 
 
 @dataclass(slots=True)
-class Tally:
+class Totals:
     """What a walk over an article has met so far. An element holds what was met between its start and its end.
 
     Attributes:
@@ -35,11 +35,11 @@ class Tally:
     taken_links: int = 0
     fields: int = 0
 
-    def now(self) -> Tally:
+    def now(self) -> Totals:
         """Give a copy, to be compared with later."""
-        return Tally(self.text, self.linked_text, self.links, self.taken_links, self.fields)
+        return Totals(self.text, self.linked_text, self.links, self.taken_links, self.fields)
 
-    def meets(self, rule: Rule, before: Tally) -> bool:
+    def meets(self, rule: Rule, before: Totals) -> bool:
         """Tell whether what was met since `before` is what a rule looks for inside an element."""
         text = self.text - before.text
         if rule.max_text is not None and text > rule.max_text:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["SUMMARY_LENGTH", "fold", "is_blank", "matching_form", "prepare", "scrub", "summarise", "without_debris"]
+__all__ = ["SUMMARY_LENGTH", "is_blank", "matching_form", "one_line", "prepare", "scrub", "summarise", "without_debris"]
 
 SUMMARY_LENGTH: Final = 300  # characters, the ellipsis included
 
@@ -95,7 +95,7 @@ def without_debris(text: str) -> str:
     return _NEEDLESS.sub("", text)
 
 
-def fold(text: str) -> str:
+def one_line(text: str) -> str:
     """Make every run of white space one space, with none at the ends.
 
     Args:
@@ -124,11 +124,11 @@ def matching_form(text: str) -> str:
     Returns:
         One line.
     """
-    text = fold(text)
+    text = one_line(text)
     if text.isascii():
         return text.replace(" :", ":")
     if not text.isprintable():
-        text = fold(_UNSEEN.sub("", text))
+        text = one_line(_UNSEEN.sub("", text))
     return _LOOSE_SPACE.sub("", text) if " " in text else text
 
 

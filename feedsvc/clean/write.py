@@ -16,7 +16,7 @@ from bs4.element import PreformattedString
 from feedsvc.clean.elements import ALLOWED, ANYWHERE, BLOCKS, BOOLEANS, CELLS, DROPPED
 from feedsvc.clean.markup import escape, plain_attributes, start_tag
 from feedsvc.clean.repair import is_placeholder_size, picture_sources
-from feedsvc.clean.text import fold, is_blank
+from feedsvc.clean.text import is_blank, one_line
 from feedsvc.clean.videos import player_video, video_html
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from feedsvc.clean.ledger import Stripped
     from feedsvc.clean.repair import Addresses
 
-__all__ = ["Page", "write"]
+__all__ = ["Written", "write"]
 
 _PICTURE: Final = (ALLOWED["img"] | ANYWHERE) - {"src", "srcset"}
 _LONGEST_LABEL: Final = 200
@@ -36,7 +36,7 @@ _DEEPEST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Written:
     """An article as it is written.
 
     Attributes:
@@ -52,7 +52,7 @@ class Page:
     is_rewritten: bool = False
 
 
-def write(root: Tag, stripped: Stripped, addresses: Addresses) -> Page:
+def write(root: Tag, stripped: Stripped, addresses: Addresses) -> Written:
     """Write an article.
 
     Args:
@@ -126,10 +126,10 @@ class _Writer:
         self._images: dict[str, None] = {}
         self._is_rewritten = False
 
-    def page(self) -> Page:
+    def page(self) -> Written:
         self._end_line()
         html = "".join(self._pieces).strip()
-        return Page(html, "\n".join(self._lines), tuple(self._images), self._is_rewritten)
+        return Written(html, "\n".join(self._lines), tuple(self._images), self._is_rewritten)
 
     def passes_by(self, tag: Tag, stripped: Stripped) -> bool:
         """Deal with an element of which nothing inside is to be written; tell whether it is one."""
@@ -270,7 +270,7 @@ class _Writer:
     def _end_text(self) -> None:
         if not self._words:
             return
-        line = fold("".join(self._words))
+        line = one_line("".join(self._words))
         if line:
             self._lines.append(line)
         self._words.clear()
@@ -327,7 +327,7 @@ class _Writer:
         if player is None or player.src is None:
             return
         video = player_video(player.src)
-        label = fold(plain_attributes(tag).get("title", ""))[:_LONGEST_LABEL]
+        label = one_line(plain_attributes(tag).get("title", ""))[:_LONGEST_LABEL]
         self._is_rewritten = True
         *pictures, link = video_html(video, label)
         for picture in pictures:

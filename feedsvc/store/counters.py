@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from feedsvc.clean.drift import FORGET, Alarm, Average, Counter, explain_alarm, judge, observe, stand
+from feedsvc.clean.drift import FORGET, Alarm, Average, Counter, count_match, explain_alarm, judge, stand
 from feedsvc.store.schema import drift, drift_sources
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Counters:
             for number, observation in enumerate(observations, start=before + 1):
                 for rule, share in observation.shares.items():
                     row = rows.get((source, rule)) or known.get((source, rule)) or _Row(Counter(since=since, at=since))
-                    row = _Row(observe(row.counter, number=number, share=share), row.message, row.began)
+                    row = _Row(count_match(row.counter, number=number, share=share), row.message, row.began)
                     rows[source, rule] = row
         changes, dropped = [], []
         for (source, rule), row in (known | rows).items():

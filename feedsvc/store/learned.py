@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from feedsvc.clean.learning.census import BUCKET, Block, Shape, SourceCensus
+from feedsvc.clean.learning.census import BUCKET, BlockCount, ShapeCount, SourceCensus
 from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
 from feedsvc.store.schema import entries, learned_blocks, learned_sources, sighted_blocks, sighted_shapes
 
@@ -26,7 +26,7 @@ LEARNED, PINNED, VETOED, CANDIDATE = "learned", "pinned", "vetoed", "candidate"
 
 _CHUNK: Final = 400  # values in one statement; SQLite may be built to take as few as 999
 _BLOCK_KEY: Final = [sighted_blocks.c[name] for name in ("block", "shape")]
-_BLOCK_COUNTS: Final = [sighted_blocks.c[field.name] for field in fields(Block)]
+_BLOCK_COUNTS: Final = [sighted_blocks.c[field.name] for field in fields(BlockCount)]
 _HALVED: Final = ("count", "missed", "edge", "closes", "leads", "same", "seen", "fresh")
 
 
@@ -111,11 +111,11 @@ class LearnedTables:
                 sighted_blocks.c.source == source, sighted_blocks.c.block.in_(some)
             )
             for row in self._connection.execute(query):
-                census.blocks[row.block, row.shape] = Block(*row[len(_BLOCK_KEY) :])
+                census.blocks[row.block, row.shape] = BlockCount(*row[len(_BLOCK_KEY) :])
         for some in _chunks({*shapes, *(shape for _, shape in census.blocks)}):
             query = sa.select(sighted_shapes).where(sighted_shapes.c.source == source, sighted_shapes.c.shape.in_(some))
             for row in self._connection.execute(query):
-                census.shapes[row.shape] = Shape(row.seen, row.fresh, row.missed)
+                census.shapes[row.shape] = ShapeCount(row.seen, row.fresh, row.missed)
 
     def _write_counts(
         self, census: SourceCensus, source: str, touched: Collection[tuple[str, str]], stored: _Stored

@@ -11,10 +11,10 @@ from feedsvc.clean.drift import (
     Alarm,
     Average,
     Counter,
+    count_match,
     count_removals,
     explain_alarm,
     judge,
-    observe,
     observe_article,
     stand,
 )
@@ -26,7 +26,7 @@ def run(shares: list[float | None], *, since: int = 0, counter: Counter | None =
     counter = counter or Counter(since=since, at=since)
     for number, share in enumerate(shares, start=since + 1):
         if share is not None:
-            counter = observe(counter, number=number, share=share)
+            counter = count_match(counter, number=number, share=share)
     return counter, since + len(shares)
 
 
@@ -92,7 +92,7 @@ def test_silence(before: list[float | None], silence: int, limited: bool, alarm:
 def test_silence_ends_with_a_match() -> None:
     counter, dumps = run([*every(1, 100), *[None] * 30])
     alarmed = counter.alarmed(judge(counter, dumps, limited=True))
-    assert judge(observe(alarmed, number=dumps + 1, share=0.1), dumps + 1, limited=True) is None
+    assert judge(count_match(alarmed, number=dumps + 1, share=0.1), dumps + 1, limited=True) is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 from feed_documents import make_document, make_entry
 from lxml import etree
 
-from feedsvc.clean.text import fold
+from feedsvc.clean.text import one_line
 from feedsvc.errors import RenderError
 from feedsvc.feeds.formats.atom import render_atom
 from feedsvc.feeds.formats.elements import headline, legal
@@ -154,7 +154,7 @@ def _check_pages(entry: Entry, title: str) -> None:
         for change, feed in (("", title), ("-", "feed"))
     ]
     assert all(b"<script" not in page for page in pages)
-    if len(set(texts)) == len(texts) and all(map(fold, texts)):
+    if len(set(texts)) == len(texts) and all(map(one_line, texts)):
         assert len(_TAG.findall(pages[0])) == len(_TAG.findall(pages[1]))
     assert "".join(piece.text for piece in mark(entry.title, (title, "b"))) == entry.title
     excerpt(entry.summary, (title, "b"))

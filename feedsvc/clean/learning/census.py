@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Final
 
 from feedsvc.clean.learning.forms import belongs_to_article, is_notice, read_form
 from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign, census_source
-from feedsvc.clean.text import fold
+from feedsvc.clean.text import one_line
 from feedsvc.clean.titles import TITLE_SHAPE
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from feedsvc.clean.learning.forms import Form
     from feedsvc.model import CleanEntry, Sighting
 
-__all__ = ["BUCKET", "OLD", "Block", "Census", "Shape", "SourceCensus"]
+__all__ = ["BUCKET", "OLD", "BlockCount", "Census", "ShapeCount", "SourceCensus"]
 
 BUCKET: Final = 100  # dumps after which what is rare is forgotten
 OLD: Final = 2000  # dumps after which all counts are halved
@@ -63,7 +63,7 @@ _MOST: Final = 0.75  # is enough to stay learned
 
 
 @dataclass(slots=True)
-class Block:
+class BlockCount:
     """How often a block was seen in one shape.
 
     Attributes:
@@ -88,7 +88,7 @@ class Block:
 
 
 @dataclass(slots=True)
-class Shape:
+class ShapeCount:
     """How often lines were seen in a shape.
 
     Attributes:
@@ -114,8 +114,8 @@ class SourceCensus:
     def __init__(self, dumps: int = 0) -> None:
         """Begin after so many dumps, with no counts yet."""
         self.dumps = dumps
-        self.blocks: dict[tuple[str, str], Block] = {}
-        self.shapes: dict[str, Shape] = {}
+        self.blocks: dict[tuple[str, str], BlockCount] = {}
+        self.shapes: dict[str, ShapeCount] = {}
 
     def add(self, sightings: Iterable[Sighting]) -> bool:
         """Count one dump.
@@ -128,7 +128,7 @@ class SourceCensus:
         seen = set()
         for each in sightings:
             if not each.block:
-                shape = self.shapes.setdefault(each.shape, Shape(missed=missed))
+                shape = self.shapes.setdefault(each.shape, ShapeCount(missed=missed))
                 shape.seen += 1
                 shape.fresh += 1
                 continue
@@ -140,8 +140,8 @@ class SourceCensus:
             if block is None:
                 if not each.edge:
                     continue  # it only counts against what was at an edge elsewhere
-                block = self.blocks[key] = Block(missed=missed, text=fold(each.text))
-            shape = self.shapes.setdefault(each.shape, Shape(missed=missed))
+                block = self.blocks[key] = BlockCount(missed=missed, text=one_line(each.text))
+            shape = self.shapes.setdefault(each.shape, ShapeCount(missed=missed))
             shape.seen += 1
             shape.fresh += block.count == 0
             block.count += 1
@@ -223,7 +223,7 @@ class SourceCensus:
         if belongs_to_article(text):
             return None
         tests = [
-            (each, form, self.shapes.get(shape, Shape()))
+            (each, form, self.shapes.get(shape, ShapeCount()))
             for each, form, shape in zip(counts, forms, shapes, strict=True)
         ]
         if fullest.links and fullest.same >= enough * fullest.count:
@@ -244,7 +244,7 @@ class SourceCensus:
         return LearnedBlock(block, Sign.TITLE, None, ending.text)
 
 
-def _has_links_of_page(each: Block, form: Form, shape: Shape) -> bool:
+def _has_links_of_page(each: BlockCount, form: Form, shape: ShapeCount) -> bool:
     """Tell whether links that stay the same make a line part of the page."""
     if form.writing or (form.heading and each.closes < _NEARLY_ALL * each.count):
         return False
@@ -255,7 +255,7 @@ def _has_links_of_page(each: Block, form: Form, shape: Shape) -> bool:
     return form.named or each.closes >= _NEARLY_ALL * each.count
 
 
-def _is_label(each: Block, form: Form, shape: Shape, *, slack: int) -> bool:
+def _is_label(each: BlockCount, form: Form, shape: ShapeCount, *, slack: int) -> bool:
     """Tell whether a line stands in a shape in which nearly all is repeats, and which is none of the article's."""
     if form.writing or shape.fresh > slack * (_FEW_LABELS + _RARE * shape.seen):
         return False

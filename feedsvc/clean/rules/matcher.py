@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from feedsvc.clean.markup import plain_attributes
 from feedsvc.clean.rules.patterns import Patterns
-from feedsvc.clean.rules.rule import Action, Place
+from feedsvc.clean.rules.rule import Action, Edge
 from feedsvc.clean.rules.selectors import Simple, compile_selector
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _lines(rule: Rule) -> Lines:
     if rule.action is Action.KEEP:
         return Lines.KEPT
     if rule.where is not None:
-        return Lines.HEAD if rule.where is Place.HEAD else Lines.TAIL
+        return Lines.HEAD if rule.where is Edge.HEAD else Lines.TAIL
     if rule.then is not None:
         return Lines.HEADING
     return Lines.ALL if rule.link_density is None else Lines.LINKED

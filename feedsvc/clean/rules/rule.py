@@ -38,7 +38,7 @@ from feedsvc import __version__
 from feedsvc.clean.rules.patterns import compile_pattern
 from feedsvc.clean.rules.selectors import compile_selector
 
-__all__ = ["Action", "Follow", "Place", "Rule", "RuleSet"]
+__all__ = ["Action", "Edge", "Follow", "Rule", "RuleSet"]
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 
@@ -54,7 +54,7 @@ class Action(StrEnum):
     AUTHOR = "author"  # its text, or the first group of the pattern, is the author where the dump names no person
 
 
-class Place(StrEnum):
+class Edge(StrEnum):
     """Where in the article a rule looks."""
 
     HEAD = "head"
@@ -105,7 +105,7 @@ class Rule(BaseModel):
     text: tuple[_Text, ...] = ()
     action: Action = Action.REMOVE
     hreflang: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*$")] | None = None
-    where: Place | None = None
+    where: Edge | None = None
     link_density: _Share | None = None
     share_density: _Share | None = None
     form: bool = False
