@@ -16,10 +16,9 @@ from feedsvc.clean.learning.sightings import Sight, sight_title, title_block
 from feedsvc.clean.metadata import pick_author, pick_title, tidy_categories, tidy_phrase
 from feedsvc.clean.outline import make_outline
 from feedsvc.clean.repair import Addresses
-from feedsvc.clean.restore import strip_but
 from feedsvc.clean.rules.matcher import Matcher, Matchers
 from feedsvc.clean.sanitise import is_settled, sanitise
-from feedsvc.clean.strip import strip
+from feedsvc.clean.strip import strip, strip_except
 from feedsvc.clean.text import one_line, prepare, scrub, summarise
 from feedsvc.clean.titles import suffix_of
 from feedsvc.clean.tree import make_tree
@@ -211,7 +210,7 @@ class Cleaner:
             outline = make_outline(soup, root, matcher, addresses)
             sight = None if known is None else Sight(known, addresses)
             if restored:
-                stripped = strip_but(outline, matcher, date, sight, restored)
+                stripped = strip_except(outline, matcher, date, sight, restored)
             else:
                 stripped = strip(outline, matcher, date, sight)
             found.add(stripped, addresses)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bs4 import Tag
 from bs4.element import PreformattedString
 
 from feedsvc.clean.elements import BLOCKS, CELLS, DROPPED
+from feedsvc.clean.markup import plain_attributes
 from feedsvc.clean.repair import is_lazy, is_pixel, raw_addresses
 from feedsvc.clean.rules.causes import NOSCRIPT_COPY, TRACKING_PIXEL, UNUSABLE_PICTURE, Cause
 from feedsvc.clean.rules.rule import Action
-from feedsvc.clean.structure import Totals, is_field, share
 from feedsvc.clean.text import is_blank
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from feedsvc.clean.rules.rule import Rule
 
 __all__ = ["Hit", "Leaf", "Line", "Outline", "make_outline"]
+
+
+_TYPED: Final = frozenset({"", "email", "number", "password", "search", "tel", "text", "url"})
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +88,43 @@ class Line:
         sizes = [(len(leaf.text.strip()), leaf.linked) for leaf in left if leaf.text] or [
             (1, leaf.linked) for leaf in left
         ]
-        return share(sum(size for size, linked in sizes if linked), sum(size for size, _ in sizes))
+        return _share(sum(size for size, linked in sizes if linked), sum(size for size, _ in sizes))
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a walk over an article has met so far. An element holds what was met between its start and its end.
+
+    Attributes:
+        text: Characters, white space at the ends of each piece of text aside.
+        linked_text: Those of them that are in links.
+        links: Elements that link somewhere.
+        taken_links: Those of them whose address a rule takes.
+        fields: Fields to type into.
+    """
+
+    text: int = 0
+    linked_text: int = 0
+    links: int = 0
+    taken_links: int = 0
+    fields: int = 0
+
+    def now(self) -> Totals:
+        """Give a copy, to be compared with later."""
+        return Totals(self.text, self.linked_text, self.links, self.taken_links, self.fields)
+
+    def meets(self, rule: Rule, before: Totals) -> bool:
+        """Tell whether what was met since `before` is what a rule looks for inside an element."""
+        text = self.text - before.text
+        if rule.max_text is not None and text > rule.max_text:
+            return False
+        if rule.form and self.fields == before.fields:
+            return False
+        if rule.link_density is not None and _share(self.linked_text - before.linked_text, text) < rule.link_density:
+            return False
+        return rule.share_density is None or (
+            _share(self.taken_links - before.taken_links, self.links - before.links) >= rule.share_density
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -253,7 +292,7 @@ class _Walk:
                 self._tally.links += 1
                 self._tally.taken_links += any(rule.action is Action.REMOVE for rule in by_address)
         elif tag.name in ("input", "textarea"):
-            self._tally.fields += is_field(tag)
+            self._tally.fields += _is_field(tag)
         return hits
 
     def _hit(self, rule: Rule | Cause, tag: Tag) -> Hit:
@@ -312,3 +351,14 @@ class _Walk:
             if leaf.shows:
                 return True
         return False
+
+
+def _is_field(tag: Tag) -> bool:
+    """Tell whether an `<input>` or `<textarea>` is there to type into."""
+    kind = plain_attributes(tag).get("type", "").strip().lower()
+    return tag.name == "textarea" or kind in _TYPED
+
+
+def _share(part: int, whole: int) -> float:
+    """Give the share that a part is of a whole; 0 where there is nothing."""
+    return part / whole if whole else 0.0

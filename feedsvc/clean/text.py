@@ -6,9 +6,9 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["SUMMARY_LENGTH", "is_blank", "matching_form", "one_line", "prepare", "scrub", "summarise", "without_debris"]
+__all__ = ["is_blank", "matching_form", "one_line", "prepare", "scrub", "summarise", "without_debris"]
 
-SUMMARY_LENGTH: Final = 300  # characters, the ellipsis included
+_SUMMARY_LENGTH: Final = 300  # characters, the ellipsis included
 
 _ZERO_WIDTH: Final = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 _WHITE: Final = (
@@ -144,15 +144,15 @@ def summarise(text: str) -> str:
     Returns:
         At most 300 characters.
     """
-    start = text[: 2 * SUMMARY_LENGTH].replace("\n", " ")
-    if len(start) <= SUMMARY_LENGTH:
+    start = text[: 2 * _SUMMARY_LENGTH].replace("\n", " ")
+    if len(start) <= _SUMMARY_LENGTH:
         return start
-    room = start[:SUMMARY_LENGTH]  # one more than fits beside the ellipsis, to see what follows
+    room = start[:_SUMMARY_LENGTH]  # one more than fits beside the ellipsis, to see what follows
     cuts = [match.end() for match in _SENTENCE_END.finditer(room)]
-    if not cuts or not SUMMARY_LENGTH // 2 <= cuts[-1] < SUMMARY_LENGTH:
-        ends = (match.start() for match in _WORD_END.finditer(room, SUMMARY_LENGTH // 2))
-        cuts = [end for end in ends if end < SUMMARY_LENGTH]
-    cut = cuts[-1] if cuts and cuts[-1] >= SUMMARY_LENGTH // 2 else SUMMARY_LENGTH - 1
+    if not cuts or not _SUMMARY_LENGTH // 2 <= cuts[-1] < _SUMMARY_LENGTH:
+        ends = (match.start() for match in _WORD_END.finditer(room, _SUMMARY_LENGTH // 2))
+        cuts = [end for end in ends if end < _SUMMARY_LENGTH]
+    cut = cuts[-1] if cuts and cuts[-1] >= _SUMMARY_LENGTH // 2 else _SUMMARY_LENGTH - 1
     while unicodedata.combining(start[cut]) and cut > 1:
         cut -= 1
     return start[:cut].rstrip() + "…"

@@ -469,7 +469,7 @@ def test_dump_that_fails_with_what_was_restored_is_quarantined(home: Home, monke
     home.run("restore", home.entry("a").key, "1")
     before = home.entry("a")
     with monkeypatch.context() as patch:
-        patch.setattr("feedsvc.clean.cleaner.strip_but", lambda *_: 1 / 0)
+        patch.setattr("feedsvc.clean.cleaner.strip_except", lambda *_: 1 / 0)
         home.take("a", "b", body=BODY + "<p>More.</p>")
     assert home.entry("a") == before
     assert home.entry("b").text.endswith("More.")
