@@ -290,3 +290,19 @@ class Member:
     key: str
     published: int
     updated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong at present.
+
+    Attributes:
+        key: Its kind, a colon and its subject: "job:rescan".
+        since: When it began; None if unknown.
+        line: The line of the dump, from 1.
+    """
+
+    key: str
+    message: str
+    since: datetime | None = None
+    line: int | None = None

@@ -16,9 +16,9 @@ from feedsvc.feeds.publishing import Publishing
 from feedsvc.feeds.search import Search
 from feedsvc.http import Operations, Server, make_app, parse_account
 from feedsvc.intake.queue import Intake
-from feedsvc.ops.incidents import Incidents
+from feedsvc.ops.history import History
+from feedsvc.ops.metrics import take_readings
 from feedsvc.ops.problems import Problems
-from feedsvc.ops.readings import take_readings
 from feedsvc.runtime.clock import read_clock
 from feedsvc.runtime.schedule import Regenerator, Schedule
 from feedsvc.store import Store
@@ -106,7 +106,7 @@ class Service:
         self._owed: list[Callable[[], None]] = []  # writes of the start that wait until the store takes them
         self._problems = Problems(store, clock)
         self.report = report = self._problems.report
-        self._incidents = Incidents(store, self._problems.standing, clock, title=config.feed.title)
+        self._history = History(store, self._problems.standing, clock, title=config.feed.title)
         self._ingest = make_ingest(config, store, report, owe=self._owed.append, clock=clock)
         self._search = Search(store)
         self._publishing = Publishing(
@@ -169,7 +169,7 @@ class Service:
             operations=Operations(
                 networks=config.server.operators,
                 metrics=self._metrics.render,
-                problems=self._incidents.render,
+                problems=self._history.render,
                 counter=self._metrics.request_counter,
                 observe=self._metrics.count_answer,
             ),
@@ -247,7 +247,7 @@ class Service:
         self._schedule.add_regular("notice", _NOTICE, self._notice)
         if any(feed.filter.age for feed in self.config.feeds):
             self._schedule.add_regular("age", _AGE, self._regenerator.request)
-        self._schedule.add_regular("problems", _PROBLEMS, self._incidents.refresh)
+        self._schedule.add_regular("problems", _PROBLEMS, self._history.refresh)
         self._schedule.add_regular("index", _INDEX, self._search.catch_up)
         self._schedule.add_regular("index-upkeep", when.upkeep, self._search.tidy)
         self._schedule.start()
@@ -264,7 +264,7 @@ class Service:
         self._ingest.close()
         self._schedule.stop()
         self._publishing.stop()
-        self._incidents.close()
+        self._history.close()
 
     def release_store(self) -> bool:
         """Let go of the store, after `stop_work`; what is rendered is served on. What lost its files is written anew.
@@ -326,7 +326,7 @@ class Service:
             return
         self._write_owed()
         if self._store.changed_elsewhere():
-            self._incidents.expire()
+            self._history.expire()
             if not self._ingest.is_current():
                 self._intake.look_again()
             # Most of it is what this process wrote itself; asking for that again would delay the next change.
@@ -347,7 +347,7 @@ class Service:
             feeds=len(self._publishing.publisher.documents),
             queue=self._intake.depth,
             hubs=self.config.websub.hubs,
-            clock=self._clock,
+            now=self._clock(),
         )
 
     def _status(self) -> dict[str, object]:

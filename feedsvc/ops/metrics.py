@@ -1,10 +1,11 @@
-"""Metrics for Prometheus: what happened is counted here, what is the case is read at each scrape.
+"""Metrics for Prometheus: counters are kept here, state is read at each scrape.
 
 One object lasts as long as the process, so that no counter goes back when the configuration is loaded again.
 """
 
 from __future__ import annotations
 
+import logging
 import platform
 import threading
 import time
@@ -25,16 +26,25 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from feedsvc import __version__
+from feedsvc.errors import StoreError
 from feedsvc.model import Outcome
+from feedsvc.ops.problems import KINDS, kind_of
+from feedsvc.store.operations import OperationTables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
 
     from prometheus_client.core import Metric
 
-__all__ = ["Metrics", "Readings"]
+    from feedsvc.store import Store
 
-LEARNED = "learned"  # stands for all blocks that were learned: there is no end of them
+__all__ = ["Metrics", "Readings", "take_readings"]
+
+logger = logging.getLogger(__name__)
+
+_LEARNED = "learned"  # stands for all blocks that were learned: there is no end of them
 _CLEAN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)  # an article takes some 10 ms
 _RENDER = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)  # a feed of 100 entries some 50 ms
 _ANSWER = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
@@ -45,18 +55,18 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # one more series for
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """What is the case at a scrape; None, or nothing of a name, where it cannot be known.
+    """State at a scrape; None or empty if unknown.
 
     Attributes:
-        ready: Whether the feed is served.
-        parts: Whether each part works, by its name.
-        feeds: How many feeds are served.
-        queue: How many changes of dumps wait to be taken in.
-        problems: How many problems stand, by kind.
-        hubs: Whether each WebSub hub takes what it is told, by its address.
-        dumps: How many dumps are there, by outcome.
-        learned: How many blocks are learned, by state.
-        store_bytes: By file, "main" and "wal".
+        ready: The feed is served.
+        parts: Part to whether it works.
+        feeds: How many are served.
+        queue: How many changes of dumps wait.
+        problems: Kind to the number of problems that stand.
+        hubs: WebSub hub to whether it takes what it is told.
+        dumps: Outcome to the number of dumps that are there.
+        learned: State to the number of learned blocks.
+        store_bytes: Size of the files "main" and "wal".
         newest_entry_age: Seconds since the newest entry was published.
         store_failed: The store could not be read.
     """
@@ -75,8 +85,68 @@ class Readings:
     store_failed: bool = False
 
 
+def take_readings(
+    store: Store,
+    standing: Mapping[str, str],
+    *,
+    ready: bool,
+    parts: Mapping[str, bool],
+    feeds: int,
+    queue: int,
+    hubs: Sequence[str],
+    now: datetime,
+) -> Readings:
+    """Return the readings; if the store cannot be read, those that it knows are missing.
+
+    Args:
+        store: The store.
+        standing: The problems that the daemon reports, message by key.
+        ready: See `Readings`, as for `parts`, `feeds` and `queue`.
+        parts: See above.
+        feeds: See above.
+        queue: See above.
+        hubs: The addresses of WebSub hubs.
+        now: Aware.
+    """
+    problems = Number(dict.fromkeys(KINDS, 0))
+    problems.update(kind_of(key) for key in standing)
+    known: dict[str, Any] = {}
+    try:
+        known = _read(store, now)
+    except StoreError as error:
+        logger.warning("metrics without the store", extra={"store": store.url, "reason": str(error)})
+        known["store_failed"] = True
+    problems.update(known.pop("problems", {}))
+    return Readings(
+        ready=ready,
+        parts=parts,
+        feeds=feeds,
+        queue=queue,
+        problems=problems,
+        hubs={hub: f"websub:{hub}" not in standing for hub in hubs},
+        **known,
+    )
+
+
+def _read(store: Store, now: datetime) -> dict[str, Any]:
+    dumps = store.count_dumps()
+    with store.accounting() as account:
+        drifting, (stood_back, _) = len(account.counters.alarms()), account.stood_back(0)
+    with store.archiving() as reader:
+        tables = OperationTables(reader.connection)
+        newest, learned, sizes = tables.newest_entry(), tables.count_learned(), tables.sizes()
+    return {
+        "entries": store.count_entries(),
+        "dumps": dumps,
+        "learned": learned,
+        "store_bytes": sizes,
+        "newest_entry_age": (now - newest).total_seconds() if newest else None,
+        "problems": {"drift": drifting, "stood-back": stood_back, "dump": dumps[Outcome.QUARANTINED]},
+    }
+
+
 class Metrics(Collector):
-    """Counters, and what is read at a scrape. Threads may use it together."""
+    """The counters and the readings. Safe for threads."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -113,60 +183,60 @@ class Metrics(Collector):
         ProcessCollector(registry=registry)
         registry.register(self)
 
-    # What happened
+    # Counters
 
     def count_dump(self, outcome: str, removed: Mapping[str, int], seconds: float) -> None:
-        """A dump was taken in.
+        """Count a dump that was taken in.
 
         Args:
-            outcome: What became of it.
-            removed: Rule to how often it removed something.
-            seconds: For which it was read and cleaned.
+            outcome: One of `Outcome`.
+            removed: Rule to the number of its removals.
+            seconds: That it took to read and clean it.
         """
         self._dumps.labels(outcome).inc()
         self._clean.observe(seconds)
         bounded: Number[str] = Number()
         for rule, number in removed.items():
-            bounded[LEARNED if rule.startswith(LEARNED) else rule] += number
+            bounded[_LEARNED if rule.startswith(_LEARNED) else rule] += number
         for rule, number in bounded.items():
             self._removals.labels(rule).inc(number)
 
     def count_render(self, address: str, seconds: float) -> None:
-        """What is at an address was rendered, in so many seconds."""
+        """Count a rendering of what is at an address."""
         _, dot, extension = address.rpartition(".")
         self._render.labels(extension if dot else "html").observe(seconds)
 
     def request_counter(self, route: str, method: str, status: int) -> list[int]:
-        """Give the number of requests that were answered so, to be added to in place.
+        """Return the number of requests that were answered so, to be added to in place.
 
         It has no lock: one server counts, and the moment in which two do, at a reload, may cost a request's count.
         """
         return self._requests.setdefault((route, method, int(status)), [0])
 
     def count_answer(self, route: str, seconds: float) -> None:
-        """An answer that was not ready took so many seconds."""
+        """Count an answer that was not ready in memory."""
         self._answers.labels(route).observe(seconds)
 
     def count_publication(self) -> None:
-        """All feeds were brought up to date."""
+        """Note that all feeds are up to date."""
         with self._lock:
             self._published = time.monotonic()
 
-    # What is the case
+    # Readings
 
     def attach(self, read: Callable[[], Readings], overflows: Callable[[], int]) -> None:
         """Read from these from now on.
 
         Args:
             read: Called at each scrape.
-            overflows: How often the watcher lost events; what the one before counted is added.
+            overflows: Gives how often the watcher lost events; the count of the watcher before it is added.
         """
         with self._lock:
             self._overflows_before += self._overflows()
             self._read, self._overflows = read, overflows
 
     def collect(self) -> Iterator[Metric]:
-        """Read what is the case; called by the registry."""
+        """Yield what is read at a scrape; the registry calls it."""
         with self._lock:
             read, published = self._read, self._published
             overflows = self._overflows_before + self._overflows()
@@ -187,15 +257,8 @@ class Metrics(Collector):
             yield from _gauges(read())
 
     def render(self, accept: str) -> tuple[str, bytes]:
-        """Write all metrics.
-
-        Args:
-            accept: The Accept field of the request: asks for OpenMetrics, or else gets Prometheus' own text.
-
-        Returns:
-            The media type and the bytes.
-        """
-        # The library stumbles over what is no version, and would repeat the version in a field of the answer.
+        """Return the media type and the bytes: OpenMetrics if the Accept field asks for it, else Prometheus text."""
+        # The library fails on a malformed version, and would repeat the version in a field of the answer.
         encode, media_type = choose_encoder(_OPENMETRICS if _OPENMETRICS.partition(";")[0] in accept else "")
         return media_type, encode(self._registry)
 

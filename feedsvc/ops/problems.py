@@ -1,12 +1,14 @@
-"""What is wrong at present: kept in the store for `feedsvc status`, and said in the log."""
+"""Problems: their kinds, those that the daemon reports, and those that the store knows."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import StoreError
+from feedsvc.model import Outcome, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,26 +16,133 @@ if TYPE_CHECKING:
 
     from feedsvc.store import Store
 
-__all__ = ["Problems"]
+__all__ = ["KINDS", "Kind", "Problems", "find_problems", "kind_of"]
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem.
+
+    Attributes:
+        advice: What to do about it, beyond its message.
+        stored: `find_problems` finds it in the store; the daemon does not report it.
+    """
+
+    title: str
+    advice: str
+    stored: bool = False
+
+
+KINDS = {
+    "cleaning": Kind(
+        "Dumps cannot be cleaned",
+        "Dumps wait, and what was published is served on. The processes that clean are started again.",
+    ),
+    "config": Kind(
+        "Configuration refused",
+        "The configuration before it is still in force. Mend the file, then reload feedsvc.",
+    ),
+    "drift": Kind(
+        "Rule drifts",
+        "A site may have changed its pages, or a rule takes too much. Look at what it takes, then mend it.",
+        stored=True,
+    ),
+    "dump": Kind(
+        "Dump quarantined",
+        "Mend the file, or delete it: it is read again as soon as it changes. "
+        "`feedsvc clean --explain FILE` shows how it is read.",
+        stored=True,
+    ),
+    "entry": Kind(
+        "Entry left out",
+        "It comes back by itself when the article, or feedsvc, changes. Report it as a bug of feedsvc.",
+    ),
+    "guard": Kind("Change of what readers know refused", "Readers go on seeing what they saw before."),
+    "intake": Kind(
+        "Dumps cannot be taken in",
+        "Dumps wait, and what was published is served on. It is tried again every second.",
+    ),
+    "job": Kind("Job fails", "It is tried again at its next time. The log has the details."),
+    "part": Kind(
+        "A part does not work",
+        "What was published is served on. It is started again by itself; if that goes on, see the log.",
+    ),
+    "retention": Kind("Nothing is retired", "Set the clock of this machine right; nothing is lost meanwhile."),
+    "stood-back": Kind(
+        "Rules stood back from an entry",
+        "The article is whole, with what those rules would have removed.",
+        stored=True,
+    ),
+    "store": Kind(
+        "Store cannot be used",
+        "What was published is served on, and dumps wait. Make room on the disk, or see to the permissions; "
+        "it is tried again every second.",
+    ),
+    "watch": Kind(
+        "Folder cannot be watched",
+        "Mend the folder or name another one in [watch] directories; it is tried again by itself.",
+    ),
+    "websub": Kind(
+        "Hub cannot be told",
+        "Readers who ask by themselves have everything; only those who wait for the hub are late.",
+    ),
+    "other": Kind("Problem", "The log has more about it."),
+}
+_STOOD_BACK = (
+    "rules stood back, for they would have taken too much of it ({entry.title}); "
+    "see: feedsvc removed --entry {entry.key}; then add a keep rule, or raise the bound"
+)
+
+
+def kind_of(key: str) -> str:
+    """Return the kind of a problem, one of KINDS."""
+    kind = key.partition(":")[0]
+    return kind if kind in KINDS else "other"
+
+
+def find_problems(store: Store, *, most_stood_back: int) -> tuple[list[Problem], int]:
+    """Find the problems that the daemon does not report: drifting rules, entries, dumps.
+
+    Args:
+        store: The store.
+        most_stood_back: How many of the newest entries that rules stood back from are named.
+
+    Returns:
+        The problems, and from how many entries rules stood back in all.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    with store.accounting() as account:
+        found = [
+            Problem(f"drift:{count.rule}:{count.source}", count.message or "", count.began)
+            for count in account.counters.alarms()
+            if count.began
+        ]
+        number, newest = account.stood_back(most_stood_back)
+    found += [Problem(f"stood-back:{entry.key}", _STOOD_BACK.format(entry=entry)) for entry in newest]
+    for file in store.load_refused(Outcome.QUARANTINED):
+        found.append(Problem(f"dump:{file.path}", file.reason or "", line=file.line))
+    return found, number
+
+
 class Problems:
-    """What is wrong at present: kept in the store for `feedsvc status`, and said in the log."""
+    """The problems that the daemon reports: kept in the store for `feedsvc status`, and logged."""
 
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         """Begin with none.
 
         Args:
-            store: Where they are kept.
+            store: The store.
             clock: The time, aware, in UTC.
         """
         self._store = store
         self._clock = clock
         self._lock = Lock()
         self._standing: dict[str, str] = {}
-        self._refused = False  # by the store, and said so
+        self._refused = False  # by the store, and logged
         self._unsaved: set[str | None] = set()  # None: those of an earlier run are to be forgotten
 
     def begin(self) -> None:
@@ -43,13 +152,13 @@ class Problems:
             self._save()
 
     def save(self) -> None:
-        """Keep in the store what could not be kept there when it was reported; to be called now and then."""
+        """Try again to keep what the store refused; to be called now and then."""
         with self._lock:
             if self._unsaved:
                 self._save()
 
     def standing(self) -> dict[str, str]:
-        """Those that stand, message by key; asks no store."""
+        """Return the messages of those that stand by key, without asking the store."""
         with self._lock:
             return dict(self._standing)
 
@@ -57,8 +166,8 @@ class Problems:
         """A problem stands, or has ended (None).
 
         Args:
-            key: What it is about: its kind, a colon, and what has it, such as "job:rescan".
-            message: What is wrong, and what to do about it.
+            key: See `Problem`.
+            message: What is wrong, and how to mend it.
         """
         with self._lock:
             if self._standing.get(key) == message:

@@ -9,7 +9,7 @@ costs one flush to disk a batch.
 from feedsvc.store.archives import Archive, Page
 from feedsvc.store.database import MIGRATIONS
 from feedsvc.store.feeds import FeedRecord, FeedTables
-from feedsvc.store.rows import Article, DumpFile, Problem
+from feedsvc.store.rows import Article, DumpFile
 from feedsvc.store.rulesets import RawDump, SavedRules
 from feedsvc.store.store import Store
 from feedsvc.store.writer import Writer
@@ -22,7 +22,6 @@ __all__ = [
     "FeedRecord",
     "FeedTables",
     "Page",
-    "Problem",
     "RawDump",
     "SavedRules",
     "Store",

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-__all__ = ["Incident", "OperationTables"]
+__all__ = ["Occurrence", "OperationTables"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
+class Occurrence:
     """A time for which a problem stood.
 
     Attributes:
-        number: Its own for ever: a problem that ends and comes again is another incident.
+        number: Its own for ever: a problem that ends and comes again is another occurrence.
         key: What it is about: its kind, a colon, and what has it.
         message: What was wrong, as it was said last.
         since: When it began.
@@ -45,18 +45,18 @@ class OperationTables:
         """Use `connection`, whose transaction the caller ends."""
         self._connection = connection
 
-    def load_incidents(self) -> list[Incident]:
+    def load_occurrences(self) -> list[Occurrence]:
         """All that are kept, the oldest first."""
         rows = self._connection.execute(sa.select(incidents).order_by(incidents.c.number))
-        return [Incident(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
+        return [Occurrence(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
 
-    def save_incidents(self, changed: Collection[Incident], gone: Collection[int]) -> None:
-        """Write incidents, those of the same number over each other, and forget others by their numbers."""
-        numbers = [{"of_number": number} for number in (*gone, *(incident.number for incident in changed))]
+    def save_occurrences(self, changed: Collection[Occurrence], gone: Collection[int]) -> None:
+        """Write occurrences, those of the same number over each other, and forget others by their numbers."""
+        numbers = [{"of_number": number} for number in (*gone, *(each.number for each in changed))]
         if numbers:
             self._connection.execute(incidents.delete().where(incidents.c.number == sa.bindparam("of_number")), numbers)
         if changed:
-            self._connection.execute(incidents.insert(), [asdict(incident) for incident in changed])
+            self._connection.execute(incidents.insert(), [asdict(each) for each in changed])
 
     def count_learned(self) -> dict[str, int]:
         """State ("learned", "pinned", "vetoed") to the number of blocks."""

@@ -11,8 +11,6 @@ from feedsvc.model import Entry, Outcome
 from feedsvc.store.schema import dumps, entries
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from feedsvc.model import Place
 
 __all__ = [
@@ -21,7 +19,6 @@ __all__ = [
     "ENTRY_FIELDS",
     "Article",
     "DumpFile",
-    "Problem",
     "columns_of",
     "differs",
     "is_below",
@@ -67,15 +64,6 @@ class Article:
     mtime_ns: int
     place: Place
     restored: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that is wrong and since when; the key says what it is about."""
-
-    key: str
-    message: str
-    since: datetime
 
 
 def to_entry(row: Any) -> Entry:  # noqa: ANN401 - a row has no better type

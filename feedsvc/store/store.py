@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from feedsvc.model import Entry, Outcome, Removal
+from feedsvc.model import Entry, Outcome, Problem, Removal
 from feedsvc.store import announcements, rulesets
 from feedsvc.store.account import Account
 from feedsvc.store.database import Database
 from feedsvc.store.feeds import FeedTables
 from feedsvc.store.learned import LearnedTables
-from feedsvc.store.rows import CHUNK, ENTRY_COLUMNS, DumpFile, Problem, is_below, to_entry
+from feedsvc.store.rows import CHUNK, ENTRY_COLUMNS, DumpFile, is_below, to_entry
 from feedsvc.store.schema import LIVE, dumps, entries, feeds, problems
 from feedsvc.store.search import SearchIndex
 from feedsvc.store.writer import Writer

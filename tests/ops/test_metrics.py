@@ -12,8 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from feedsvc.model import Outcome
-from feedsvc.ops.metrics import Metrics, Readings
-from feedsvc.ops.readings import take_readings
+from feedsvc.ops.metrics import Metrics, Readings, take_readings
 from feedsvc.store import Store
 
 if TYPE_CHECKING:
@@ -182,7 +181,7 @@ def read(store: Store, *standing: str) -> Readings:
         feeds=2,
         queue=4,
         hubs=[HUB],
-        clock=lambda: PUBLISHED + timedelta(days=1, hours=1),
+        now=PUBLISHED + timedelta(days=1, hours=1),
     )
 
 
@@ -202,9 +201,7 @@ def test_store_is_read(store: Store) -> None:
 
 
 def test_hub_that_fails(store: Store) -> None:
-    found = take_readings(
-        store, {f"websub:{HUB}": "no"}, ready=True, parts={}, feeds=1, queue=0, hubs=[HUB], clock=lambda: NOW
-    )
+    found = take_readings(store, {f"websub:{HUB}": "no"}, ready=True, parts={}, feeds=1, queue=0, hubs=[HUB], now=NOW)
     assert found.hubs == {HUB: False}
 
 

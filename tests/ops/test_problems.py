@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from articles import NOW
 
+from feedsvc.model import Problem
 from feedsvc.ops.problems import Problems
-from feedsvc.store import Problem, Store
+from feedsvc.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ from places import DATA
 
 from feedsvc.errors import StoreError
 from feedsvc.intake.decide import Verdict, mint_entry
-from feedsvc.model import Removal
-from feedsvc.store import MIGRATIONS, Problem, Store
+from feedsvc.model import Problem, Removal
+from feedsvc.store import MIGRATIONS, Store
 from feedsvc.store.schema import metadata
 
 STORES = DATA / "stores"

@@ -19,8 +19,8 @@ from articles import NOW, PUBLISHED, live_entries, load_feed, make_article, make
 
 from feedsvc.errors import StoreError
 from feedsvc.intake.decide import Verdict, identities, mint_entry
-from feedsvc.model import Alternate, CleanEntry, Outcome, Place, Removal
-from feedsvc.store import FeedRecord, Problem, Store
+from feedsvc.model import Alternate, CleanEntry, Outcome, Place, Problem, Removal
+from feedsvc.store import FeedRecord, Store
 from feedsvc.store.schema import dumps, entries
 
 if TYPE_CHECKING:
