@@ -1,4 +1,4 @@
-"""The cleanings whose outcome nobody took yet."""
+"""The cleanings in hand, so that nothing is cleaned twice."""
 
 from __future__ import annotations
 
@@ -7,55 +7,62 @@ from typing import TYPE_CHECKING
 from feedsvc.clean.learning.learned import census_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from feedsvc.clean import Cleaner
-    from feedsvc.clean.sandbox.pool import Pool
-    from feedsvc.clean.sandbox.ticket import Here, Ticket
-    from feedsvc.clean.sandbox.work import Job
+    from feedsvc.clean.sandbox import Job, Pool, Ticket
 
 __all__ = ["Cleanings"]
 
 
 class Cleanings:
-    """Finds again what was begun before, so that nothing is cleaned twice: one of each file, one of each article."""
+    """The tickets of the jobs that were begun, by owner: a dump file's path, or an entry's id."""
 
-    def __init__(self, pool: Pool | Here, cleaner: Cleaner) -> None:
-        """Have `pool` clean; what it did is up to date as long as `cleaner` has learned nothing else."""
+    def __init__(self, pool: Pool, cleaner: Cleaner) -> None:
+        """Have `pool` clean. A result is up to date until `cleaner` learns something else about its sources."""
         self._pool = pool
         self._cleaner = cleaner
-        self._tickets: dict[tuple[str, int | None], Ticket] = {}
+        self._tickets: dict[str, dict[Job, Ticket]] = {}
 
-    def begin(self, job: Job, *, urgent: bool = True) -> Ticket:
-        """Have a job done, unless the same was begun before and is up to date."""
-        key = (job.path, job.position)
-        ticket = self._tickets.get(key)
-        if ticket is not None:
-            if ticket.job == job and self.is_up_to_date(ticket):
-                return ticket
-            self._pool.drop(ticket)
-        ticket = self._tickets[key] = self._pool.put(job, urgent=urgent)
+    def begin(self, owner: str, job: Job, *, urgent: bool = True) -> Ticket:
+        """Begin a job, unless it is begun already and up to date."""
+        tickets = self._tickets.setdefault(owner, {})
+        ticket = tickets.get(job)
+        if ticket is None or not self.is_up_to_date(ticket):
+            if ticket is not None:
+                self._pool.drop(ticket)
+            ticket = tickets[job] = self._pool.put(job, urgent=urgent)
         return ticket
 
-    def forget(self, path: str, position: int | None = None) -> None:
-        """Nobody will ask for this cleaning any more."""
-        ticket = self._tickets.pop((path, position), None)
-        if ticket is not None:
+    def renew(self, owner: str) -> list[Ticket]:
+        """Begin the owner's jobs again that are no longer up to date; give all its tickets."""
+        return [self.begin(owner, job) for job in list(self._tickets.get(owner, ()))]
+
+    def has(self, owner: str, job: Job) -> bool:
+        """Whether the owner's job is begun."""
+        return job in self._tickets.get(owner, ())
+
+    def result(self, owner: str, job: Job) -> Ticket | None:
+        """Give the ticket of an owner's job that is done and up to date; None if there is none."""
+        ticket = self._tickets.get(owner, {}).get(job)
+        return ticket if ticket is not None and ticket.cleaned is not None and self.is_up_to_date(ticket) else None
+
+    def forget(self, owner: str) -> None:
+        """Drop the jobs of an owner."""
+        for ticket in self._tickets.pop(owner, {}).values():
             self._pool.drop(ticket)
 
-    def keep_again(self, jobs: Iterable[Job]) -> None:
-        """Forget cleanings of single articles but for these."""
-        kept = {(job.path, job.position) for job in jobs}
-        for path, position in [key for key in self._tickets if key[1] is not None and key not in kept]:
-            self.forget(path, position)
+    def forget_others(self, owners: Collection[str]) -> None:
+        """Drop the jobs of all other owners."""
+        for owner in self._tickets.keys() - owners:
+            self.forget(owner)
 
-    def is_done(self, path: str) -> bool:
-        """Whether a file's cleaning, if it was begun, is done."""
-        ticket = self._tickets.get((path, None))
-        return ticket is None or ticket.cleaned is not None
+    def is_done(self, owner: str) -> bool:
+        """Whether all jobs of an owner are done."""
+        return all(ticket.cleaned is not None for ticket in self._tickets.get(owner, {}).values())
 
     def is_up_to_date(self, ticket: Ticket) -> bool:
-        """Whether a dump was cleaned by what is learned now, as far as it concerns it; True until it is done."""
+        """Whether a job was done by all that is learned now about its sources; True until it is done."""
         before, now = ticket.learned, self._cleaner.learned
         if ticket.cleaned is None or before is now or before is None or now is None:
             return True

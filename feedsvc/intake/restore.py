@@ -12,11 +12,12 @@ from feedsvc.text import nearest
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from feedsvc.clean.sandbox import Cleaned
     from feedsvc.intake.ingest import Ingest
-    from feedsvc.store import Store
+    from feedsvc.store import Article, Store
     from feedsvc.store.account import Account, RemovedItem, Subject
 
-__all__ = ["check_name", "find_entry", "restore"]
+__all__ = ["check_name", "find_entry", "restore_removal"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def check_name(kind: str, name: str, known: Collection[str]) -> None:
         raise UnknownName(f"no such {kind}: {name}{_did_you_mean(name, known)}")
 
 
-def restore(store: Store, ingest: Ingest, name: str, number: int, *, undo: bool) -> RemovedItem:
+def restore_removal(store: Store, ingest: Ingest, name: str, number: int, *, undo: bool) -> RemovedItem:
     """Bring a removal back into its entry for good, or let it go again; `updated` does not move.
 
     Args:
@@ -60,21 +61,28 @@ def restore(store: Store, ingest: Ingest, name: str, number: int, *, undo: bool)
         UnknownName: There is no such entry, or no such removal in it any more.
         StoreError: The entry's dump is no longer kept or cannot be cleaned, or the store cannot be written.
     """
-    with store.writing() as writer:
-        entry = find_entry(writer.account, name)
-        item = _find_removal(writer.account, entry, number)
-        source = writer.load_article(entry.id)
-        if source is None:
-            raise StoreError(f"{entry.key}: its dump is no longer kept, so it cannot be cleaned again")
-        digest = item.removal.digest
-        others = writer.account.restored_of(entry.id) - {digest}
-        writer.account.save_restored(entry, item.removal, undo=undo)
-        ingest.refresh(writer, source)
-        now = next((each for each in writer.account.ledger(entry.number) if each.digest == digest), None)
-        if undo and now is not None and now.restored and others:
-            raise UnknownName(f"removal {number} of {entry.key} stays because of another that was restored; undo that")
-        if now is not None and now.restored is undo:
-            raise StoreError(f"{entry.key}: its dump can no longer be cleaned")
+    cleaned: tuple[Article, Cleaned] | None = None
+    while True:
+        with store.writing() if cleaned else store.archiving() as rows:
+            entry = find_entry(rows.account, name)
+            item = _find_removal(rows.account, entry, number)
+            stored = rows.load_article(entry.id)
+            if stored is None:
+                raise StoreError(f"{entry.key}: its dump is no longer kept, so it cannot be cleaned again")
+            digest = item.removal.digest
+            others = stored.restored - {digest}
+            stored = replace(stored, restored=others if undo else others | {digest})
+            if cleaned and cleaned[0] == stored:  # nobody changed it since
+                rows.account.save_restored(entry, item.removal, undo=undo)
+                ingest.refresh(rows, *cleaned)
+                now = next((each for each in rows.account.ledger(entry.number) if each.digest == digest), None)
+                if undo and now is not None and now.restored and others:
+                    reason = "because of another that was restored; undo that"
+                    raise UnknownName(f"removal {number} of {entry.key} stays {reason}")
+                if now is not None and now.restored is undo:
+                    raise StoreError(f"{entry.key}: its dump can no longer be cleaned")
+                break
+        cleaned = stored, ingest.clean_again(stored)
     logger.info(
         "removal %s", "goes again" if undo else "restored", extra={"entry": entry.id, "rule": item.removal.rule}
     )

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from feedsvc.model import Known, Place
 from feedsvc.store.rows import CHUNK, ENTRY_COLUMNS, ENTRY_FIELDS, Article, differs, to_entry
-from feedsvc.store.schema import LIVE, RETIRED, aliases, articles, dumps, entries, removals
+from feedsvc.store.schema import LIVE, RETIRED, aliases, articles, dumps, entries, removals, restored
 from feedsvc.store.transaction import Transaction, insertion
 
 if TYPE_CHECKING:
@@ -87,6 +87,15 @@ class EntryWriter(Transaction):
             return None
         known = self.connection.scalars(_NAMES, {"at_number": number})
         return None if any(name in present for name in known) else number
+
+    def names_to_clean(self, names: Sequence[str], cleaner: str) -> set[str]:
+        """The ones of these names whose entry another cleaner cleaned, or has a restored removal."""
+        found: set[str] = set()
+        special = sa.or_(entries.c.cleaner != cleaner, entries.c.number.in_(sa.select(restored.c.entry)))
+        query = sa.select(aliases.c.name).join(entries, entries.c.number == aliases.c.entry).where(special)
+        for start in range(0, len(names), CHUNK):
+            found.update(self.connection.scalars(query.where(aliases.c.name.in_(names[start : start + CHUNK]))))
+        return found
 
     def save_entry(
         self,
@@ -213,7 +222,8 @@ class EntryWriter(Transaction):
             .limit(limit)
         )
         for row in rows:
-            yield Article(to_entry(row), row.path, row.raw, row.mtime_ns, Place(row.dump, row.position))
+            entry, place = to_entry(row), Place(row.dump, row.position)
+            yield Article(entry, row.path, row.raw, row.mtime_ns, place, self.account.restored_of(entry.id))
 
 
 def _at(place: Place) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -252,9 +251,5 @@ class Store(Database):
         """Live entries by their numbers, each with its dump, and rule and text of what was removed."""
         with self._reading() as connection:
             removed = rulesets.load_removed(connection, numbers)
-            writer = Writer(connection)
-            found = [
-                (number, replace(article, restored=writer.account.restored_of(article.entry.id)))
-                for number, article in writer.load_numbered(numbers)
-            ]
+            found = Writer(connection).load_numbered(numbers)
         return [(number, article, removed.get(number, [])) for number, article in found]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 from articles import live_entries
+from pools import Here
 from typer.testing import CliRunner
 
 from feedsvc.app.cli import app
@@ -60,7 +61,7 @@ class Box:
     def open(self) -> Ingest:
         """A pipeline as a new process has it."""
         cleaner = Cleaner(RuleSet(()), learned=self.store.load_learned())
-        return Ingest(self.store, cleaner, max_bytes=10_000, withdraw=False, clock=lambda: NOW)
+        return Ingest(self.store, cleaner, max_bytes=10_000, withdraw=False, clock=lambda: NOW, pool=Here(cleaner))
 
     def put(self, numbers: range, below: str = PROMOTION) -> list[Change]:
         """Write dumps."""
@@ -141,9 +142,8 @@ def test_only_what_is_added_is_counted(box: Box) -> None:
     box.take(range(3), PROMOTION + PROMOTION)  # updates
     (box.folder / "again.md").write_text(dump(50, link=1), "utf-8")
     box.ingest.take([Change(str(box.folder / "again.md"), gone=False)])  # a duplicate
-    box.ingest = Ingest(
-        box.store, Cleaner(RuleSet(()), learned=Learned()), max_bytes=10_000, withdraw=False, clock=lambda: NOW
-    )
+    cleaner = Cleaner(RuleSet(()), learned=Learned())
+    box.ingest = Ingest(box.store, cleaner, max_bytes=10_000, withdraw=False, clock=lambda: NOW, pool=Here(cleaner))
     box.reclean()
     assert box.counted() == 3
 

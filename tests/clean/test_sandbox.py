@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from places import SEEDS
+from pools import Here
 from waiting import wait_for
 
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
-from feedsvc.clean.sandbox import Cleaned, Here, Job, Limits, Pool, Ticket, clean_job
+from feedsvc.clean.sandbox import Cleaned, Job, Limits, Pool, Ticket, clean_job
 from feedsvc.clean.sandbox.messages import Answer, News, apply_news, load_answer, make_news, receive, send
 from feedsvc.clean.sandbox.process import Died, GaveWay, Process
 from feedsvc.errors import BrokenDump, CleaningError, DumpError, NotADump, ProcessError
@@ -87,7 +88,7 @@ def pooled(
     assert reports == []
 
 
-def done(pool: Pool | Here, *jobs: Job) -> list[Ticket]:
+def done(pool: Pool, *jobs: Job) -> list[Ticket]:
     tickets = [pool.put(each) for each in jobs]
     pool.wait(tickets)
     return tickets

@@ -17,10 +17,11 @@ from articles import NOW, live_entries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from places import SEEDS
+from pools import Here
 
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
-from feedsvc.clean.sandbox import Here, Job, Ticket, clean_job
+from feedsvc.clean.sandbox import Job, Ticket, clean_job
 from feedsvc.errors import CleaningError, StoreError
 from feedsvc.intake.ingest import Ingest, Report
 from feedsvc.model import CleanEntry, Dump, Entry, Outcome
@@ -29,7 +30,7 @@ from feedsvc.watch import Change, Listing
 from feedsvc.watch.files import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 MARKED = 1712180702000
 PUBLISHED = datetime(2024, 4, 3, 21, 45, 2, tzinfo=UTC)
@@ -70,7 +71,18 @@ class Box:
 
     @property
     def ingest(self) -> Ingest:
-        return Ingest(self.store, self.cleaner, max_bytes=100_000, withdraw=self.withdraw, clock=lambda: self.now)
+        return self.open()
+
+    def open(self, pool: Here | None = None, retried: Sequence[str] = ()) -> Ingest:
+        return Ingest(
+            self.store,
+            self.cleaner,
+            max_bytes=100_000,
+            withdraw=self.withdraw,
+            clock=lambda: self.now,
+            pool=pool or Here(self.cleaner),
+            retried=retried,
+        )
 
     def put(self, name: str, content: str | bytes) -> str:
         """Write a file; each has another time than all before."""
@@ -661,11 +673,9 @@ def test_deleted_dump_that_is_back_is_new_to_the_listing(box: Box) -> None:
 class Slow(Here):
     """Cleans what is called slow when it is told to, and looks ahead."""
 
-    looks_ahead = True
-    patience = 0.0
-
     def __init__(self, cleaner: Cleaner) -> None:
         super().__init__(cleaner)
+        self.patience = 0.0
         self.begun: list[Ticket] = []
         self.dropped: list[Ticket] = []
 
@@ -680,8 +690,8 @@ class Slow(Here):
     def finish(self) -> None:
         for ticket in self.begun:
             if ticket.cleaned is None:
-                ticket.learned = self._cleaner.learned
-                ticket.cleaned = clean_job(ticket.job, self._cleaner)
+                ticket.learned = self.cleaner.learned
+                ticket.cleaned = clean_job(ticket.job, self.cleaner)
 
     @property
     def names(self) -> list[str]:
@@ -703,15 +713,7 @@ class Line:
 @pytest.fixture
 def line(box: Box) -> Line:
     slow = Slow(box.cleaner)
-    ingest = Ingest(
-        box.store,
-        box.cleaner,
-        max_bytes=100_000,
-        withdraw=False,
-        clock=lambda: box.now,
-        pool=slow,  # type: ignore[arg-type]
-    )
-    return Line(box, slow, ingest)
+    return Line(box, slow, box.open(slow))
 
 
 def test_slow_dump_is_left_to_a_later_batch(line: Line) -> None:
@@ -798,7 +800,7 @@ def test_quarantined_dump_is_tried_again_when_told(box: Box) -> None:
     path = box.put("a", "<!--12")
     box.ingest.take([Change(path, gone=False)])
     assert box.compare() == []
-    ingest = Ingest(box.store, box.cleaner, max_bytes=100_000, withdraw=False, clock=lambda: box.now, retried=[path])
+    ingest = box.open(retried=[path])
     (change,) = ingest.compare(box.listing())
     assert [report.outcome for report in ingest.take([change])] == [Outcome.QUARANTINED]
     assert ingest.compare(box.listing()) == []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from articles import NOW
+from pools import Here
 from waiting import wait_for
 
 from feedsvc.clean import Cleaner, load_rules
@@ -394,7 +395,7 @@ def test_real_files_to_a_real_store(tmp_path: Path, calls: Calls) -> None:
     states = {str(path): FileState(path.stat().st_size, path.stat().st_mtime_ns, 0) for path in folder.iterdir()}
     with closing(Store(f"sqlite:///{tmp_path}/feedsvc.db")) as store:
         cleaner = Cleaner(load_rules(site_rules=False))
-        ingest = Ingest(store, cleaner, max_bytes=1000, withdraw=False, clock=lambda: NOW)
+        ingest = Ingest(store, cleaner, max_bytes=1000, withdraw=False, clock=lambda: NOW, pool=Here(cleaner))
         intake = Intake(ingest, changed=calls.change, report=calls.report)
         intake.start()
         intake.deliver(Listing(str(folder), states, frozenset()))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from feedsvc.errors import BrokenDump, NotADump, ShortageError
-from feedsvc.intake.read import PEEK_BYTES, read_dump
+from feedsvc.intake.read import _PEEK_BYTES, read_dump
 
 
 def test_its_bytes_and_its_status(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_want_of_open_files_is_not_the_fault_of_a_dump(tmp_path: Path, monkeypat
 
 def test_of_a_file_that_is_too_large_only_the_beginning_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    path.write_text(f"<!--1712180702000-->\n[a](https://example.org/a)\n------\n\n{'x' * PEEK_BYTES}\n", "utf-8")
+    path.write_text(f"<!--1712180702000-->\n[a](https://example.org/a)\n------\n\n{'x' * _PEEK_BYTES}\n", "utf-8")
     os.truncate(path, 2**40)  # no memory has so much
     with pytest.raises(BrokenDump, match="larger than 100 bytes"):
         read_dump(str(path), 100)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from articles import NOW, live_entries, make_article, save_dump
+from pools import Here
 from typer.testing import CliRunner, Result
 
 from feedsvc.app.cli import app
@@ -79,7 +80,8 @@ class Home:
 
     def ingest(self, store: Store) -> Ingest:
         cleaner = make_cleaner(load(self.config))
-        return Ingest(store, cleaner, max_bytes=10**6, withdraw=False, clock=lambda: datetime(2024, 5, 1, tzinfo=UTC))
+        now = datetime(2024, 5, 1, tzinfo=UTC)
+        return Ingest(store, cleaner, max_bytes=10**6, withdraw=False, clock=lambda: now, pool=Here(cleaner))
 
     def run(self, *arguments: str | Path, code: int = 0) -> Result:
         found = CliRunner().invoke(app, [*map(str, arguments), "--config", str(self.config)])

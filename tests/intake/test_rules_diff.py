@@ -10,11 +10,12 @@ import pytest
 from articles import live_entries
 from hypothesis import given
 from hypothesis import strategies as st
+from pools import Here
 
 from feedsvc.clean import Cleaner, Rule, RuleSet
 from feedsvc.errors import StoreError
 from feedsvc.intake.ingest import Ingest
-from feedsvc.intake.restore import restore
+from feedsvc.intake.restore import restore_removal
 from feedsvc.intake.rules_diff import Diff, _estimate, _mixed, compare_rules, diff_rules, make_saved, read_saved
 from feedsvc.store import SavedRules, Store
 from feedsvc.watch import Change
@@ -50,7 +51,7 @@ class Place:
     def ingest(self, rules: RuleSet = LIVE) -> Ingest:
         cleaner = Cleaner(rules)
         self.store.save_live_rules(make_saved(rules, cleaner.digest), NOW)
-        return Ingest(self.store, cleaner, max_bytes=10**6, withdraw=False, clock=lambda: NOW)
+        return Ingest(self.store, cleaner, max_bytes=10**6, withdraw=False, clock=lambda: NOW, pool=Here(cleaner))
 
     def take(self, number: int, html: str, host: str) -> None:
         path = self.folder / f"{number}.txt"
@@ -186,7 +187,7 @@ def test_what_was_restored_stays_under_other_rules_too(place: Place) -> None:
     while ingest.reclean(2):
         pass
     key = next(entry.key for entry in live_entries(place.store) if entry.title == "t2")
-    restore(place.store, ingest, key, 1, undo=False)
+    restore_removal(place.store, ingest, key, 1, undo=False)
     (change,) = place.diff(*LIVE.rules, AD, rule("more", text=["正文二"])).changes
     assert (change.title, change.lost, change.gone) == ("t2", 3, (("more", "正文二"),))
     assert not change.stood_back  # for what was restored is still there

@@ -14,8 +14,7 @@ import typer
 from feedsvc.app.cli.common import ConfigOption, complain, load, opened, out
 from feedsvc.app.cli.show import printable, show_counts, show_removed
 from feedsvc.clean import CAUSES, load_rules
-from feedsvc.intake.restore import check_name, find_entry
-from feedsvc.intake.restore import restore as restore_removal
+from feedsvc.intake.restore import check_name, find_entry, restore_removal
 from feedsvc.runtime.logs import set_up_logs
 from feedsvc.store import Store
 

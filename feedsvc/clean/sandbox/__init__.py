@@ -6,9 +6,8 @@ A dump that takes too long or too much memory, or that ends the process, harms n
 one dump in hand at a time, so it is always known which one is at fault.
 """
 
-from feedsvc.clean.sandbox.pool import Pool
+from feedsvc.clean.sandbox.pool import Pool, Ticket
 from feedsvc.clean.sandbox.process import Limits
-from feedsvc.clean.sandbox.ticket import Here, Ticket
 from feedsvc.clean.sandbox.work import Cleaned, Job, clean_job, parse_safely
 
-__all__ = ["Cleaned", "Here", "Job", "Limits", "Pool", "Ticket", "clean_job", "parse_safely"]
+__all__ = ["Cleaned", "Job", "Limits", "Pool", "Ticket", "clean_job", "parse_safely"]

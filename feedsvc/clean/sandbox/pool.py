@@ -15,7 +15,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from feedsvc.clean.sandbox.process import Died, GaveWay, Limits, Process
-from feedsvc.clean.sandbox.ticket import Ticket
 from feedsvc.clean.sandbox.work import Cleaned
 from feedsvc.errors import CleaningError, ProcessError
 from feedsvc.runtime.backoff import RETRY_SECONDS
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from feedsvc.clean import Cleaner
+    from feedsvc.clean.learning.learned import Learned
     from feedsvc.clean.sandbox.work import Job
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "Ticket"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,16 +36,35 @@ MOST_PATIENCE: Final = 5.0  # seconds by the clock for which a job that gets no 
 MOST_STARTS: Final = 3  # that may fail in a row where nobody waits for better times
 
 
+class Ticket:
+    """A job that was handed in, and what becomes of it.
+
+    Attributes:
+        cleaned: None until it is done.
+        learned: By what it was cleaned.
+        seconds: How long that took.
+    """
+
+    def __init__(self, job: Job) -> None:
+        """Nothing is done yet."""
+        self.job = job
+        self.cleaned: Cleaned | None = None
+        self.learned: Learned | None = None
+        self.seconds = 0.0
+        self.began: float | None = None  # monotonic, while it is in hand
+        self.spent = 0.0  # seconds of processor time
+        self.tries = 0
+        self.is_slow = False
+        self.is_dropped = False
+
+
 class Pool:
     """Processes that clean, all by the same rules.
 
     Attributes:
-        looks_ahead: Whether it works on by itself once a job is handed in.
         patience: For how many seconds of processor time a slow job may hold up others that nobody else can take. By the
             clock, good jobs would be slow as well on a machine that has much else to do.
     """
-
-    looks_ahead = True
 
     def __init__(
         self,
