@@ -1,8 +1,16 @@
-"""Dump -> CleanEntry: rules as data, metadata, repair, sanitiser.
+"""Dump -> CleanEntry, by rules as data.
 
-html -> parse -> outline -> strip -> write -> sanitise -> content
-        (bs4)   (what is   (what    (what    (nh3)
-                 there)     goes)    stays)
+The flow, each step with its module, and the modules that it uses:
+
+    tree       parse
+    outline    find leaves and lines, and hits of rules on elements   rules/matcher
+    strip      decide which hits take something out                   dateline, learning/
+    ledger     name the nodes that go; a Removal for each hit
+    write      repair and write the nodes that stay                   repair, proxies, videos
+    sanitise   let nothing harmful out                                elements
+
+`cleaner` runs the flow, again until nothing changes, and adds `metadata` and `titles`. Beside the flow stand `explain`
+(removals in place), `samples` (tests of packs), `drift` (changes in how rules match) and `sandbox` (a process for it).
 """
 
 from feedsvc.clean.cleaner import Cleaner

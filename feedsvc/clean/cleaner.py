@@ -1,4 +1,4 @@
-"""Dump -> CleanEntry: parse, strip by rules, repair and write, sanitise."""
+"""Cleans dumps: parse, strip by rules, repair and write, sanitise."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ _logger = logging.getLogger(__name__)
 
 _MOST_ROUNDS: Final = 5
 _PATIENT_ROUNDS: Final = 2
-"""Of links in links, each round sorts out eight levels of blocks; after so many rounds the outer ones go."""
+"""For links in links: each round sorts out eight levels of blocks; after so many rounds the outer links go."""
 
 _MOST_REFERENCES: Final = 200_000
-"""The sanitiser takes the square of their number: 1.4 s for so many, ten minutes for 8 MB of nothing else."""
+"""The sanitiser takes time by the square of their number: 1.4 s for so many, ten minutes for 8 MB of nothing else."""
 
 _NO_RULES: Final = Matcher(())
 _IMAGE: Final = re.compile(r"<image(?=[\s/>])", re.IGNORECASE)
@@ -59,14 +59,14 @@ _ENDS_SVG: Final = ("blockquote", "div", "figure", "h1", "h2", "h3", "img", "li"
 
 @dataclass(slots=True)
 class _Found:
-    """What cleaning found in an article beside the article itself, none of it twice."""
+    """By-products of cleaning an article, each once."""
 
     removals: list[Removal] = field(default_factory=list)
     rights: dict[str, None] = field(default_factory=dict)
     alternates: dict[Alternate, None] = field(default_factory=dict)
     authors: dict[str, None] = field(default_factory=dict)
     stood_back: bool = False
-    sightings: tuple[Sighting, ...] | None = None  # of the first round, which sees the dump's own markup
+    sightings: tuple[Sighting, ...] | None = None  # of the first round: it sees the dump's own markup
 
     def add(self, stripped: Stripped, addresses: Addresses) -> None:
         self.removals += stripped.removals
@@ -85,14 +85,14 @@ class Cleaner:
     """Cleans dumps by a set of rules.
 
     Attributes:
-        digest: SHA-256 in hexadecimal over the rules, the version of feedsvc, and whether it learns: what one digest
-            has cleaned, the same digest cleans to the same bytes as long as nothing else is learned.
+        digest: SHA-256 in hexadecimal over the rules, the version of feedsvc, and whether it learns. Two cleaners with
+            the same digest clean a dump to the same bytes, as long as nothing else is learned.
         rules: The rules it cleans by.
-        learned: The learned blocks; None for a cleaner that takes none, and gives nothing to learn from.
+        learned: The learned blocks; None for a cleaner that neither takes nor sights any.
     """
 
     def __init__(self, rules: RuleSet, *, learned: Learned | None = None) -> None:
-        """Take the rules that `load_rules` gave, and what is learned."""
+        """Compile the rules for each host and source once they are needed."""
         self.digest = rules.digest
         if learned is not None:
             self.digest = hashlib.sha256(f"{rules.digest} learns".encode()).hexdigest()
@@ -103,16 +103,12 @@ class Cleaner:
     def clean(self, dump: Dump, published: datetime, restored: Collection[str] = ()) -> CleanEntry:
         """Clean one dump.
 
-        Cleaning what came out once more changes nothing, as long as no keep rule depends on a class or id: those
-        are gone by then.
+        Cleaning the result again changes nothing, unless a keep rule depends on a class or id: those are gone by then.
 
         Args:
             dump: The dump; its `published` is not looked at.
             published: The article's date, aware. A line at the head that repeats it goes.
-            restored: The digests of removals (`Removal.digest`) that were brought back for good.
-
-        Returns:
-            The article, and all that was taken out of it.
+            restored: The digests of removals (`Removal.digest`) that were restored.
 
         Raises:
             CleaningError: The dump is nested too deeply for this Python, the parser rejects it, or it has so many
@@ -121,14 +117,10 @@ class Cleaner:
         return self._clean(dump, published, restored, None)
 
     def explain(self, dump: Dump, published: datetime) -> Explanation:
-        """Clean one dump, and tell where each removal was.
+        """Clean one dump, and say where each removal was.
 
-        Broken markup is cleaned several times. The article is shown as the first time met it, which is as the dump
-        has it; what later times took out of what the parsers had made of it has no place there.
-
-        Args:
-            dump: As for `clean`.
-            published: As for `clean`.
+        Broken markup is cleaned several times. The explanation shows the first time, with the dump's own markup;
+        removals of later times, from the markup of the parsers, have no place in it.
 
         Raises:
             CleaningError: As for `clean`.
@@ -171,7 +163,7 @@ class Cleaner:
             content=page.html,
             text=page.text,
             summary=summarise(page.text),
-            author=pick_author(dump.author, source=source, bylines=[", ".join(found.authors)]),
+            author=pick_author(dump.author, source=source, byline=", ".join(found.authors)),
             source=source,
             categories=tidy_categories(dump.categories, source=source),
             language=dump.language,
@@ -193,10 +185,10 @@ class Cleaner:
         restored: Collection[str] = (),
         marked: list[Marked] | None = None,
     ) -> tuple[Written, _Found]:
-        """Clean until nothing changes any more, which is at once for all but broken markup.
+        """Clean until nothing changes any more: once, unless the markup is broken.
 
-        Where the sanitiser's parser or our own would put elements elsewhere than they are written, what they make of
-        it is cleaned again: a reader's parser then has no say in what the article is.
+        If the sanitiser's parser or our own would move elements, the result is cleaned again: a reader's parser then
+        finds nothing to move.
         """
         matcher: Matcher = self._matchers.get(link, dump.source)
         found = _Found()
@@ -215,16 +207,16 @@ class Cleaner:
                 stripped = strip(outline, matcher, date, sight)
             found.add(stripped, addresses)
             page = write(root, stripped, addresses)
-            if marked == []:  # asked for, and this is the first time
+            if marked == []:  # an explanation is wanted, and this is the first round
                 marked.append(mark_removals(soup, root, stripped, addresses))
             if page.html.count("&") > _MOST_REFERENCES:
                 raise CleaningError(dump.path, f"the article has more than {_MOST_REFERENCES} ampersands", dump.line)
             before, html = html, sanitise(page.html)
-            # What rules were kept from in this round, they may do in the next, when less is left that they match.
+            # Rules that stood back in this round may work in the next: less is left that they match.
             settled = html == page.html and is_settled(html)
             if settled and (html == before or not (stripped.stood_back or page.is_rewritten)):
                 break
-            if stripped.kept:  # what a rule kept may have lost by now what the rule knew it by
+            if stripped.kept:  # by now kept elements may have lost the class or id of their keep rule
                 matcher, date, known = _NO_RULES, None, None
         if found.stood_back:
             _logger.warning("rules would have taken too much of the article and stood back", extra={"path": dump.path})
@@ -235,10 +227,10 @@ def _parse(html: str) -> tuple[BeautifulSoup, Tag]:
     lowered = html.lower()
     has_svg = "<svg" in lowered
     if "<image" in lowered and not has_svg:
-        # To HTML an <image> is an <img> (WHATWG HTML, section 13.2.6.4.7); the parser would put what follows inside.
+        # In HTML an <image> is an <img> (WHATWG HTML, section 13.2.6.4.7); the parser would nest the rest in it.
         html = _IMAGE.sub("<img", html)
     if "</html" in lowered or "</body" in lowered:
-        # What follows belongs to the body all the same (WHATWG HTML, section 13.2.6.4.19); the parser would lose it.
+        # Content after these tags belongs to the body (WHATWG HTML, section 13.2.6.4.19); the parser would lose it.
         html = _ENDS_PAGE.sub("", html)
     soup = make_tree(html)
     if has_svg:
@@ -250,7 +242,7 @@ def _parse(html: str) -> tuple[BeautifulSoup, Tag]:
 
 
 def _unwrap_around(soup: BeautifulSoup, names: Collection[str], around: str) -> None:
-    """Make an element that means nothing of each element of one name that holds any of others."""
+    """Turn each element named `around` into a span if it holds any element of the other names."""
     seen: set[int] = set()
     for tag in soup(names):
         parent = tag.parent

@@ -1,4 +1,4 @@
-"""Lines that hold nothing but a date: does one repeat when the article was published?
+"""Lines with nothing but a date: do they repeat the date of publication?
 
 A line may hold a second date (when the article was changed), each with a label before it: "Publié le : 29/09/2020 -
 12:00 Modifié le : 29/09/2020 - 13:05".
@@ -86,14 +86,11 @@ _YEAR: Final = re.compile(r"\d{4}", re.ASCII)
 
 
 def is_dateline(line: str, published: datetime) -> bool:
-    """Tell whether a line is wholly a date, with or without a time, near the date of publication.
+    """Tell whether a line is one or two dates, with or without a time, each at most two days from publication.
 
     Args:
         line: In its matching form.
         published: Aware.
-
-    Returns:
-        True where each date in it can be read as one at most two days from `published`.
     """
     if len(line) > _LONGEST or not _YEAR.search(line):
         return False
@@ -101,7 +98,7 @@ def is_dateline(line: str, published: datetime) -> bool:
         line = match["inside"]
     at = dates = 0
     while at < len(line) and dates < _MOST_DATES:
-        label = _LABEL.match(line, at)  # which may be empty
+        label = _LABEL.match(line, at)  # it may be empty
         date = _DATED.match(line, label.end() if label else at)
         if date is None or not _is_near(date, published):
             return False
@@ -112,12 +109,7 @@ def is_dateline(line: str, published: datetime) -> bool:
 
 
 def is_in_dated_element(nodes: Iterable[PageElement], published: datetime) -> bool:
-    """Tell whether texts are short and all in `<time>` elements that give a date near that of publication.
-
-    Args:
-        nodes: Texts of one line.
-        published: Aware.
-    """
+    """Tell whether texts of one line are short and all in `<time>` elements with a date near publication (aware)."""
     length = 0
     for node in nodes:
         length += len(str(node))
@@ -156,7 +148,7 @@ def _readings(date: re.Match[str]) -> Iterator[datetime]:
         days = [(date["y1"] or date["y2"], date["m1"] or date["m2"], date["d1"] or date["d2"])]
     for year, month_number, day in days:
         try:
-            # Whichever the zone, two days are room enough.
+            # Two days leave room for any time zone.
             yield datetime(int(year), int(month_number), int(day), hour, minute, second, tzinfo=UTC)
         except ValueError:  # such as 31/02, or the month and the day swapped
             continue

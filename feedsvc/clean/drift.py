@@ -1,25 +1,24 @@
 """How often each rule matches in the dumps of a source, how much of their text it takes, and when that changes.
 
-The dumps of a source are numbered 1, 2, 3 and so on as their entries are added. For each rule, x(n) is 1 where it
-matched in dump n, else 0; or the share of the dump's text that it took. Both are averaged with weights that fade:
+The dumps of a source are numbered 1, 2, 3 and so on as their entries are added. For each rule, x(n) is 1 if it matched
+in dump n, else 0; or the share of the dump's text that it took. Both are averaged with weights that fade:
 
     e(n) = (1 - a) e(n - 1) + a x(n),  e = 0 before the first dump that counts
     average(n) = e(n) / (1 - (1 - a)^m),  m being the number of dumps that count
 
 The divisor makes up for the start at 0. There is a fast average (a = 1/20, the last 20 dumps or so) and a slow one
-(a = 1/200). A dump in which a rule does not match multiplies its e by 1 - a: nothing need be written for it, as long
-as it is known how many such dumps there were.
+(a = 1/200). A dump without a match multiplies e by 1 - a: the number of such dumps is enough, and nothing is written.
 
 Two things are worth an alarm:
 
     silent: a rule has matched at least 5 times; with r, its slow average at its last match, as the chance that it
         matches in a dump, the chance that it matches in none of the k dumps since then, (1 - r)^k, is below one in a
-        million; and k is at least 20, for dumps of one kind come in a row. That holds for rules limited to hosts or
-        sources, until they match again; for all others, where r is at least 20 % and is the average of 50 dumps or
-        more, until 400 dumps have come without a match: then that is the normal thing.
-    surge: the fast average of the share, f, exceeds both 20 % and 5 times what it was before. That is the slow average
-        without the last 20 dumps, (s - w f) / (1 - w), where w is the weight that these have in it; there must be 50
-        dumps or more. It ends once f is below 10 % or below twice what it was before.
+        million; and k is at least 20, for dumps of one kind come in a row. For rules limited to hosts or sources it
+        stands until they match again. For all others, r must be at least 20 % and the average of 50 dumps or more,
+        and the alarm ends after 400 dumps without a match: by then silence is normal.
+    surge: the fast average of the share, f, exceeds both 20 % and 5 times the average before. That is the slow average
+        without the last 20 dumps, (s - w f) / (1 - w), with w as the weight of these in it; there must be 50 dumps or
+        more. It ends once f is below 10 % or below twice the average before.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ __all__ = [
 
 _FAST: Final = 1 / 20
 _SLOW: Final = 1 / 200
-_RECENT: Final = 20  # dumps, about those that the fast average speaks of
+_RECENT: Final = 20  # dumps that the fast average speaks of
 
 _LEAST_MATCHES: Final = 5
 _LEAST_SILENCE: Final = 20  # dumps
@@ -67,11 +66,11 @@ _SURGE_ENDS_SHARE: Final = 0.1
 _SURGE_ENDS_RATIO: Final = 2.0
 
 FORGET: Final = 1000
-"""Dumps without a match after which a counter that nobody judges may be forgotten."""
+"""Dumps without a match after which a counter without alarms may be forgotten."""
 
 
 class Alarm(StrEnum):
-    """In which way a rule has changed."""
+    """The way in which a rule has changed."""
 
     SILENT = "silent"
     SURGE = "surge"
@@ -79,11 +78,11 @@ class Alarm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one rule took out of one article.
+    """Removals of one rule from one article.
 
     Attributes:
-        number: How many removals.
-        characters: Of text, white space aside; what was restored does not count.
+        number: How many.
+        characters: Of text, white space and restored removals aside.
     """
 
     rule: str
@@ -94,11 +93,11 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What rules did to one dump.
+    """Effects of rules on one dump.
 
     Attributes:
-        source: The dump's, or its host where it names none, or "".
-        shares: Rule to the share of the text that it took, from 0 to 1; no rule that did not match.
+        source: The dump's, or else its host, or "".
+        shares: Rule to the share of the text that it took, from 0 to 1; only rules that matched.
     """
 
     source: str
@@ -119,7 +118,7 @@ class Average:
         )
 
     def value(self, counted: int, zeros: int) -> tuple[float, float]:
-        """The fast and the slow average after `counted` dumps, and then `zeros` more without a match."""
+        """Return the fast and the slow average after `counted` dumps, and then `zeros` more without a match."""
         return (
             (1 - _FAST) ** zeros * self.fast / (1 - (1 - _FAST) ** (counted + zeros)),
             (1 - _SLOW) ** zeros * self.slow / (1 - (1 - _SLOW) ** (counted + zeros)),
@@ -128,12 +127,12 @@ class Average:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
-    """What is remembered of one rule in one source.
+    """The memory of one rule in one source.
 
     Attributes:
         since: How many dumps of the source came before the first that counts.
-        at: The number of the last dump in which the rule matched.
-        matched: In how many dumps it matched.
+        at: The number of the last dump with a match.
+        matched: How many dumps had a match.
     """
 
     since: int
@@ -144,19 +143,19 @@ class Counter:
     alarm: Alarm | None = None
 
     def alarmed(self, alarm: Alarm | None) -> Counter:
-        """The same with another alarm, or none."""
+        """Return the same with another alarm, or none."""
         return replace(self, alarm=alarm)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What a counter says at some dump; averages from 0 to 1.
+    """The state of a counter at some dump; averages from 0 to 1.
 
     Attributes:
         dumps: How many count.
-        matched: In how many of them the rule matched.
+        matched: How many of them had a match.
         silent: How many there were since the last match.
-        usual: The slow average of matches as it was at the last match.
+        usual: The slow average of matches at the last match.
         share_before: The slow average of the share without the last dumps.
     """
 
@@ -172,7 +171,7 @@ class Standing:
 
 
 def count_removals(removals: Iterable[Removal]) -> list[Taken]:
-    """Sum removals up by rule, in the order in which the rules come first."""
+    """Sum removals up by rule; rules stand in the order of their first removal."""
     found: dict[str, Taken] = {}
     for removal in removals:
         taken = found.get(removal.rule) or Taken(removal.rule, removal.reason, 0, 0)
@@ -182,7 +181,7 @@ def count_removals(removals: Iterable[Removal]) -> list[Taken]:
 
 
 def observe_article(article: CleanEntry) -> Observation:
-    """Give what rules did to an article."""
+    """Return the effects of rules on an article."""
     taken = count_removals(article.removals)
     total = _length(article.text) + sum(each.characters for each in taken)
     host = urlsplit(article.link).hostname if article.link else None
@@ -195,7 +194,7 @@ def count_match(counter: Counter, *, number: int, share: float) -> Counter:
     """Count a dump in which the rule matched.
 
     Args:
-        counter: As it was; a new one has `at` equal to `since`.
+        counter: A new one has `at` equal to `since`.
         number: The dump's, above that of the last match.
         share: The share of the dump's text that the rule took.
     """
@@ -210,12 +209,7 @@ def count_match(counter: Counter, *, number: int, share: float) -> Counter:
 
 
 def stand(counter: Counter, dumps: int) -> Standing:
-    """Say how a rule stands.
-
-    Args:
-        counter: A rule's.
-        dumps: How many dumps of the source there are now.
-    """
+    """Return the state of a counter when its source has so many dumps."""
     counted, silent = counter.at - counter.since, dumps - counter.at
     match_fast, match_slow = counter.matches.value(counted, silent)
     share_fast, share_slow = counter.shares.value(counted, silent)
@@ -235,10 +229,10 @@ def stand(counter: Counter, dumps: int) -> Standing:
 
 
 def judge(counter: Counter, dumps: int, *, limited: bool) -> Alarm | None:
-    """Tell whether a rule has changed.
+    """Return the alarm that a rule deserves, or None.
 
     Args:
-        counter: A rule's; a surge that stands is in it.
+        counter: A rule's, with the alarm that stands.
         dumps: How many dumps of the source there are now.
         limited: Whether the rule is limited to hosts or sources.
     """
@@ -256,7 +250,7 @@ def judge(counter: Counter, dumps: int, *, limited: bool) -> Alarm | None:
 
 
 def explain_alarm(alarm: Alarm, rule: str, source: str, standing: Standing) -> str:
-    """Say for people what has changed, and where to look."""
+    """Say for people how a rule has changed, and name the command that shows more."""
     if alarm is Alarm.SILENT:
         what = f"matched in {standing.usual:.0%} of the dumps, but in none of the last {standing.silent}"
     else:

@@ -1,4 +1,4 @@
-"""What may stand in an entry's content, as tables (WHATWG HTML, section 4)."""
+"""Tables of the elements and attributes of an entry's content (WHATWG HTML, section 4)."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ ALLOWED: Final = MappingProxyType(
 )
 """Elements of an article, each with the attributes that it may have beside those of every element.
 
-No style, class or id: they mean something on the page they come from only. What is neither here nor in DROPPED is
-unwrapped: its content stays.
+Style, class and id are missing: they mean something on their own page only. An element that is neither here nor in
+DROPPED is unwrapped: its content stays.
 """
 
 BOOLEANS: Final = frozenset({"controls", "open", "reversed"})

@@ -1,7 +1,7 @@
-"""An article with what went in its place, for people who ask what cleaning did.
+"""An article with its removals in place, for people who ask what cleaning did.
 
-The tree is written once more with a mark where each removal was. A mark is a character that the article has nowhere,
-around the removal's number, so that nothing in a dump can pass for one. Done only when asked for.
+The tree is written once more with a mark at the place of each removal. A mark is the removal's number between two
+characters that the article does not hold, so nothing in a dump can pass for one.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["Explanation", "Marked", "Pieces", "mark_removals"]
 
 Pieces: TypeAlias = tuple[str | int, ...]
-"""What stays, as text or HTML, and the numbers of the removals between, from 0."""
+"""Text or HTML of the article, and the numbers of the removals between, from 0."""
 
 _PRIVATE: Final = range(0xE000, 0xF900)
-# What is to stand around a mark so that it stands where a part of a list or table stood.
+# Elements around a mark that stands in the place of a part of a list or table.
 _AROUND: Final = {
     **{name: (name,) for name in ("caption", "dd", "dt", "figcaption", "li", "summary", "td", "th")},
     "tr": ("tr", "td"),
@@ -42,7 +42,7 @@ _AROUND: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """An article as it is written, with what went.
+    """An article with marks for its removals.
 
     Attributes:
         text: Plain text, blocks on lines of their own.
@@ -58,10 +58,10 @@ class Explanation:
     """A cleaned article and where each of its removals was.
 
     Attributes:
-        entry: As `Cleaner.clean` gives it.
+        entry: As `Cleaner.clean` returns it.
         text: Plain text with the removals in place.
         html: Sanitised HTML with the removals in place.
-        elsewhere: The numbers of the removals that have no place: what went when broken markup was cleaned once more.
+        elsewhere: The numbers of removals without a place: broken markup was cleaned again, and they went then.
     """
 
     entry: CleanEntry
@@ -71,34 +71,24 @@ class Explanation:
 
 
 def mark_removals(soup: BeautifulSoup, root: Tag, stripped: Stripped, addresses: Addresses) -> Marked:
-    """Write an article with marks for what goes.
-
-    Args:
-        soup: The parsed document; marks are left in it.
-        root: The element whose content is the article.
-        stripped: What of it goes.
-        addresses: The dump's addresses.
-
-    Returns:
-        The article, parted where something went.
-    """
+    """Write an article with a mark for each removal; the marks stay in the soup."""
     taken = frozenset(soup.decode(formatter="minimal"))
     edge = next((chr(code) for code in _PRIVATE if chr(code) not in taken), None)
     if edge is not None:
         for number, hit in enumerate(stripped.hits):
             place = _place(hit, stripped)
             _insert(soup, place, f"{edge}{number}{edge}")
-            if isinstance(hit.what, Line) and not isinstance(place, Tag) and id(hit.what.end) in stripped.gone:
+            if isinstance(hit.target, Line) and not isinstance(place, Tag) and id(hit.target.end) in stripped.gone:
                 place.insert_before(soup.new_tag("br"))  # instead of the line's own
     page = write(root, stripped, addresses)
     return Marked(_part(page.text, edge), _part(sanitise(page.html), edge))
 
 
 def _place(hit: Hit, stripped: Stripped) -> PageElement:
-    """Give the outermost of the nodes that go with a hit or around it."""
-    node: PageElement = hit.what.leaves[0].node if isinstance(hit.what, Line) else hit.what
-    if isinstance(hit.what, Line):
-        node = next((leaf.node for leaf in hit.what.leaves if leaf.text and not leaf.stays), node)
+    """Return the outermost of the nodes that go with a hit or around it."""
+    node: PageElement = hit.target.leaves[0].node if isinstance(hit.target, Line) else hit.target
+    if isinstance(hit.target, Line):
+        node = next((leaf.node for leaf in hit.target.leaves if leaf.text and not leaf.stays), node)
     place = node
     for around in node.parents:
         if id(around) in stripped.gone:
@@ -119,6 +109,6 @@ def _insert(soup: BeautifulSoup, place: PageElement, mark: str) -> None:
 def _part(text: str, edge: str | None) -> Pieces:
     if edge is None:
         return (text,)
-    # Every second part is the number that stood between two edges.
+    # Every second part is the number between two edges.
     parts = re.split(f"{edge}(\\d+){edge}", text)
     return tuple(int(part) if number % 2 else part for number, part in enumerate(parts) if number % 2 or part)

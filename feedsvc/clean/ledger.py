@@ -1,4 +1,4 @@
-"""The account of what rules take out: the nodes that go, and a removal for each hit."""
+"""The account of the removals: the nodes that go, and a Removal for each hit."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ __all__ = ["Stripped", "action_of", "write_ledger"]
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """What goes.
+    """Everything that rules decided about an article.
 
     Attributes:
         gone: The id() of each node of the tree that goes, with all that is in it.
         unwrapped: The id() of each element of which only the content stays.
-        removals: What went, in document order.
+        removals: In document order.
         rights: The text of each block that moved to the entry's rights.
         alternates: The address, as it stands, and the language of each other version of the article.
-        authors: Whom bylines name.
+        authors: Names from bylines.
         kept: Whether a keep rule matched anything.
         stood_back: Whether rules were left out because they would have taken too much of the article.
-        hits: For each of the removals, what was hit.
-        sightings: What there is to learn from it, learned blocks still in place.
+        hits: The hit of each removal.
+        sightings: Lines to learn from, learned blocks still in place.
     """
 
     gone: frozenset[int]
@@ -56,7 +56,7 @@ class Stripped:
 
 
 def action_of(rule: Rule | Cause) -> Action:
-    """Give what a rule does; causes remove."""
+    """Return what a rule does; causes remove."""
     return Action.REMOVE if isinstance(rule, Cause) else rule.action
 
 
@@ -68,22 +68,22 @@ def write_ledger(
     kept: bool,
     stood_back: bool,
 ) -> Stripped:
-    """Name the nodes that go, and write the ledger.
+    """Name the nodes that go, and write a Removal for each hit.
 
     Args:
-        taken: What goes, each with the leaves that go with it.
-        unwrapped: The id() of each element of which only the content stays.
-        sightings: What there is to learn from it.
-        kept: Whether a keep rule matched anything.
-        stood_back: Whether rules were left out.
+        taken: Hits, each with the leaves that go with it.
+        unwrapped: See `Stripped`.
+        sightings: See `Stripped`.
+        kept: See `Stripped`.
+        stood_back: See `Stripped`.
     """
     gone: set[int] = set()
     found: list[tuple[Hit, Removal]] = []
     alternates: dict[tuple[str, str | None], None] = {}
     authors: dict[str, None] = {}
-    # Lines last, so that their HTML is without what has a removal of its own.
-    for hit, leaves in sorted(taken, key=lambda pair: isinstance(pair[0].what, Line)):
-        nodes = _nodes(hit.what, leaves)
+    # Lines last: their HTML leaves out the elements that have a removal of their own.
+    for hit, leaves in sorted(taken, key=lambda pair: isinstance(pair[0].target, Line)):
+        nodes = _nodes(hit.target, leaves)
         html = "".join(dumped_html(node, gone) for node in nodes)
         gone.update(map(id, nodes))
         text = _joined(leaves)
@@ -110,7 +110,7 @@ def write_ledger(
 
 
 def _first_address(nodes: list[PageElement]) -> list[str]:
-    """Give the address of the first link in or around what goes, if there is one."""
+    """Return the address of the first link in or around the nodes, in a list; an empty one if there is none."""
     for node in nodes:
         inside = [node, *node.find_all("a", href=True, limit=1)] if isinstance(node, Tag) else []
         for tag in (*inside, *node.parents):
@@ -120,7 +120,7 @@ def _first_address(nodes: list[PageElement]) -> list[str]:
 
 
 def _author(rule: Rule, line: str) -> str:
-    """Give the name on a byline: the first group of the pattern, if it has one."""
+    """Return the name on a byline: the first group of the pattern, or else the line."""
     line = matching_form(line)
     matches = filter(None, (compile_pattern(pattern).fullmatch(line) for pattern in rule.text))
     match = next(matches, None)
@@ -138,8 +138,8 @@ def _joined(leaves: list[Leaf]) -> str:
     return one_line("".join(pieces))
 
 
-def _nodes(what: Tag | Line, leaves: list[Leaf]) -> list[PageElement]:
-    return _line_nodes(what, leaves) if isinstance(what, Line) else [what]
+def _nodes(target: Tag | Line, leaves: list[Leaf]) -> list[PageElement]:
+    return _line_nodes(target, leaves) if isinstance(target, Line) else [target]
 
 
 def _line_nodes(line: Line, leaves: list[Leaf]) -> list[PageElement]:
@@ -152,7 +152,7 @@ def _line_nodes(line: Line, leaves: list[Leaf]) -> list[PageElement]:
 
 
 def _widest(node: PageElement) -> PageElement:
-    """Give the outermost inline element that holds this alone."""
+    """Return the outermost inline element that holds this node alone."""
     while node.parent is not None and node.parent.name not in BLOCKS and len(node.parent.contents) == 1:
         node = node.parent
     return node

@@ -1,6 +1,6 @@
 """Tags and text as HTML, escaped as the HTML serialisation algorithm says (WHATWG HTML, section 13.3).
 
-The sanitiser writes by the same algorithm, so that what it leaves alone comes out of it byte for byte.
+The sanitiser writes by the same algorithm: it returns this HTML byte for byte, unless it has to remove something.
 """
 
 from __future__ import annotations
@@ -21,17 +21,12 @@ _NO_END_TAG: Final = frozenset({"area", "base", "br", "col", "hr", "img", "input
 
 
 def escape(text: str) -> str:
-    """Escape text that stands between tags."""
+    """Escape text between tags."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\xa0", "&nbsp;")
 
 
 def start_tag(name: str, attributes: Mapping[str, str]) -> str:
-    """Write a start tag.
-
-    Args:
-        name: The element's.
-        attributes: In the order in which they are to stand.
-    """
+    """Write a start tag with its attributes in their order."""
     if not attributes:
         return f"<{name}>"
     pairs = [f'{key}="{escape(value).replace(chr(34), "&quot;")}"' for key, value in attributes.items()]
@@ -39,12 +34,12 @@ def start_tag(name: str, attributes: Mapping[str, str]) -> str:
 
 
 def plain_attributes(tag: Tag) -> Mapping[str, str]:
-    """Give an element's attributes with the type that they have here: our builder splits no values."""
+    """Return an element's attributes with their actual type: our builder splits no values."""
     return tag.attrs  # type: ignore[return-value]
 
 
 def dumped_html(node: PageElement, gone: Collection[int]) -> str:
-    """Write a part of the parsed tree as it stood in the dump.
+    """Write an element or text of the parsed tree as it stood in the dump.
 
     Args:
         node: An element or some text.

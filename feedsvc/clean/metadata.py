@@ -1,4 +1,4 @@
-"""What an entry says beside its content: title, author, categories."""
+"""Title, author and categories of an entry."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _WITH_MAILBOX: Final = (
     re.compile(r"[^\s()<>]+@[^\s()<>]+\s*\((?P<name>[^()]+)\)"),  # RSS 2.0: jane@example.org (Jane Doe)
     re.compile(r"(?P<name>[^<>@]+)<[^\s<>]+@[^\s<>]+>"),  # RFC 5322: Jane Doe <jane@example.org>
 )
-# Second levels of the domain name system below which sites have their names.
+# Second levels of the domain name system; sites have their names below them.
 _SECOND_LEVEL: Final = frozenset({"ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"})
 _COUNTRY: Final = 2  # letters
 
 
 def tidy_phrase(text: str | None) -> str | None:
-    """Make one line of a name that a feed can carry; None where nothing is left."""
+    """Make one line of a name, fit for a feed; None if nothing is left."""
     return (one_line(undirected(scrub(text))) or None) if text is not None else None
 
 
 def pick_title(title: str, *, source: str | None, author: str | None, link: str | None, known: Collection[str]) -> str:
-    """Give the title without what its site puts behind it.
+    """Return the title without the name of its site at the end.
 
     Args:
-        title: As the dump gives it, on one line.
+        title: On one line.
         source: The dump's.
         author: The dump's.
         link: The dump's, a valid absolute address.
         known: Suffixes that recur in the source's titles.
 
     Returns:
-        Never empty where the title was not; the same once more for itself.
+        Empty only if the title was. A second call with the result changes nothing.
     """
     title = one_line(without_debris(title)) or title
     if not suffix_of(title):
@@ -54,7 +54,7 @@ def pick_title(title: str, *, source: str | None, author: str | None, link: str 
 
 
 def site_label(link: str | None) -> str | None:
-    """Give the label of a host that names its site: "bbc" of `https://www.bbc.co.uk/`."""
+    """Return the label of a host that names its site: "bbc" of `https://www.bbc.co.uk/`."""
     labels = ((urlsplit(link).hostname or "") if link else "").removesuffix(".").split(".")
     if labels[-1].isdigit() or ":" in labels[-1]:
         return None
@@ -63,28 +63,19 @@ def site_label(link: str | None) -> str | None:
     return labels[-2] if len(labels) > 1 else None
 
 
-def pick_author(author: str | None, *, source: str | None, bylines: Iterable[str] = ()) -> str | None:
-    """Give the author's name.
-
-    Args:
-        author: The dump's, where it has one.
-        source: The dump's; an author of this name is nobody in particular.
-        bylines: Names that were found in the article.
-
-    Returns:
-        The dump's author where that is somebody, else the first byline, else what the dump has.
-    """
+def pick_author(author: str | None, *, source: str | None, byline: str | None = None) -> str | None:
+    """Return the author's name: the dump's, or the byline if the dump names nobody or only the source itself."""
     author = tidy_phrase(author)
     if author is not None:
         match = next(filter(None, (pattern.fullmatch(author) for pattern in _WITH_MAILBOX)), None)
         author = author if match is None else match["name"].strip().strip('"') or author
     if author is None or (source is not None and _key(author) == _key(source)):
-        author = next(filter(None, map(tidy_phrase, bylines)), author)
+        author = tidy_phrase(byline) or author
     return author
 
 
 def tidy_categories(categories: Iterable[str], *, source: str | None) -> tuple[str, ...]:
-    """Give the categories in their order: each once, whatever its case or width, and none that is the source."""
+    """Return each category once, in order, without the source; case and width make no difference."""
     found = {} if source is None else {_key(source): ""}
     for category in filter(None, map(tidy_phrase, categories)):
         found.setdefault(_key(category), category)

@@ -1,4 +1,4 @@
-"""One walk over the parsed tree: what an article consists of, in document order, and what rules say about it."""
+"""One walk over the parsed tree: leaves and lines of an article in document order, and hits of rules."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Leaf:
     """A piece of text, a picture or player, or a horizontal line.
 
     Attributes:
-        position: Its number in document order, elements counted as well.
-        line: The number of the line it is on.
-        text: "" for what is no text.
+        position: Its number in document order; elements have numbers too.
+        line: The number of its line.
+        text: "" for a leaf without text.
         shows: Whether a reader sees something of the article: text that is not blank, a picture, a player.
         linked: Whether it is in a link.
         stays: False once something is to take it out.
@@ -55,7 +55,7 @@ class Leaf:
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """Leaves that stand on one line: between the edges of blocks and `<br>`.
+    """Leaves on one line: between the edges of blocks and `<br>`.
 
     Attributes:
         end: The `<br>` that ends it, or None.
@@ -76,12 +76,12 @@ class Line:
 
     @property
     def text(self) -> str:
-        """What is left of its text, as it stands."""
+        """The text that is left of it."""
         return "".join([leaf.text for leaf in self.leaves if leaf.stays])
 
     @property
     def link_density(self) -> float:
-        """The share of what is left of its text that is in links; without text, of what else it shows."""
+        """The share of links in the text that is left; without text, in the pictures and players that are left."""
         if not any(leaf.linked for leaf in self.leaves):
             return 0.0
         left = [leaf for leaf in self.leaves if leaf.stays and leaf.shows]
@@ -93,13 +93,13 @@ class Line:
 
 @dataclass(slots=True)
 class Totals:
-    """What a walk over an article has met so far. An element holds what was met between its start and its end.
+    """Counts of a walk over an article so far. An element holds the difference between its end and its start.
 
     Attributes:
         text: Characters, white space at the ends of each piece of text aside.
         linked_text: Those of them that are in links.
         links: Elements that link somewhere.
-        taken_links: Those of them whose address a rule takes.
+        taken_links: Links with an address that a rule takes.
         fields: Fields to type into.
     """
 
@@ -110,11 +110,11 @@ class Totals:
     fields: int = 0
 
     def now(self) -> Totals:
-        """Give a copy, to be compared with later."""
+        """Return a copy, to be compared with later."""
         return Totals(self.text, self.linked_text, self.links, self.taken_links, self.fields)
 
     def meets(self, rule: Rule, before: Totals) -> bool:
-        """Tell whether what was met since `before` is what a rule looks for inside an element."""
+        """Tell whether an element that began at `before` and ends now meets the conditions of a rule on its content."""
         text = self.text - before.text
         if rule.max_text is not None and text > rule.max_text:
             return False
@@ -129,19 +129,19 @@ class Totals:
 
 @dataclass(slots=True, eq=False)
 class Hit:
-    """Something that a rule or cause says about an element or a line.
+    """A rule or cause that matches an element or a line.
 
     Attributes:
         start: The position at which it begins.
         end: The position after its last node.
-        what: The element, or the line.
-        before: What the walk had met when the element began, where it is to be told from what it holds.
+        target: The element, or the line.
+        before: The totals when the element began, if the rule has conditions on its content.
     """
 
     rule: Rule | Cause
     start: int
     end: int
-    what: Tag | Line
+    target: Tag | Line
     before: Totals | None = None
 
 
@@ -150,13 +150,14 @@ class Outline:
     """An article as rules see it, in document order.
 
     Attributes:
-        restored: What is kept as if by a keep rule.
+        text_length: Characters, white space at the ends of each leaf aside.
+        restored: Hits of removals that were restored: kept as if by a keep rule.
     """
 
     leaves: list[Leaf] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
-    text_length: int = 0  # characters, white space at the ends of each leaf aside
+    text_length: int = 0
     restored: list[Hit] = field(default_factory=list)
 
     @property
@@ -169,14 +170,14 @@ def make_outline(soup: BeautifulSoup, root: Tag, matcher: Matcher, addresses: Ad
     """Walk the tree once.
 
     Args:
-        soup: The parsed document.
+        soup: The parsed document, for selectors that need all of it.
         root: The element whose content is the article.
         matcher: The rules that apply.
         addresses: The dump's addresses.
 
     Returns:
-        Leaves, lines, and all that element and address rules match; text rules wait until it is known what of
-        each line is left.
+        Leaves, lines, and the hits of element and address rules. Text rules wait until it is known how much of each
+        line is left.
     """
     walk = _Walk(matcher, addresses, matcher.elsewhere(soup))
     stack: list[tuple[Iterator[PageElement], Tag, list[Hit]]] = [(iter(root.contents), root, [])]
@@ -219,7 +220,7 @@ class _Walk:
         self._leaf(node, text, shows=not is_blank(text))
 
     def element(self, tag: Tag) -> tuple[list[Hit], bool]:
-        """Note an element; tell what rules mean it and whether its content matters."""
+        """Note an element; return its hits, and whether its content matters."""
         name = tag.name
         hits = self._hits(tag)
         if name == "br":
@@ -229,7 +230,7 @@ class _Walk:
             self.outline.leaves.append(Leaf(tag, self._position, self._line_number, "", shows=False, linked=False))
         elif name in ("img", "image"):
             self._picture(tag, hits)
-            return hits, name == "image"  # which the parser does not know as void
+            return hits, name == "image"  # the parser does not know it as void
         elif name in ("iframe", "embed"):
             if self._addresses.player(tag) is not None:
                 # It becomes a link on a line of its own.
@@ -328,13 +329,13 @@ class _Walk:
             hits.append(self._hit(UNUSABLE_PICTURE, tag))
         elif self._is_copy(tag):
             hits.append(self._hit(NOSCRIPT_COPY, tag))
-            self._last_picture = None  # what follows in the same <noscript> is another picture
+            self._last_picture = None  # the next one in the same <noscript> is another picture
         else:
             self._leaf(tag, "", shows=True)
             self._last_picture = tag, self._noscripts > 0
 
     def _is_copy(self, tag: Tag) -> bool:
-        """Tell whether this and the picture just before it are one, written for readers with and without scripts."""
+        """Tell whether this picture repeats the one just before it, one for readers with scripts and one without."""
         if self._last_picture is None:
             return False
         last, last_is_plain = self._last_picture
@@ -360,5 +361,5 @@ def _is_field(tag: Tag) -> bool:
 
 
 def _share(part: int, whole: int) -> float:
-    """Give the share that a part is of a whole; 0 where there is nothing."""
+    """Return the share of a part in a whole; 0 for an empty whole."""
     return part / whole if whole else 0.0

@@ -1,7 +1,7 @@
 """Image proxies: their addresses hold the address of the picture itself.
 
-A dump that was made for one reader shows its pictures by way of a proxy, scaled down and gone when the proxy is. What
-the proxy would fetch is what the article shows.
+A dump made for one reader may show its pictures through a proxy, scaled down and gone when the proxy is. The article
+shows the picture that the proxy would fetch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from feedsvc.links import resolve
 
 __all__ = ["is_public", "unwrap"]
 
-# One of these is in every address that a pattern below matches: cheap to ask of the many that none does.
+# One of these is in every address that a pattern below matches. Most addresses have none: a cheap test.
 _HINTS: Final = (
     *("weserv.nl", "wsrv.nl", ".wp.com/", "/iu/", "proxy", "image/fetch", "cdn-cgi/image", "/_next/", "/_vercel/"),
     "timthumb",
@@ -39,25 +39,24 @@ _IN_PATH: Final = re.compile(
 _PHOTON: Final = re.compile(r"https?://i[0-3]\.wp\.com/(?P<wrapped>[^?#]+)(?:\?(?P<query>[^#]*))?", re.IGNORECASE)
 _BARE: Final = re.compile(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*(?::\d+)?/", re.IGNORECASE)
 _ENCODED_SCHEME: Final = re.compile("https?%3A", re.IGNORECASE)
-_LONGEST: Final = 8_000  # longer ones no server takes, and each proxy in a proxy costs a pass over the address
+_LONGEST: Final = 8_000  # no server takes longer ones, and each proxy in a proxy costs a pass over the address
 _HERE: Final = frozenset({"home", "internal", "intranet", "lan", "local", "localdomain", "localhost"})
 
 
 def unwrap(address: str) -> str:
-    """Give the address of the picture that an image proxy shows.
+    """Return the address of the picture that an image proxy shows.
 
-    Proxies in proxies are unwrapped as well. What a proxy was to do to the picture (size, quality, format) goes
-    with it.
+    Proxies in proxies are unwrapped as well. Parameters of the proxy (size, quality, format) go with it.
 
     Args:
         address: A valid absolute address.
 
     Returns:
-        A valid public http(s) address; the very same string for what is no proxy's, or holds no such address.
+        A valid public http(s) address; the very same string if it is no proxy's or holds no such address.
     """
     while len(address) <= _LONGEST and any(hint in address for hint in _HINTS):
         inner = _wrapped(address)
-        # An address in an address is the shorter one; so this ends, and doing it again changes nothing.
+        # The inner address must be shorter: so this ends, and doing it again changes nothing.
         if inner is None or len(inner) >= len(address):
             break
         address = inner
@@ -65,7 +64,7 @@ def unwrap(address: str) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether a valid http(s) address leads to a host that others can reach too, by its name or number."""
+    """Tell whether the host of a valid http(s) address can be reached by others too, judged by its name or number."""
     host = (urlsplit(address).hostname or "").removesuffix(".")
     try:
         return ipaddress.ip_address(host).is_global
@@ -79,7 +78,7 @@ def _wrapped(address: str) -> str | None:
     if match := _PHOTON.match(address):
         inner = match["wrapped"]
         if "ssl=1" not in (match["query"] or "").split("&"):
-            scheme = "http"  # Photon says so where the picture's own server has TLS
+            scheme = "http"  # Photon adds ssl=1 if the picture's own server has TLS
     elif match := _IN_QUERY.match(address):
         inner = unquote(match["wrapped"])
     elif match := _IN_PATH.match(address):
@@ -89,7 +88,7 @@ def _wrapped(address: str) -> str | None:
     else:
         return None
     if "\ufffd" in inner:
-        return None  # encoded otherwise than in UTF-8, and not to be had from here
+        return None  # not encoded in UTF-8: the original bytes are lost
     inner = inner.removeprefix("ssl:").removeprefix("//")
     if _BARE.match(inner):
         inner = f"{scheme}://{inner}"

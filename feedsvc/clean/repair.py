@@ -1,4 +1,4 @@
-"""Addresses and pictures of one dump, made to work outside the page they come from."""
+"""Addresses and pictures of one dump, made to work outside their page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
     "raw_addresses",
 ]
 
-# Where loading scripts keep the real address, the likeliest first.
+# Attributes in which loading scripts keep the real address, the likeliest first.
 _LAZY: Final = (
     *("data-src", "data-original", "data-lazy-src", "data-original-src", "data-actualsrc", "data-lazyload"),
     *("data-lazy", "data-echo", "data-url", "data-hi-res-src", "data-lazy-url", "data-cfsrc", "data-img-src"),
@@ -37,7 +37,7 @@ _LAZY: Final = (
 _LAZY_SETS: Final = ("data-srcset", "data-lazy-srcset", "data-original-set", "data-ll-srcset", "srcset")
 _ADDRESSES: Final = frozenset({"href", "src", *_LAZY})
 
-# Most addresses are, and need no repair: resolve() would give back what it got.
+# Most addresses match and need no repair: resolve() would return them unchanged.
 _PLAIN = re.compile(
     r"https?://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,3}/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
     r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
@@ -50,16 +50,16 @@ _TINY = re.compile(r"\s*[0-3](?:\.\d*)?(?:px)?\s*", re.IGNORECASE)
 _TINY_STYLE = re.compile(r"(?:^|;)\s*(?:width|height)\s*:\s*[0-3](?:\.\d*)?px", re.IGNORECASE)
 
 _MOST_PARTS: Final = 20
-"""How many of the sources of one picture or player are looked at: they all show the same."""
+"""How many sources of one picture or player are looked at: they all show the same."""
 _SIZE = re.compile(r"\d+(?:\.\d+)?[wx]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """What a player plays.
+    """Addresses of a player.
 
     Attributes:
-        src: Its own address, or None where only its parts have one.
+        src: Its own address, or None if only its parts have one.
         parts: Its `<source>` and `<track>` elements, each with its address.
     """
 
@@ -71,14 +71,14 @@ class Addresses:
     """Makes the addresses of one dump absolute, without tracking parameters and image proxies."""
 
     def __init__(self, base: str | None) -> None:
-        """Take the dump's own address, which relative ones are resolved against."""
+        """Resolve relative addresses against the dump's own."""
         self._base = base
         self._known: dict[str, str | None] = {}
         self._pictures: dict[int, dict[str, str] | None] = {}  # by id(): the tree outlives this
         self._players: dict[int, Player | None] = {}
 
     def absolute(self, raw: str) -> str | None:
-        """Give an http(s), mailto or tel address, or None where a feed can carry none."""
+        """Return an http(s), mailto or tel address, or None if a feed can carry none."""
         if raw not in self._known:
             if _PLAIN.fullmatch(raw):
                 address: str | None = raw
@@ -88,18 +88,18 @@ class Addresses:
         return self._known[raw]
 
     def web(self, raw: str | None) -> str | None:
-        """Give an http(s) address, or None."""
+        """Return an http(s) address, or None."""
         address = None if raw is None else self.absolute(raw)
         return address if address is not None and address.startswith("http") else None
 
     def picture(self, tag: Tag) -> dict[str, str] | None:
-        """Give `src`, and `srcset` where there is one, of an `<img>`; None where it has no address at all."""
+        """Return `src` and, if there is one, `srcset` of an `<img>`; None if it has no address at all."""
         if id(tag) not in self._pictures:
             self._pictures[id(tag)] = self._picture(tag)
         return self._pictures[id(tag)]
 
     def srcset(self, attributes: Mapping[str, str]) -> str:
-        """Give the candidates of a picture or source, as `srcset` has them; "" where there are none."""
+        """Return the candidates of a picture or source in the syntax of `srcset`; "" if there are none."""
         for name in _LAZY_SETS:
             candidates = self._candidates(attributes.get(name, ""))
             if candidates:
@@ -107,11 +107,11 @@ class Addresses:
         return ""
 
     def source(self, attributes: Mapping[str, str]) -> str | None:
-        """Give the first http(s) address among the lazy ones and `src`."""
+        """Return the first http(s) address among the lazy ones and `src`."""
         return next(filter(None, (self.web(attributes.get(name)) for name in (*_LAZY, "src"))), None)
 
     def player(self, tag: Tag) -> Player | None:
-        """Give what an `<iframe>`, `<embed>`, `<video>` or `<audio>` plays; None where nothing can be."""
+        """Return the addresses of an `<iframe>`, `<embed>`, `<video>` or `<audio>`; None if it can play nothing."""
         if id(tag) not in self._players:
             self._players[id(tag)] = self._player(tag)
         return self._players[id(tag)]
@@ -149,19 +149,19 @@ class Addresses:
         for raw, size in _split_srcset(srcset):
             address = self.web(raw)
             if address is not None and not address.endswith(",") and not _is_placeholder(address):
-                found.setdefault(address, size)  # without their proxy, pictures of several sizes are one
+                found.setdefault(address, size)  # several sizes of one proxy lead to a single picture
         return list(found.items())
 
 
 def _settle(address: str) -> str:
-    """Take off proxies and tracking parameters, behind which there may be another of either."""
+    """Remove proxies and tracking parameters in turn, until the address has neither."""
     while (found := strip_tracking(unwrap(address))) != address:
         address = found
     return address
 
 
 def raw_addresses(tag: Tag) -> list[str]:
-    """Give the addresses of an element as they stand, white space at the ends aside."""
+    """Return the addresses of an element as they stand, white space at the ends aside."""
     return [value.strip() for name, value in plain_attributes(tag).items() if name in _ADDRESSES]
 
 
@@ -179,12 +179,12 @@ def is_pixel(tag: Tag) -> bool:
 
 
 def is_placeholder_size(tag: Tag, name: str) -> bool:
-    """Tell whether `width` or `height` (the name) is that of what stood in until a script had loaded the picture."""
+    """Tell whether `width` or `height` is that of the placeholder of a picture that a script was to load."""
     return is_lazy(tag) and name in ("height", "width") and bool(_TINY.fullmatch(plain_attributes(tag)[name]))
 
 
 def picture_sources(tag: Tag) -> list[Tag]:
-    """Give the `<source>` elements that an `<img>` has in its `<picture>`."""
+    """Return the `<source>` elements of an `<img>` in its `<picture>`."""
     parent = tag.parent
     for _ in range(_MOST_PARTS):
         if parent is None or parent.name != "source":
@@ -197,9 +197,9 @@ def picture_sources(tag: Tag) -> list[Tag]:
 
 
 def _leading(holder: Tag, names: Collection[str]) -> tuple[list[Tag], PageElement | None]:
-    """Give the elements of these names that an element begins with, and what comes after them."""
-    # The parser knows <source> and <track> as elements with content: without an end tag, each is in the one before.
-    # Not by way of `descendants`, which looks for the end of the element first.
+    """Return the elements of these names at the beginning of an element, and the node after them."""
+    # The parser nests a <source> or <track> without an end tag in the one before. Walking `descendants` would be slow:
+    # it looks for the end of the element first.
     found: list[Tag] = []
     inside = {id(holder)}
     node = holder.next_element

@@ -1,10 +1,10 @@
-"""Samples in packs: what must go from an article, and what must stay.
+"""Samples in packs: texts that must go from an article, and texts that must stay.
 
 [[test]]
 html = '<p>An article.</p><div class="related"><a href="/2">Another</a></div>'
 gone = ["Another"]               # in neither the text nor the HTML of the cleaned article
 left = ["An article."]           # in its text or its HTML
-rights = "© 2024 Agency"         # what moved to the entry's rights
+rights = "© 2024 Agency"         # text that moved to the entry's rights
 link = "https://example.org/1"   # the article's address: on the first host that the pack names, if not given
 source = "Agency"
 
@@ -61,7 +61,7 @@ class Sample(BaseModel):
         return self
 
     def faults(self, entry: CleanEntry) -> Iterator[str]:
-        """Say what about a cleaned article is not as the sample has it."""
+        """Name each difference between a cleaned article and the sample."""
         for text in self.gone:
             if text in entry.text or text in entry.content:
                 yield f'"{text}" should be gone, but is left'
@@ -77,11 +77,11 @@ def failed_samples(pack: Traversable, folder: Traversable, cleaner: Cleaner) -> 
 
     Args:
         pack: A TOML file.
-        folder: The folder it is in, where its dumps are looked for.
+        folder: The folder of the dumps that it names.
         cleaner: With the rules of this pack, and of all others that will work with it.
 
     Yields:
-        For each sample that fails, one sentence: which of which file, and what was expected.
+        For each sample that fails, one sentence: its file, its number, the expectation.
 
     Raises:
         RuleError: The pack, or a dump that it names, cannot be read.

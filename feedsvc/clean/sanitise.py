@@ -1,4 +1,4 @@
-"""The last step of cleaning: whatever went wrong before it, nothing harmful comes out of it."""
+"""The last step of cleaning: nothing harmful comes out of it, even if an earlier step went wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SANITISER: Final = nh3.Cleaner(
     attributes={"*": set(ANYWHERE), **{name: set(attributes) for name, attributes in ALLOWED.items()}},
     clean_content_tags=set(DROPPED),
     url_schemes={"http", "https", "mailto", "tel"},
-    link_rel=None,  # what a link may do is the feed reader's to say
+    link_rel=None,  # feed readers decide what a link may do
 )
 _PARSER: Final = etree.HTMLParser(encoding="utf-8", huge_tree=True)
 _OUR_PARSERS_OWN: Final = frozenset({"<html", "<body", "</body", "</html", "</source", "</track"})
@@ -25,25 +25,14 @@ _TAG = re.compile("</?[a-z0-9]+")
 
 
 def sanitise(html: str) -> str:
-    """Take out of HTML all that `feedsvc.clean.elements` does not allow, and every address with an odd scheme.
-
-    Args:
-        html: Any HTML fragment.
-
-    Returns:
-        Well-formed HTML, comments gone.
-    """
+    """Return well-formed HTML of allowed elements only (`feedsvc.clean.elements`), without comments and odd schemes."""
     return _SANITISER.clean(html)
 
 
 def is_settled(html: str) -> bool:
-    """Tell whether the parser that cleaning reads with sees in this HTML the elements that are written there.
+    """Tell whether the parser of cleaning sees in sanitised HTML the elements that are written there.
 
-    It repairs less and otherwise than the sanitiser's parser does. Where the two agree, cleaning again changes
-    nothing.
-
-    Args:
-        html: As the sanitiser leaves it.
+    It repairs less than the sanitiser's parser, and differently. If the two agree, cleaning again changes nothing.
     """
     written = _TAG.findall(html)
     if not written:

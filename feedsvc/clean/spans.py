@@ -1,4 +1,4 @@
-"""Stretches of an article, by position."""
+"""A union of stretches of an article, by position."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Spans"]
 
 
 class Spans:
-    """A union of stretches, kept as sorted disjoint ones so that asking stays cheap in hostile articles."""
+    """Sorted disjoint stretches: asking stays cheap in hostile articles."""
 
     def __init__(self) -> None:
         """Start empty."""

@@ -1,7 +1,7 @@
-"""What rules take out of an article.
+"""Decides which parts of an article rules take out.
 
-The tree itself is left as it is, and what goes is named: deciding can be done again with fewer rules when an article
-would end up empty, and ten thousand removals cost no more than one each.
+The tree itself does not change: the decision names nodes. It can be made again with fewer rules if an article would end
+up empty, and ten thousand removals cost no more than one each.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _EDGE_LINES: Final = 5
 _MOST_TAKEN: Final = 0.6
 """The share of an article's text that rules for every dump may take.
 
-In 860 dumps of nine sources, what they rightly took was at most 47 % (a market report of 150 characters with a list of
-related articles), in all but one in a hundred at most 22 %.
+In 860 dumps of nine sources, they rightly took at most 47 % (of a market report of 150 characters with a list of
+related articles), and at most 22 % of all but one in a hundred.
 """
 
 _ALWAYS_TAKEN: Final = 200
@@ -52,20 +52,17 @@ _MOSTLY_LINKS: Final = 0.6
 
 
 def strip(outline: Outline, matcher: Matcher, published: datetime | None, sight: Sight | None = None) -> Stripped:
-    """Decide what rules take out of an article.
+    """Decide which parts of an article rules take out.
 
-    Cleaning never empties an article, and rules that do not know the site take no more than a set share of it. Where
-    nothing would be left to see, or too little, the rules for every dump stand back, and those for certain hosts and
-    sources work alone; where that leaves nothing, no rule works.
+    Cleaning never empties an article, and rules for every dump take no more than a set share of it. If nothing or too
+    little would be left, these rules stand back, and those for certain hosts and sources work alone; if that leaves
+    nothing, no rule works.
 
     Args:
-        outline: The article's; its marks change.
+        outline: The article's; the marks in it change.
         matcher: The rules that apply.
         published: The article's date, aware; None to leave datelines alone.
-        sight: What knows learned blocks; None to learn nothing and take none.
-
-    Returns:
-        What goes, and the ledger of it.
+        sight: Knows learned blocks; None to learn nothing and take none.
     """
     showed = outline.shows
     decision = _Decision(outline, matcher, published, lambda _: True, sight)
@@ -86,21 +83,22 @@ def strip(outline: Outline, matcher: Matcher, published: datetime | None, sight:
 def strip_except(
     outline: Outline, matcher: Matcher, published: datetime | None, sight: Sight | None, restored: Collection[str]
 ) -> Stripped:
-    """Decide what rules take out of an article, but for what was restored.
+    """Decide as `strip` does, but keep what was restored.
 
-    That is decided without regard to it first. What then goes and is to be kept is kept as if by a keep rule, with
-    what it holds and what holds it, and all is decided again. So the ledger names the same removals in the same order
-    whether any of them is restored or not, and their numbers can be relied on.
+    Removals are recognised by their HTML: restored ones stay even if a renamed or another rule takes them.
+
+    Restored removals count as kept: the element, its descendants and its ancestors stay, and the other rules run
+    again. The ledger names the same removals in the same order as without them, so that numbers stay valid.
 
     Args:
-        outline: The article's; its marks change.
-        matcher: The rules that apply.
+        outline: As for `strip`.
+        matcher: As for `strip`.
         published: As for `strip`.
         sight: As for `strip`.
         restored: The digests of the removals that were restored.
 
     Returns:
-        What goes. In the ledger, what was restored and what stays because of it are marked as restored.
+        In its ledger, removals that stay are marked as restored.
     """
     first = stripped = strip(outline, matcher, published, sight)
     while kept := [
@@ -121,9 +119,10 @@ class _Decision:
     """Decides what goes, and marks the leaves that do not stay.
 
     Attributes:
-        gone: What goes, each with the leaves that go with it.
+        gone: Hits, each with the leaves that go with it.
         unwrapped: The id() of each element of which only the content stays.
         keeps: Whether a keep rule matched.
+        sightings: Lines to learn from.
     """
 
     def __init__(
@@ -148,7 +147,7 @@ class _Decision:
 
         hits = [hit for hit in outline.hits if isinstance(hit.rule, Cause) or admits(hit.rule)]
         shown = [leaf.position for leaf in outline.leaves if leaf.shows]
-        if shown:  # what holds the whole article is not what a rule looks for inside
+        if shown:  # an element that holds the whole article never meets conditions on its content
             hits = [hit for hit in hits if hit.before is None or shown[0] < hit.start or shown[-1] >= hit.end]
         hits.sort(key=lambda hit: (hit.start, -hit.end, matcher.rank(hit.rule)))
         keeping = [hit for hit in hits if action_of(hit.rule) is Action.KEEP]
@@ -187,7 +186,7 @@ class _Decision:
         return [hit for line in self._outline.lines for hit in self._hits(line, asked)] if asked else []
 
     def _hits(self, line: Line, kinds: list[Lines]) -> list[Hit]:
-        """Give what rules about text say of what is left of a line."""
+        """Return the hits of text rules on the rest of a line."""
         if not line.shows:
             return []
         text = matching_form(line.text)
@@ -202,16 +201,16 @@ class _Decision:
         return [_line_hit(rule, line) for rule in rules]
 
     def _take(self, hit: Hit) -> None:
-        """Mark what a hit takes, unless it is gone already or something in or around it is kept."""
+        """Mark the leaves of a hit as gone, unless they are gone already or something in or around them is kept."""
         if self._kept.overlaps(hit.start, hit.end) or self._covered.covers(hit.start, hit.end):
             return
         if action_of(hit.rule) is Action.UNWRAP:
-            if isinstance(hit.what, Tag) and hit.what.contents:
-                self.unwrapped.add(id(hit.what))
+            if isinstance(hit.target, Tag) and hit.target.contents:
+                self.unwrapped.add(id(hit.target))
             return
-        if isinstance(hit.what, Line):
-            # A rule about text takes text: a picture on the same line is not what it knows.
-            leaves = [leaf for leaf in hit.what.leaves if leaf.text and leaf.stays]
+        if isinstance(hit.target, Line):
+            # A rule about text takes text: it knows nothing of a picture on the same line.
+            leaves = [leaf for leaf in hit.target.leaves if leaf.text and leaf.stays]
             if not leaves:
                 return
         else:
@@ -256,7 +255,7 @@ class _Decision:
             self._take(hit)
 
     def _take_with_links(self) -> None:
-        """Take headings with the lines of links below them; one that heads anything else stays."""
+        """Take headings with the lines of links below them; a heading of anything else stays."""
         if Lines.HEADING not in self._matcher.about:
             return
         below: list[Line] = []  # the lines of links directly below
@@ -286,7 +285,7 @@ class _Decision:
             self.gone.append((hit, leaves))
 
     def _take_leftovers(self) -> None:
-        """Take what is no word and no picture from lines of which rules took text."""
+        """Take the rest of lines of which rules took text, if it has no word and no picture."""
         touched = {leaf.line for _, leaves in self.gone for leaf in leaves if leaf.text}
         for line in self._outline.lines if touched else ():
             if line.leaves[0].line in touched and line.shows:
@@ -347,5 +346,5 @@ def _line_hit(rule: Rule | Cause, line: Line) -> Hit:
 
 
 def _identity(hit: Hit) -> tuple[str, int]:
-    """What is the same of a hit each time it is decided: lines' hits are made anew."""
-    return hit.rule.name, id(hit.what.leaves[0]) if isinstance(hit.what, Line) else id(hit.what)
+    """Return what a hit has in common each time it is decided: hits of lines are made anew."""
+    return hit.rule.name, id(hit.target.leaves[0]) if isinstance(hit.target, Line) else id(hit.target)

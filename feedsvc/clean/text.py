@@ -18,18 +18,18 @@ _WHITE: Final = (
 _BLANK: Final = _WHITE + _ZERO_WIDTH
 _UNSEEN = re.compile(f"[{_ZERO_WIDTH}]")
 
-# XML 1.0 (fifth edition), production 2: what is not a Char. CR is one, but no parser hands it on.
+# XML 1.0 (fifth edition), production 2: every character that is no Char. CR is a Char, but no parser hands it on.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _LINE_END = re.compile("\r\n?")
 _REFERENCE = re.compile("&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));?")
 _LAST_CODE_POINT = 0x10FFFF
 _MOST_PASSES: Final = 3
 
-# What editors leave behind: zero-width space, word joiner, byte order mark. Scripts of South East Asia, written without
-# spaces, end their lines at such a space.
+# Debris of editors: zero-width space, word joiner, byte order mark. Scripts of South East Asia, written without spaces,
+# end their lines at such a space.
 _DEBRIS: Final = "\u200b\u2060\ufeff"
 _NO_SPACES: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u1aaf\u1b00-\u1b7f\ua980-\ua9df"
-# What a word processor says about its document. Never as far as what is left open would reach.
+# Metadata of a word processor. The limits keep an island that nobody closed from swallowing the article.
 _ISLAND = re.compile(
     r"<(?P<name>[ox]:(?:documentproperties|excelworkbook|officedocumentsettings)|m:mathpr|w:worddocument)\b[^>]{0,500}>"
     r"(?:[^<]|<(?!/?(?:div|p|table)\b)){0,4000}?</(?P=name)\s*>",
@@ -48,30 +48,16 @@ _SENTENCE_END = re.compile("[。！？][」』）】》”’]*|[.!?][\"')\u201d
 
 
 def scrub(text: str) -> str:
-    """Take out the characters that XML 1.0 forbids; lone surrogates become U+FFFD, odd line ends LF.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        Text that an XML document can carry.
-    """
+    """Remove characters that XML 1.0 forbids; lone surrogates become U+FFFD, odd line ends LF."""
     if text.isprintable():
         return text
     return _FORBIDDEN.sub(_allowed, _LINE_END.sub("\n", text))
 
 
 def prepare(html: str) -> str:
-    """Scrub HTML, and the character references in it that stand for forbidden characters.
+    """Scrub HTML and its character references, so that no parser can read a forbidden character from it.
 
-    Zero-width debris goes, and what a word processor says about its document. What a feed wrapped in CDATA sections
-    is unwrapped: in HTML, they are comments.
-
-    Args:
-        html: HTML as it was dumped.
-
-    Returns:
-        HTML from which no parser can read a forbidden character.
+    Zero-width debris and metadata of word processors go too. CDATA sections are unwrapped: in HTML, they are comments.
     """
     html = scrub(html)
     if "<![CDATA[" in html:
@@ -84,26 +70,19 @@ def prepare(html: str) -> str:
         before, html = html, without_debris(_REFERENCE.sub(_allowed_reference, html))
         if html == before:
             return html
-        passes += 1  # what was left out may have parted another reference
+        passes += 1  # a character that went may have parted another reference
     return _REFERENCE.sub(lambda match: _allowed_reference(match) or "\ufffd", html) if passes else html
 
 
 def without_debris(text: str) -> str:
-    """Take out the zero-width characters that mean nothing where they stand; those that join or part letters stay."""
+    """Remove zero-width characters without meaning in their place; those that join or part letters stay."""
     if text.isascii() or not any(character in text for character in _DEBRIS):
         return text
     return _NEEDLESS.sub("", text)
 
 
 def one_line(text: str) -> str:
-    """Make every run of white space one space, with none at the ends.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        One line.
-    """
+    """Replace every run of white space by one space; none is left at the ends."""
     return " ".join(text.split())
 
 
@@ -113,16 +92,10 @@ def is_blank(text: str) -> bool:
 
 
 def matching_form(text: str) -> str:
-    """Give the form of a block's text that text rules are matched with.
+    """Return the form of a line's text that text rules are matched with.
 
     White space is folded and zero-width characters are gone; no space is left beside Chinese or Japanese
     characters or full-width punctuation, nor before a colon: "分享 :" is matched as "分享:", "Share :" as "Share:".
-
-    Args:
-        text: The text of a block.
-
-    Returns:
-        One line.
     """
     text = one_line(text)
     if text.isascii():
@@ -133,21 +106,15 @@ def matching_form(text: str) -> str:
 
 
 def summarise(text: str) -> str:
-    """Give the beginning of a text on one line.
+    """Return the beginning of a plain text on one line, at most 300 characters.
 
-    What is too long is cut after a sentence, or else after a word, and ends with an ellipsis. Between Chinese or
+    A longer text is cut after a sentence, or else after a word, and ends with an ellipsis. Between Chinese or
     Japanese characters every place is the end of a word.
-
-    Args:
-        text: Plain text, lines folded.
-
-    Returns:
-        At most 300 characters.
     """
     start = text[: 2 * _SUMMARY_LENGTH].replace("\n", " ")
     if len(start) <= _SUMMARY_LENGTH:
         return start
-    room = start[:_SUMMARY_LENGTH]  # one more than fits beside the ellipsis, to see what follows
+    room = start[:_SUMMARY_LENGTH]  # one character more than fits beside the ellipsis, for the patterns to look ahead
     cuts = [match.end() for match in _SENTENCE_END.finditer(room)]
     if not cuts or not _SUMMARY_LENGTH // 2 <= cuts[-1] < _SUMMARY_LENGTH:
         ends = (match.start() for match in _WORD_END.finditer(room, _SUMMARY_LENGTH // 2))

@@ -1,7 +1,7 @@
-"""What sites put behind the titles of their articles: " | Reuters", " – 法国国际广播电台 - RFI", "_新华网".
+"""Names of sites behind the titles of their articles: " | Reuters", " – 法国国际广播电台 - RFI", "_新华网".
 
-A part behind a separator goes where it is the name of the site, or where it is known to recur. A title's own clause
-behind a dash is neither.
+A part behind a separator goes if it is the name of the site, or if it is known to recur. A title's own clause behind a
+dash is neither.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["TITLE_SHAPE", "strip_site_name", "strip_suffix", "suffix_of"]
 
 TITLE_SHAPE: Final = "title"
-"""Where learning has seen a title's suffix; other shapes name elements of an article."""
+"""The shape of a title's suffix in learning; other shapes name elements of an article."""
 
 _CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef"
 _SEPARATOR: Final = re.compile(
@@ -28,7 +28,7 @@ _WORD: Final = re.compile(r"[^\W_]")
 _MOST_PARTS: Final = 3
 _LONGEST: Final = 60  # characters of a suffix
 
-# What stands beside a site's name in its title: squeezed, in lower case.
+# Words beside a site's name in its title: squeezed, in lower case.
 _GENERIC: Final = re.compile(
     r"(?:the|www|com|net|org|co|uk|news|online|official|website|site|home|page|chinese|english|world|international"
     r"|radio|tv|podcast|channel|magazine|daily|edition|asia|digital|actualités|infos?|noticias|nachrichten|français"
@@ -42,13 +42,9 @@ _SHORTEST_NAME: Final = 2
 
 
 def suffix_of(title: str) -> tuple[str, ...]:
-    """Give what may be a title's suffix.
+    """Return possible suffixes of a title, the shortest first: its ends that begin with a separator.
 
-    Args:
-        title: On one line.
-
-    Returns:
-        Ends of the title that begin with a separator, the shortest first; none leaves less than a word.
+    Before and after the separator stands at least a word.
     """
     starts = [match.start() for match in _SEPARATOR.finditer(title)][-_MOST_PARTS:]
     return tuple(
@@ -59,32 +55,21 @@ def suffix_of(title: str) -> tuple[str, ...]:
 
 
 def strip_suffix(title: str, known: Collection[str]) -> str:
-    """Take known suffixes off a title.
-
-    Args:
-        title: On one line.
-        known: As `suffix_of` gives them.
-
-    Returns:
-        A title that ends in none of them; never empty where the title was not.
-    """
+    """Remove known suffixes, as `suffix_of` returns them, from the end of a title; a word is left."""
     while known and (found := [suffix for suffix in suffix_of(title) if suffix in known]):
         title = title.removesuffix(found[-1]).rstrip()
     return title
 
 
 def strip_site_name(title: str, names: Collection[str]) -> str:
-    """Take off the parts of a title that name the site it is from.
+    """Remove the parts at the end of a title that name its site.
 
-    A part names the site where it is one of its names, alone or among words such as "News" and "中文", in any case
-    and spacing; or where it ends as names of media do and a name of Chinese characters is short for it.
+    A part names the site if it is one of its names, alone or among words such as "News" and "中文", in any case
+    and spacing; or if it ends as names of media do and a name of Chinese characters is short for it.
 
     Args:
         title: On one line.
-        names: What the site is called: the source, the author, the host's own label.
-
-    Returns:
-        A title that does not end so; never empty where the title was not.
+        names: The source, the author, the host's own label.
     """
     keys = [key for key in map(_squeezed, names) if len(key) >= _SHORTEST_NAME]
     while found := [suffix for suffix in suffix_of(title) if _names_site(_squeezed(suffix), keys)]:

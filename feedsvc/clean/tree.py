@@ -1,7 +1,7 @@
 """HTML -> the tree that cleaning works on: the one that Beautiful Soup makes with its lxml builder, in less time.
 
-Beautiful Soup hands each event of the parser through half a dozen methods and constructors, and that is most of what
-parsing takes. Here the same events become nodes and links between them at once.
+Beautiful Soup hands each event of the parser through half a dozen methods and constructors; they take most of the time
+of parsing. Here the same events become nodes and links between them at once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def make_tree(html: str) -> BeautifulSoup:
         html: Any HTML; text at its very beginning is put in no paragraph.
 
     Returns:
-        What `BeautifulSoup(f"<body>{html}", "lxml", multi_valued_attributes=None, string_containers={})` gives: each
+        The tree of `BeautifulSoup(f"<body>{html}", "lxml", multi_valued_attributes=None, string_containers={})`: each
         attribute is one string, and all text but comments and the like is a plain NavigableString.
 
     Raises:
@@ -48,15 +48,15 @@ def make_tree(html: str) -> BeautifulSoup:
 
 
 class _Builder(HTMLTreeBuilder):
-    """What the parser tells its events to, and Beautiful Soup leaves its work to.
+    """Receives the parser's events, and does the work of Beautiful Soup.
 
-    Only the links between nodes are set by hand. All else in a tag is copied from one that the constructor of Tag
-    has made, and so is what the Beautiful Soup at hand puts there.
+    Only the links between nodes are set by hand. All other attributes of a tag are copied from one that the installed
+    Beautiful Soup has made itself.
     """
 
     def __init__(self) -> None:
         super().__init__(multi_valued_attributes=None, string_containers={})  # type: ignore[arg-type]
-        # Used again and again: whenever one is made, lxml takes its time to inspect the methods below.
+        # Reused: for each new parser, lxml inspects the methods below, which takes time.
         self._parser = etree.HTMLParser(target=self)  # type: ignore[arg-type] # bytes are what Python 2 gets
         self._model: dict[str, object] = {}
         self._texts: list[str] = []
@@ -96,7 +96,7 @@ class _Builder(HTMLTreeBuilder):
             self.set_up_substitutions(tag)
 
     def end(self, name: str) -> None:
-        """End the element that is open: libxml2 ends none before those in it, and none that has not begun."""
+        """End the open element: libxml2 ends its descendants first, and never ends an element that has not begun."""
         if self._texts:
             self._end_text()
         parent = self._parent.parent
@@ -105,21 +105,21 @@ class _Builder(HTMLTreeBuilder):
         self._preformatted -= name in self.preserve_whitespace_tags
 
     def data(self, data: str) -> None:
-        """Take a part of a text."""
+        """Collect a part of a text."""
         self._texts.append(data)
 
     def comment(self, text: str) -> None:
-        """Put a comment into the tree; to HTML, a processing instruction is one too."""
+        """Add a comment; in HTML, a processing instruction is one too."""
         self._end_text()
         self._string(Comment, text)
 
     def doctype(self, name: str, pubid: str, system: str) -> None:
-        """Put a doctype into the tree."""
+        """Add a doctype."""
         self._end_text()
         self._string(Doctype, str(Doctype.for_name_and_ids(name, pubid, system)))
 
     def close(self) -> None:
-        """Make nothing of the end: the parser demands the method."""
+        """Do nothing: the parser demands the method."""
 
     def _end_text(self) -> None:
         if self._texts:
@@ -134,7 +134,7 @@ class _Builder(HTMLTreeBuilder):
     def _attributes(self, given: Mapping[str, str]) -> AttributeDict:
         attributes = self.attribute_dict_class(given)
         if "{" in "".join(given):
-            # To Beautiful Soup, `{name}` at the beginning is a namespace, although HTML writes none so.
+            # Beautiful Soup takes `{name}` at the beginning for a namespace, although HTML has no such notation.
             attributes.clear()
             for key, value in given.items():
                 namespace, brace, name = key.removeprefix("{").partition("}")

@@ -1,4 +1,4 @@
-"""Videos and sounds that other sites play: from the address of a player to the page that people watch."""
+"""Videos and sounds of other sites: from the address of a player to the page that people watch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Video", "find_video", "player_video", "video_entry", "video_html"]
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """What a player plays, or a page shows.
+    """A video or sound.
 
     Attributes:
         page: The address of the page on which people watch or hear it.
-        name: Whose it is: the service, or the host.
-        thumbnail: The address of a picture of it, where it follows from the video's own.
+        name: The service, or the host.
+        thumbnail: The address of a picture of it, if it follows from the video's own.
     """
 
     page: str
@@ -119,17 +119,17 @@ _SERVICES: Final = (
     _service("Youku", r"v\.youku\.com/v_show/id_(?P<id>[\w=]+)\.html", "https://v.youku.com/v_show/id_{id}.html"),
 )
 _PAGE_HOSTS: Final = ("facebook.com", "fb.watch", "soundcloud.com")
-"""Where pages lead that a player's address holds whole."""
+"""Hosts of pages, for players with the whole address of a page in theirs."""
 
 
 def find_video(address: str) -> Video | None:
-    """Give the video that an address leads to, of a player or of a page to watch it on.
+    """Return the video that an address leads to, of a player or of a page to watch it on.
 
     Args:
         address: A valid absolute address.
 
     Returns:
-        The same video for every address of it; None where none of the known services plays or shows it there.
+        The same video for every address of it; None if no known service plays or shows it there.
     """
     for service in _SERVICES:
         if match := service.pattern.match(address):
@@ -142,20 +142,12 @@ def find_video(address: str) -> Video | None:
 
 
 def player_video(address: str) -> Video:
-    """Give what the player at an http(s) address plays; for players that nobody knows, the address itself."""
+    """Return the video of a player with an http(s) address; for an unknown player, the address itself is the page."""
     return find_video(address) or Video(address, (urlsplit(address).hostname or address).removeprefix("www."))
 
 
 def video_html(video: Video, label: str) -> tuple[str, ...]:
-    """Write a video as links to its page.
-
-    Args:
-        video: The video.
-        label: What it is called; may be empty.
-
-    Returns:
-        Lines of HTML: the thumbnail where one is known, then the label or else the service.
-    """
+    """Write a video as links to its page: the thumbnail if there is one, then the label or else the service."""
     start = start_tag("a", {"href": video.page})
     label = label or video.name
     lines = [f"{start}{escape(label)}</a>"]

@@ -1,8 +1,8 @@
 """From the parsed tree to the entry's HTML, text and pictures: one walk that repairs as it goes.
 
-Written is what `feedsvc.clean.elements` allows and nothing else, in the form in which the sanitiser will leave it. An
-element is written only once there is something in it, so no empty wrappers come about; a line break, only once
-something follows it on another line of the same block.
+It writes only what `feedsvc.clean.elements` allows, in the form in which the sanitiser leaves it. The start tag of an
+element waits until there is something in it, so there are no empty wrappers; a line break waits until something follows
+on another line of the same block.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Written:
     Attributes:
         html: Not yet sanitised.
         text: Plain text, blocks and `<br>` on lines of their own.
-        images: The addresses of its pictures, the posters of videos among them, in order, none twice.
+        images: The addresses of its pictures and the posters of its videos, in order, each once.
         is_rewritten: Whether it holds text or addresses that no rule has seen yet.
     """
 
@@ -53,16 +53,7 @@ class Written:
 
 
 def write(root: Tag, stripped: Stripped, addresses: Addresses) -> Written:
-    """Write an article.
-
-    Args:
-        root: The element whose content it is.
-        stripped: What of it goes.
-        addresses: The dump's addresses.
-
-    Returns:
-        HTML, text and pictures.
-    """
+    """Write an article: the content of `root` without its stripped parts."""
     writer = _Writer(addresses)
     stack: list[tuple[Iterator[PageElement], Tag, bool]] = [(iter(root.contents), root, False)]
     while stack:
@@ -89,7 +80,7 @@ def write(root: Tag, stripped: Stripped, addresses: Addresses) -> Written:
 
 @dataclass(slots=True)
 class _Before:
-    """How things were before a table began, in case it stays empty."""
+    """The state before a table began, in case it stays empty."""
 
     pieces: int
     shown: int
@@ -105,7 +96,7 @@ class _Element:
     name: str
     start: str
     is_block: bool
-    at: int = -1  # the place of the start tag once it is written
+    at: int = -1  # index of the start tag in the pieces once it is written
     before: _Before | None = None
 
 
@@ -117,7 +108,7 @@ class _Writer:
         self._written = 0  # how many of the open elements, from the outermost, have their start tag written
         self._preformatted = 0
         self._shown = 0
-        # What is on the current line, and what has yet to be written if more comes on it or below it.
+        # The current line, and the breaks and spaces to write if more comes on it or below it.
         self._on_line = False
         self._breaks = 0
         self._space = ""
@@ -132,7 +123,7 @@ class _Writer:
         return Written(html, "\n".join(self._lines), tuple(self._images), self._is_rewritten)
 
     def passes_by(self, tag: Tag, stripped: Stripped) -> bool:
-        """Deal with an element of which nothing inside is to be written; tell whether it is one."""
+        """Deal with an element whose content is not to be written; tell whether it is one."""
         if id(tag) in stripped.gone:
             if tag.name in BLOCKS:
                 self.gap()
@@ -180,7 +171,7 @@ class _Writer:
             self._end_line()
 
     def gap(self) -> None:
-        """Let what follows begin on a new line, if it is to stand in the same block."""
+        """Let the next text in the same block begin on a new line."""
         if self._on_line:
             self._breaks = max(self._breaks, 1)
 
@@ -244,7 +235,7 @@ class _Writer:
         self._shown += 1
 
     def _begin(self) -> None:
-        """Write the start tags that are due, after what parts them from what is on the line."""
+        """Write the start tags that are due, after the break or space before them."""
         due = self._open[self._written :]
         if any(element.is_block for element in due):
             self._end_line()
@@ -276,7 +267,7 @@ class _Writer:
         self._words.clear()
 
     def _attributes(self, tag: Tag) -> dict[str, str] | None:
-        """Give what an element keeps of its attributes; None where it is to be unwrapped."""
+        """Return the attributes that an element keeps; None if it is to be unwrapped."""
         name = tag.name
         allowed = ALLOWED.get(name)
         if allowed is None:
@@ -359,7 +350,7 @@ class _Writer:
 
 
 def _one_space(space: str) -> str:
-    """Fold what was collected around elements that are gone, as the parser does with white space in one place."""
+    """Fold white space collected around elements that are gone, as the parser does with white space in one place."""
     if space.strip(" \n\t\f\r"):
         return space
     return "\n" if "\n" in space else " "

@@ -170,25 +170,27 @@ def test_site_label(link: str | None, label: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("author", "source", "bylines", "expected"),
+    ("author", "source", "byline", "expected"),
     [
-        ("Jane Doe", "BBC", (), "Jane Doe"),
-        ("Jane Doe", "BBC", ("John",), "Jane Doe"),
-        ("BBC", "BBC", ("John", "Jim"), "John"),
-        (" bbc\u3000", "BBC", ("John",), "John"),
-        ("ＢＢＣ", "BBC", ("", " \x00", "John"), "John"),
-        ("BBC", "BBC", (), "BBC"),
-        (None, "BBC", ("John\n Doe",), "John Doe"),
-        (None, None, (), None),
-        ("", None, (), None),
-        ("a@b.example (Jane Doe)", None, (), "Jane Doe"),
-        ('"Jane Doe" <a@b.example>', None, (), "Jane Doe"),
-        ("a@b.example", None, (), "a@b.example"),
-        ("a@b.example (BBC)", "BBC", ("John",), "John"),
+        ("Jane Doe", "BBC", None, "Jane Doe"),
+        ("Jane Doe", "BBC", "John", "Jane Doe"),
+        ("BBC", "BBC", "John", "John"),
+        (" bbc\u3000", "BBC", "John", "John"),
+        ("ＢＢＣ", "BBC", "John", "John"),
+        ("ＢＢＣ", "BBC", "", "ＢＢＣ"),
+        ("ＢＢＣ", "BBC", " \x00", "ＢＢＣ"),
+        ("BBC", "BBC", None, "BBC"),
+        (None, "BBC", "John\n Doe", "John Doe"),
+        (None, None, None, None),
+        ("", None, None, None),
+        ("a@b.example (Jane Doe)", None, None, "Jane Doe"),
+        ('"Jane Doe" <a@b.example>', None, None, "Jane Doe"),
+        ("a@b.example", None, None, "a@b.example"),
+        ("a@b.example (BBC)", "BBC", "John", "John"),
     ],
 )
-def test_author(author: str | None, source: str | None, bylines: tuple[str, ...], expected: str | None) -> None:
-    assert pick_author(author, source=source, bylines=bylines) == expected
+def test_author(author: str | None, source: str | None, byline: str | None, expected: str | None) -> None:
+    assert pick_author(author, source=source, byline=byline) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,30 +1,30 @@
-"""Blocks that are learned: what recurs in the heads and tails of a source's dumps and is not written like an article.
+"""Learns blocks: lines that recur in the heads and tails of a source's dumps and are not written like an article.
 
 Frequency says only that a block recurs. So do headings, bylines, datelines, names and sign-offs, and those are article.
-What is learned must recur, stand at an edge, and show by its form that it belongs to the page:
+To be learned, a block must recur, stand at an edge, and show by its form that it belongs to the page:
 
     links   it has links, and they lead to the same places every time: a newsletter, a feed service
-    shape   the elements and classes it stands in hold nearly nothing but repeats: an advertisement's label, a form
+    shape   its elements and classes hold nearly nothing but repeats: an advertisement's label, a form
     notice  it is a copyright notice with no prose after it; this moves to the entry's rights
     title   it ends most titles
 
-A block that is learned from three other sources needs few sightings of its own ("spread"). What protects the false
-friends, each by more than one test in tests/clean/test_census.py:
+A block that is learned from three other sources needs few sightings of its own ("spread"). These false friends are
+protected, each by more than one test in tests/clean/test_census.py:
 
     section headings        another heading stood in the same shape; or prose follows; or no prose comes before
-    bylines, credits        their text names a role, or their shape a person, even where it is their own shape;
+    bylines, credits        their text names a role, or their shape a person, even if the shape is theirs alone;
                             above the article, a shape without a name says nothing
-    datelines, places       they stand in prose, or their shape is named for what it is
-    disclaimers             their text says what the article is, not what the page offers
+    datelines, places       they stand in prose, or their shape is named for them
+    disclaimers             their text speaks of the article, not of the page
     picture credits         a shape with a figure, caption or quote in it teaches nothing
     lists of names          the shape of an item has others in it; and a list says nothing without a name of its own
     sentences of a template their shape is that of prose, which is always new
-    links that are articles they lead elsewhere every time; and where there is no prose, nothing closes an article
+    links that are articles they lead elsewhere every time; and without prose, nothing closes an article
     tags and categories     a line that is all link must stand in a shape of few lines
 
 Counting is lossy counting (Manku and Motwani, VLDB 2002) with a bucket of a hundred dumps, for each source: a count is
-at most one in a hundred dumps too low, and what is seen less often than that is forgotten. So that a source that
-changes is learned anew, all counts are halved every thousand dumps once there are two thousand.
+at most one in a hundred dumps too low, and rarer blocks are forgotten. So that a source that changes is learned anew,
+all counts are halved every thousand dumps once there are two thousand.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 
 __all__ = ["BUCKET", "OLD", "BlockCount", "Census", "ShapeCount", "SourceCensus"]
 
-BUCKET: Final = 100  # dumps after which what is rare is forgotten
+BUCKET: Final = 100  # dumps after which rare blocks are forgotten
 OLD: Final = 2000  # dumps after which all counts are halved
 
 _WARM: Final = 20  # dumps before which nothing is learned from a source alone
 _FEWEST: Final = 6  # dumps that a block recurs in, and
 _SHARE: Final = 0.03  # of the source's dumps
-_FEWEST_SPREAD: Final = 2  # where as many other sources as this have it learned:
+_FEWEST_SPREAD: Final = 2  # if as many other sources as this have it learned:
 _SPREAD: Final = 3
 _NEARLY_ALL: Final = 0.9
 _FEW_LABELS: Final = 3  # blocks in the shape of a label, and
@@ -67,12 +67,12 @@ class BlockCount:
     """How often a block was seen in one shape.
 
     Attributes:
-        count: Dumps of the source that it was seen in.
+        count: Dumps of the source with it.
         missed: Sightings before the first that is counted, at most.
         edge: Sightings in head or tail.
         closes: Sightings with prose before and none after.
         leads: Sightings with prose next.
-        links: Where its links lead most often, as a fingerprint; "" without links.
+        links: The fingerprint of its most frequent links; "" without links.
         same: Sightings with those links less those with others, at least.
         text: A sample.
     """
@@ -103,12 +103,12 @@ class ShapeCount:
 
 
 class SourceCensus:
-    """Counts what recurs in the dumps of one source.
+    """Counts blocks and shapes in the dumps of one source.
 
     Attributes:
         dumps: How many were counted.
-        blocks: Block and shape to what was counted; all there is, or what a store handed over.
-        shapes: Shape to what was counted.
+        blocks: Block and shape to their count; all there are, or those that a store handed over.
+        shapes: Shape to its count.
     """
 
     def __init__(self, dumps: int = 0) -> None:
@@ -118,11 +118,7 @@ class SourceCensus:
         self.shapes: dict[str, ShapeCount] = {}
 
     def add(self, sightings: Iterable[Sighting]) -> bool:
-        """Count one dump.
-
-        Returns:
-            Whether it filled a bucket, so that `forget` is to follow.
-        """
+        """Count one dump; tell whether it filled a bucket, so that `forget` is to follow."""
         missed = self.dumps // BUCKET
         self.dumps += 1
         seen = set()
@@ -157,7 +153,7 @@ class SourceCensus:
         return self.dumps % BUCKET == 0
 
     def forget(self) -> None:
-        """Forget what is rare; after very many dumps, let what was long ago weigh less."""
+        """Forget rare blocks and shapes; after very many dumps, let old ones weigh less."""
         bucket = self.dumps // BUCKET
         if self.is_old:
             self.dumps //= 2
@@ -176,14 +172,11 @@ class SourceCensus:
         return self.dumps >= OLD
 
     def judge(self, known: Mapping[str, LearnedBlock], spread: Mapping[str, int]) -> dict[str, LearnedBlock]:
-        """Tell which of the blocks that are here are to go.
+        """Return the blocks that are to go.
 
         Args:
-            known: What is learned from this source.
+            known: The blocks learned from this source.
             spread: For each block, how many sources have it learned, this one too.
-
-        Returns:
-            Block to what is to be known of it; a block that is not named is not learned.
         """
         shapes_of: dict[str, list[str]] = {}
         for block, shape in self.blocks:
@@ -199,7 +192,7 @@ class SourceCensus:
         return found
 
     def _need(self, block: str, spread: Mapping[str, int], *, known: bool) -> float:
-        """Give how many dumps a block must recur in."""
+        """Return how many dumps a block must recur in."""
         if spread.get(block, 0) - known >= _SPREAD:
             return _FEWEST_SPREAD
         if self.dumps < _WARM and not known:
@@ -256,7 +249,7 @@ def _has_links_of_page(each: BlockCount, form: Form, shape: ShapeCount) -> bool:
 
 
 def _is_label(each: BlockCount, form: Form, shape: ShapeCount, *, slack: int) -> bool:
-    """Tell whether a line stands in a shape in which nearly all is repeats, and which is none of the article's."""
+    """Tell whether a line is no part of the article, and its shape holds nearly nothing but repeats."""
     if form.writing or shape.fresh > slack * (_FEW_LABELS + _RARE * shape.seen):
         return False
     if form.named and not form.heading:
@@ -266,7 +259,7 @@ def _is_label(each: BlockCount, form: Form, shape: ShapeCount, *, slack: int) ->
 
 
 class Census:
-    """Counts what recurs in the dumps of many sources, in memory."""
+    """Counts the dumps of many sources in memory."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -280,7 +273,7 @@ class Census:
             census.forget()
 
     def learned(self) -> Learned:
-        """Give what can be learned from all that was counted."""
+        """Return everything that can be learned from the counts."""
         learned = Learned()
         while True:
             spread = learned.spread()

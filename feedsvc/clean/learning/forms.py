@@ -1,6 +1,6 @@
-"""How a line is written: like a part of an article, or like a part of a page.
+"""Tells from words and shape whether a line belongs to an article or to a page.
 
-Patterns that say "this is of the article" are wide: what they hold back by mistake is boilerplate that stays.
+Patterns for articles are wide: by mistake they keep boilerplate, never remove an article.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _SHORT_ROLE: Final = rf"{_ROLE}|文|图|圖|글"
 _OF_ARTICLE: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        # Bylines and credits, and what introduces an author.
+        # Bylines and credits, and introductions of an author.
         rf"(?:^|[（(【\[／/|｜])\W*(?:{_SHORT_ROLE})\W*(?:[：:／/|｜＝=]|\s|$)",
         rf"(?:{_ROLE})(?:[：:／/|｜]|[\w ]{{1,12}}$)",
         r"记者|記者|专栏作者|專欄作者|撰稿人|特派|社长|社長|기자",
         r"^\W*(?:by|von|par|por|di|door|av|af|от|текст)\b",
         r"\b(?:report(?:ing|ed|er)|writ(?:ing|ten|er)|edit(?:ing|ed|or)|translat(?:ed|ion|or)|contribut(?:ed|or|ing))\b",
         r"\b(?:compiled|correspondent|columnist|journalist|author|r[ée]dacteur|redakteur|journaliste)\b",
-        # Disclaimers, corrections, and what an article says about itself.
+        # Disclaimers, corrections, and statements of an article about itself.
         r"本文(?:仅|僅|只|不|由|系|係|为|為|原|刊|作者|来|來|转|轉|首|观|觀|内|內|依|经|經)|不代表",
         r"代表.{0,8}(?:立场|立場|观点|觀點)|\b(?:views?|opinions?) (?:expressed|of|are)\b",
         r"\b(?:first|originally) (?:appeared|published)\b|\bcorrection\b|更正|订正|訂正|编者按|編者按|编者注|編者注",
@@ -81,18 +81,18 @@ _HEADING: Final = frozenset(
     }
 )
 _TITLES: Final = frozenset(["head", "header", "heading", "section", "title", "titles"])
-_NEAR: Final = 3  # elements, from the line outwards, that say what it is
+_NEAR: Final = 3  # elements, from the line outwards, that characterise it
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a shape says of the lines in it.
+    """Conclusions from a shape about its lines.
 
     Attributes:
         kind: "all" for a link, "part" for a line with a link in it, "" for one without.
         named: Whether the page has a name of its own for it, more than "article" or "content".
         quoting: Whether it holds a quote, a caption, code or a cell of a table.
-        writing: Whether it does, or is named for a part of an article, such as a byline.
+        writing: Whether it is quoting, or is named for a part of an article, such as a byline.
         heading: Whether it could head a part of an article.
     """
 
@@ -123,7 +123,7 @@ def read_form(shape: str) -> Form:
 
 
 def belongs_to_article(text: str) -> bool:
-    """Tell whether a line names who wrote, where, for whom, or ends an article: it may recur, and stays."""
+    """Tell whether a line names people, places or purposes of an article, or ends it: it may recur, and stays."""
     return any(pattern.search(text) for pattern in _OF_ARTICLE)
 
 

@@ -1,4 +1,4 @@
-"""What is learned at one moment: the blocks that go, and what the ledger says of them."""
+"""Learned blocks at one moment, and their rules for the ledger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Learned", "LearnedBlock", "Sign", "census_source"]
 
 
 class Sign(StrEnum):
-    """What shows that a block is no article."""
+    """The sign that a block is no article."""
 
     LINKS = "links"
     SHAPE = "shape"
@@ -42,9 +42,9 @@ class LearnedBlock:
     """A block that goes.
 
     Attributes:
-        links: Where its links must lead, as a fingerprint; None for anywhere.
+        links: The fingerprint of its links; None for any links.
         text: A sample.
-        rule: What the ledger says.
+        rule: Its rule in the ledger.
     """
 
     block: str
@@ -70,10 +70,10 @@ _NOTHING: Final[Mapping[str, LearnedBlock]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What is learned at one moment.
+    """All that is learned at one moment.
 
     Attributes:
-        sources: Source to block to what is known of it.
+        sources: Source to block to learned block.
         version: Grows with every change.
     """
 
@@ -81,7 +81,7 @@ class Learned:
     version: int = 0
 
     def of(self, source: str) -> Mapping[str, LearnedBlock]:
-        """Give what is learned from one source."""
+        """Return the blocks learned from one source."""
         return self.sources.get(source, _NOTHING)
 
     def spread(self) -> Counter[str]:
@@ -92,5 +92,5 @@ class Learned:
 
 
 def census_source(source: str | None, link: str | None) -> str:
-    """Give the name under which an article is counted: its source, else the host of its link."""
+    """Return the name under which an article is counted: its source, else the host of its link, else ""."""
     return source or (urlsplit(link).hostname if link else None) or ""

@@ -1,7 +1,7 @@
-"""The lines of an article as learning sees them: what they say, how they are written, where they stand.
+"""Lines of an article as learning sees them: their text, their shape, their place.
 
 A line's block is a fingerprint of its text that forgives case, digits, white space, punctuation, full and half width.
-It does not name the elements around it, which are gone once the article is clean: so cleaning again finds the same
+It leaves out the elements around the line, which are gone once the article is clean: so cleaning again finds the same
 blocks. The elements make the line's shape, by which `feedsvc.clean.learning.census` tells a label from a sentence.
 """
 
@@ -35,15 +35,15 @@ HEAD_LINES: Final = 5
 """How many of the lines that stay are the head of an article."""
 
 TAIL_LINES: Final = 8
-"""How many are its tail. A newsletter form or a list of links is longer than what stands above an article."""
+"""How many are its tail. A newsletter form or a list of links is longer than the lines above an article."""
 
-_LONGEST: Final = 240  # bytes of UTF-8: what is longer and has no link is prose, and no block to know again
+_LONGEST: Final = 240  # bytes of UTF-8: a longer line without a link is prose, and no block
 _LONGEST_SHAPE: Final = 120
 _LONGEST_SAMPLE: Final = 120
-_SHORT: Final = 60  # characters of a line in the middle that is looked at: labels and headings
+_SHORT: Final = 60  # characters; of lines in the middle, only shorter ones count: labels and headings
 _MOST_IN_MIDDLE: Final = 40
 _MOST_CLASSES: Final = 3
-_ENOUGH: Final = 3  # paragraphs of an article show in which shape its prose is
+_ENOUGH: Final = 3  # paragraphs of an article show the shape of its prose
 _PROSE: Final = 60  # bytes of UTF-8, which are 20 Chinese characters or 60 Latin ones
 
 _DIGITS = re.compile(r"\d+")
@@ -53,30 +53,23 @@ _CHANGING = re.compile(r"[A-Za-z0-9]*\d[A-Za-z0-9]*")
 
 
 def fingerprint(text: str) -> str:
-    """Give the form of a text in which blocks are compared.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        Letters only, case folded, with "0" for each number; "" for what has no letter or digit.
-    """
+    """Return the letters of a text, case folded, with "0" for each number; "" without letters and digits."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _NO_LETTERS.sub("", _DIGITS.sub("0", folded))
 
 
 def digest(text: str) -> str:
-    """Give 16 hexadecimal digits that stand for a text."""
+    """Return 16 hexadecimal digits that stand for a text."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def title_block(suffix: str) -> str:
-    """Give the block by which learning knows a title's suffix."""
+    """Return the block of a title's suffix."""
     return digest(f"{TITLE_SHAPE}\0{suffix}")
 
 
 def sight_title(title: str) -> tuple[Sighting, ...]:
-    """Say what there is to learn from a title: what may be its suffix."""
+    """Return a sighting of each possible suffix of a title."""
     return tuple(
         Sighting(
             block=title_block(suffix),
@@ -110,14 +103,14 @@ class Sight:
     """Looks at the lines of one article."""
 
     def __init__(self, known: Mapping[str, LearnedBlock], addresses: Addresses) -> None:
-        """Look with the blocks that are learned for the article's source in mind."""
+        """Take the blocks learned for the article's source, and the dump's addresses."""
         self._known = known
         self._addresses = addresses
         self._above: dict[int, tuple[str, str | None]] = {}
         self._seen: dict[int, Sighting | None] = {}
 
     def rule(self, line: Line) -> Rule | None:
-        """Give the rule of the learned block that this line is, or None."""
+        """Return the rule of the learned block that this line is, or None."""
         if not self._known:
             return None
         key = id(line)
@@ -130,14 +123,14 @@ class Sight:
         return None if block is None or block.links not in (None, seen.links) else block.rule
 
     def look(self, lines: Sequence[Line]) -> tuple[Sighting, ...]:
-        """Say what there is to learn from.
+        """Return sightings to learn from.
 
         Args:
-            lines: Those that show something after all rules took what they take.
+            lines: Lines that show something after all rules but learned ones.
 
         Returns:
-            The lines of head and tail, and short ones between; those without letters are left out. Nothing where
-            no line is prose: labels and headings are then all there is to the article.
+            The lines of head and tail, and short ones between; those without letters are left out. None at all if no
+            line is prose: then the article itself consists of labels and headings.
         """
         count = len(lines)
         texts = [line.text for line in lines]
@@ -211,7 +204,7 @@ class Sight:
         )
 
     def _look_up(self, tag: Tag | None) -> tuple[str, str | None]:
-        """Give an element's path from the root, and host and path of the link that it is in."""
+        """Return an element's path from the root, and host and path of the link that it is in."""
         found = self._above.get(id(tag))
         if found is not None:
             return found
@@ -233,5 +226,5 @@ class Sight:
         address = None if href is None else self._addresses.absolute(href)
         if address is None:
             return None
-        parts = urlsplit(address)  # the query says who asked and when
+        parts = urlsplit(address)  # the query may change with each visit
         return f"{parts.netloc}{parts.path.rstrip('/')}" or address

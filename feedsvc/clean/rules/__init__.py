@@ -1,4 +1,11 @@
-"""Rules: packs are read, their rules checked, compiled and matched.
+"""Rules as data, from a pack to a matcher.
 
-pack (TOML) -> rule, with patterns and selectors -> matcher; affects, by literals, tells which dumps rules may match
+    pack        read TOML, with
+    rule        each rule checked, and its
+    patterns    regular expressions, tried many at once, by their
+    literals    texts that every match holds
+    selectors   CSS selectors
+    matcher     rules compiled for dumps of one host and source
+
+`affects` tells from literals too which dumps changed rules may match. `causes` names removals without a rule.
 """

@@ -1,15 +1,15 @@
-"""Which dumps can a rule match at all? Told from the bytes of a dump, without parsing or cleaning it.
+"""Tells from the bytes of a dump whether a rule can match in it at all, without parsing or cleaning it.
 
-A rule names what must stand in a dump for it to match: a class, an id, an attribute, a word. What is looked for is
-searched in one of two forms of the dump:
+A rule needs something in a dump to match: a class, an id, an attribute, a word. It is searched for in one of two forms
+of the dump:
 
     markup   as it is, without regard to case: for selectors and addresses
-    text     tags, white space and zero-width characters taken out, for text may be broken by any of them
+    text     without tags, white space and zero-width characters, since any of them may break a text
 
-Character references are decoded in both, so nothing is missed that is written as `&#x5206;`. Not looked for is what
-cleaning itself could change before a rule sees it: a scheme or a slash of an address, percent-encoded characters, and
-elements that a parser adds. Missed is what nobody writes: letters of an address that are percent-encoded or parted by
-line ends, words that are parted by a tag with ">" in an attribute, i without its dot.
+Character references are decoded in both, so `&#x5206;` is found. Signs leave out everything that cleaning itself could
+change before a rule sees it: a scheme or a slash of an address, percent-encoded characters, elements that a parser
+adds. The search misses only notations that nobody uses: letters of an address that are percent-encoded or parted by
+line ends, words parted by a tag with ">" in an attribute, i without its dot.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _UNSEEN = re.compile(f"[\0-\x1f{_ZERO_WIDTH}]+")
 _TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^>]*>", re.DOTALL)
 _REFERENCE = re.compile("&#|&[A-Za-z]")
 _WORD = re.compile(r"[a-z0-9._-]")
-_WIDE = re.compile(rb"\0|\xff\xfe|\xfe\xff")  # UTF-16 and UTF-32; in all else that is met ASCII is ASCII
+_WIDE = re.compile(rb"\0|\xff\xfe|\xfe\xff")  # UTF-16 and UTF-32; all other encodings of dumps contain ASCII
 _PEEK: Final = 64  # bytes
-_IDEOGRAPHS: Final = "\u4e00"  # from here on there are no cases, but for full-width Latin letters
+_IDEOGRAPHS: Final = "\u4e00"  # from here on no letter has a case, but for full-width Latin ones
 _ENCODED = re.compile("%.{0,2}")
 _INSIDE: Final = r"[^\s\"'=<>/]"
-_SHORTEST: Final = 3  # letters; less is in every dump, or what is left of a percent-encoded character
+_SHORTEST: Final = 3  # letters; fewer are in every dump, or the rest of a percent-encoded character
 _SCHEMES: Final = frozenset({"http", "https"})  # added to addresses that begin with //
 # Elements that the parser adds, or that cleaning makes of others.
 _ADDED: Final = frozenset({"*", "a", "body", "colgroup", "head", "html", "img", "p", "span", "tbody"})
@@ -54,7 +54,7 @@ _ADDED: Final = frozenset({"*", "a", "body", "colgroup", "head", "html", "img", 
 
 @dataclass(frozen=True, slots=True)
 class _MarkupSign:
-    """What must stand in the markup for a selector or address to match: all the words, and one of each clause.
+    """Conditions on the markup for a selector or address to match: all the words, and one literal of each clause.
 
     Attributes:
         words: Classes, ids, attributes and tags, each with the expression that finds it as a whole.
@@ -72,19 +72,19 @@ class _MarkupSign:
 
 @dataclass(frozen=True, slots=True)
 class _TextSign:
-    """What must stand in the text for an expression to match: one of each clause."""
+    """The condition on the text for an expression to match: one literal of each clause."""
 
     clauses: Clauses
 
     def is_in(self, dump: _Forms) -> bool:
-        # Characters are found much faster than the text is made.
+        # A search for characters is much faster than making the text.
         return all(any(dump.has_characters(literal) for literal in clause) for clause in self.clauses) and all(
             any(literal in dump.text for literal in clause) for clause in self.clauses
         )
 
 
 class _Forms:
-    """The forms of one dump, each made once it is asked for."""
+    """The forms of one dump, each made when it is first needed."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
@@ -105,7 +105,7 @@ class _Forms:
         return (text if text.isprintable() else _UNSEEN.sub("", text)).casefold()
 
     def has_characters(self, literal: str) -> bool:
-        """Tell whether the characters of a literal that can be written in one way only are all there."""
+        """Tell whether the dump holds all ideographs of a literal: these have one notation only."""
         if self.has_references:
             return True
         return all(character in self._decoded for character in literal if character >= _IDEOGRAPHS)
@@ -128,7 +128,7 @@ class Affects:
     """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        """Read what the rules look for."""
+        """Read the signs of the rules."""
         rules = tuple(rules)
         self.hosts = frozenset(host for rule in rules for host in rule.hosts)
         self.sources = frozenset(source for rule in rules for source in rule.sources)
@@ -140,15 +140,12 @@ class Affects:
         return self.everywhere or any(_applies(rule, _host(link), source) for rule, _ in self._signs)
 
     def may_match(self, raw: bytes, link: str | None, source: str | None) -> bool:
-        """Tell whether any of the rules may match something in a dump.
+        """Tell whether any of the rules may match something in a dump; False is certain.
 
         Args:
             raw: The whole file.
             link: The article's tidy link, or None.
             source: The article's source, or None.
-
-        Returns:
-            False only where none of them matches.
         """
         dump, host = _Forms(raw), _host(link)
         return any(
@@ -180,7 +177,7 @@ def _selectors(css: str) -> list[Selector]:
 
 
 def _sign_of(selector: Selector) -> _MarkupSign:
-    """Read a selector: what the element must be like, and those that must stand around it."""
+    """Read the conditions of a selector on the element and those around it."""
     words: list[str] = []
     clauses: list[tuple[bytes, ...]] = []
     waiting = [selector]
@@ -195,7 +192,7 @@ def _sign_of(selector: Selector) -> _MarkupSign:
             words.append(attribute.attribute)
             if attribute.pattern is not None:
                 clauses += _telling(literals(attribute.pattern.pattern, _in_attribute))
-    # What a selector could spell with characters that are escaped in HTML is not looked for.
+    # Words with characters that HTML may escape are left out.
     plain = {word.lower() for word in words if not re.search(r"[\s&\"'>]", word)}
     return _MarkupSign(tuple((word.encode(), _whole(word)) for word in sorted(plain)), tuple(clauses))
 

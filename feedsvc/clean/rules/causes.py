@@ -1,4 +1,4 @@
-"""Removals that no rule in a pack can state, under the names they have in the ledger."""
+"""Removals that no rule in a pack can state, under their names in the ledger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why something went.
+    """The reason for a removal without a rule.
 
     Attributes:
         name: As a rule's name.

@@ -1,7 +1,7 @@
-"""What a text must hold for a regular expression to match it: literals, read out of the expression.
+"""Literals that a text must hold for a regular expression to match it.
 
-`literals(r"(?:分享|转发)到.*", ...)` gives the clauses ({"分享", "转发"}, {"到"}): of each, at least one literal is
-in every text that matches. Reading errs on one side only: what is not understood gives no clause.
+`literals(r"(?:分享|转发)到.*", ...)` returns the clauses ({"分享", "转发"}, {"到"}): every text that matches holds at
+least one literal of each. An expression that is not understood gives no clause, so no match is ever missed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Clauses", "literals"]
 
 Clauses: TypeAlias = tuple[frozenset[str], ...]
 
-_Atom: TypeAlias = str | Clauses  # a character, "white" for any space, "anything", "nothing"; or a group
+_Atom: TypeAlias = str | Clauses  # a character, "white" for any space, "anything", "nothing", or the clauses of a group
 
 _COUNT = re.compile(r"\{(\d*)(,?)(\d*)\}")
 _CODE = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|0([0-7]{0,2})")
@@ -30,15 +30,15 @@ class _NotUnderstood(Exception):  # noqa: N818 - never leaves this module
 
 
 def literals(pattern: str, form: Callable[[str], str | None]) -> Clauses:
-    """Read what every text must hold that a regular expression matches.
+    """Read the literals that every match of a regular expression holds.
 
     Args:
         pattern: A valid expression in Python's syntax.
-        form: The form of a character in the texts that are searched; "" for one that they leave out, None for one
-            that may be written otherwise in them, so that no literal may hold it.
+        form: Returns the form of a character in the texts that are searched; "" if they leave it out, None if they
+            may write it in another way, so that no literal may hold it.
 
     Returns:
-        Sets of literals: of each set, one is in every such text. Empty where nothing is known.
+        Sets of literals: every such text holds one of each set. Empty if nothing is known.
     """
     try:
         return _Reader(pattern, form).alternatives()
@@ -147,7 +147,7 @@ class _Reader:
         return "nothing" if looks else clauses
 
     def _count(self) -> tuple[int, bool]:
-        """Read how often the atom before stands at least, and whether it never stands more often."""
+        """Return how often the atom before stands at least, and whether it never stands more often."""
         least, exactly = 1, True
         if self._next("?") or self._next("*"):
             least, exactly = 0, False
@@ -177,5 +177,5 @@ class _Reader:
 
 
 def _weight(clause: frozenset[str]) -> tuple[int, int]:
-    """How much a clause tells: how long its shortest literal is, in bytes; then how few there are."""
+    """Rank a clause: by the bytes of its shortest literal, then by how few literals it has."""
     return min(len(literal.encode()) for literal in clause), -len(clause)

@@ -29,18 +29,18 @@ _LONGEST_NAME: Final = 200
 """Characters of a class or id: no page has longer names, and a pattern may take the square of their number."""
 
 _MOST_NAMES: Final = 4096
-"""How many classes are remembered with the rules that mean them: a site has few, and they recur."""
+"""How many classes are remembered with their rules: a site has few, and they recur."""
 
 
 class Lines(Enum):
-    """The lines that a rule about text is asked about: trying all rules on all lines takes much of the time."""
+    """Lines that a rule about text is tried on: trying all rules on all lines takes much of the time."""
 
     ALL = auto()
     LINKED = auto()  # with a link in them
     HEADING = auto()  # with links below them
     HEAD = auto()
     TAIL = auto()
-    KEPT = auto()  # all lines, for what a keep rule says
+    KEPT = auto()  # all lines, for keep rules
 
 
 def _lines(rule: Rule) -> Lines:
@@ -57,8 +57,8 @@ class Matcher:
     """Tells which rules match an element, an address or a line of text.
 
     Attributes:
-        about: Which lines there are rules about.
-        looking_inside: The names of the rules that what an element holds decides about.
+        about: Kinds of lines with rules about them.
+        looking_inside: The names of rules with conditions on the content of an element.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -86,11 +86,11 @@ class Matcher:
         self.about = frozenset(lines for lines, found in by_lines.items() if found)
 
     def rank(self, rule: Rule | Cause) -> int:
-        """Give a rule's place among the others; causes come after all rules."""
+        """Return a rule's place among the others; causes come after all rules."""
         return self._ranks.get(rule.name, len(self._ranks))
 
     def elsewhere(self, soup: BeautifulSoup) -> dict[int, list[Rule]]:
-        """Give what takes a look at the whole tree to know: the id() of each element that a selector means."""
+        """Select elements in the whole tree by the other selectors: the id() of each, with its rules."""
         found: dict[int, list[Rule]] = {}
         for selector, rule in self._soups:
             for tag in selector.select(soup):
@@ -98,7 +98,7 @@ class Matcher:
         return found
 
     def element(self, tag: Tag) -> list[Rule]:
-        """Give the rules whose simple selectors or classes mean this element."""
+        """Return the rules whose simple selectors or classes match this element."""
         found = self._by["tag"].get(tag.name, _NONE)
         attributes = plain_attributes(tag)
         named: list[Rule] = []
@@ -118,19 +118,19 @@ class Matcher:
         return named
 
     def address(self, address: str) -> list[Rule]:
-        """Give the rules that match an address."""
+        """Return the rules that match an address."""
         return self._links.find(address)
 
     def text(self, text: str, lines: Lines) -> list[Rule]:
-        """Give the rules about certain lines that match a line in its matching form."""
+        """Return the rules about such lines that match a line in its matching form."""
         return self._texts[lines].find(text)
 
 
 class Matchers:
-    """Gives the matcher for a dump's host and source; dumps of one kind share one."""
+    """Provides the matcher for a dump's host and source; dumps of one kind share one."""
 
     def __init__(self, rules: RuleSet) -> None:
-        """Sort the rules by what limits them."""
+        """Sort the rules by their limits."""
         self._rules = rules.rules
         self._generic = frozenset(number for number, rule in enumerate(self._rules) if rule.is_generic)
         self._by_host: dict[str, set[int]] = {}
@@ -143,12 +143,7 @@ class Matchers:
         self._made: dict[frozenset[int], Matcher] = {}
 
     def get(self, link: str | None, source: str | None) -> Matcher:
-        """Give the matcher of all rules that apply.
-
-        Args:
-            link: The dump's tidy address, or None.
-            source: The dump's source, or None.
-        """
+        """Return the matcher of all rules that apply to a dump with this tidy link and source, or None of them."""
         chosen = set(self._generic)
         labels = (urlsplit(link).hostname or "").split(".") if link else []
         for start in range(len(labels)):

@@ -1,4 +1,4 @@
-"""How packs are read: the built-in ones, and the user's."""
+"""Reads packs of rules: the built-in ones, and the user's."""
 
 from __future__ import annotations
 
@@ -36,9 +36,6 @@ def load_rules(*, site_rules: bool, generic: bool = True, folders: Sequence[Path
             no rules at all.
         folders: Folders of user packs: every `*.toml` directly in them, by name.
 
-    Returns:
-        All rules.
-
     Raises:
         RuleError: A folder or pack cannot be read, or a rule is wrong.
     """
@@ -55,7 +52,7 @@ def load_rules(*, site_rules: bool, generic: bool = True, folders: Sequence[Path
 
 
 def rule_packs(*, site_rules: bool, generic: bool = True, folders: Sequence[Path] = ()) -> list[Traversable]:
-    """Give the packs that `load_rules` loads, in that order."""
+    """List the packs that `load_rules` loads, in that order."""
     packs = files("feedsvc.clean") / "packs"
     found: list[Traversable] = packs_in(packs) if generic else []
     if site_rules:
@@ -66,7 +63,7 @@ def rule_packs(*, site_rules: bool, generic: bool = True, folders: Sequence[Path
 
 
 def packs_in(folder: Traversable) -> list[Traversable]:
-    """Give the packs directly in a folder, by name."""
+    """List the packs directly in a folder, by name."""
     try:
         return sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name)
     except OSError as error:
@@ -74,15 +71,12 @@ def packs_in(folder: Traversable) -> list[Traversable]:
 
 
 def read_tables(pack: Traversable, key: str, model: type[_Table]) -> Iterator[_Table]:
-    """Read one kind of table of a pack.
+    """Read one kind of table of a pack, in order.
 
     Args:
         pack: A TOML file.
         key: "rule" or "test".
-        model: What such a table becomes.
-
-    Yields:
-        The tables, in their order.
+        model: The type of the tables.
 
     Raises:
         RuleError: The pack cannot be read, or a table in it is wrong.
@@ -116,7 +110,7 @@ def _tables(pack: Traversable) -> dict[str, list[Any]]:
 
 
 def _fault(error: ErrorDetails, known: tuple[str, ...]) -> str:
-    """Say one fault as "key: what is wrong, and what would be right"."""
+    """Describe one fault as "key: the mistake, and the remedy"."""
     key = str(error["loc"][0]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
         near = nearest(key, known)

@@ -27,14 +27,11 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Compile a rule's regular expression; case is ignored.
 
     Args:
-        pattern: In Python's syntax. Flags for a part are written `(?-i:...)`; flags for the whole are not taken,
-            since patterns are joined.
-
-    Returns:
-        The compiled expression.
+        pattern: In Python's syntax. Flags for a part are written `(?-i:...)`; flags for the whole are an error, since
+            patterns are joined.
 
     Raises:
-        ValueError: The expression is not valid; the message says where.
+        ValueError: The expression is not valid; the message names the character.
     """
     try:
         return re.compile(f"(?:{pattern})", re.IGNORECASE)
@@ -46,9 +43,9 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 class Patterns:
     """The regular expressions of several rules.
 
-    Nearly all texts match none. Those that begin in a certain way are soon known to be none of it, so expressions
-    about the start of a text are asked at once, joined into one. Most expressions about a whole text need a literal,
-    and are tried only where it stands: one search finds the pairs of characters that may belong to a literal.
+    Nearly all texts match none. Expressions about the start of a text are joined into one, and most texts fail it soon.
+    Most expressions about a whole text need a literal, and are tried only on texts that hold it: one search finds the
+    pairs of characters that may belong to a literal.
     """
 
     def __init__(self, rules: Iterable[tuple[Rule, tuple[str, ...]]], *, whole: bool) -> None:
@@ -86,7 +83,7 @@ class Patterns:
         self._pairs = re.compile(f"([{first}])(?=([{second}]))" if self._by_pair else "").findall
 
     def find(self, text: str) -> list[Rule]:
-        """Give the rules that match, in their order."""
+        """Return the rules that match, in their order."""
         tried = self._alone.copy()
         if self._joined and self._matches_joined(text):
             tried += self._joined
@@ -105,7 +102,7 @@ class Patterns:
 
 @lru_cache(4096)
 def _literals(pattern: str) -> frozenset[str]:
-    """Give literals of which one is in every text that matches, case folded; none where they are not known."""
+    """Return literals, case folded: every match holds one of them. Empty if none are known."""
     clauses = literals(pattern, _fold_character)
     best = max(clauses, key=lambda clause: (min(map(len, clause)), -len(clause)), default=frozenset())
     return best if all(len(literal) > 1 for literal in best) else frozenset()
@@ -121,5 +118,5 @@ def _fold_character(character: str) -> str | None:
 
 
 def _fold_case(text: str) -> str:
-    """Make characters equal that expressions take for equal: to them, a dotless or dotted i is one too."""
+    """Make characters equal that are equal to regular expressions: dotless and dotted i too."""
     return text.replace("ı", "i").replace("İ", "i").casefold()

@@ -1,6 +1,6 @@
-r"""Rules as data: what a pack may say.
+r"""Rules as data: the keys of a pack.
 
-A pack is a TOML file, built in or the user's own, and holds rules, and samples that show what they do (see
+A pack is a TOML file, built in or the user's own. It holds rules, and samples that show their effect (see
 `feedsvc.clean.samples`):
 
     [[rule]]
@@ -8,13 +8,13 @@ A pack is a TOML file, built in or the user's own, and holds rules, and samples 
     reason = "links that share the article on other sites"
     link = ['https?://wa\.me/\?']   # one of link, css, classes, text; see Rule
     action = "remove"               # the default; or unwrap, keep, rights, alternate, author
-    hreflang = "en"                 # with alternate: the language of what the link leads to
+    hreflang = "en"                 # with alternate: the language of the other version
     where = "tail"                  # only among the first (head) or last (tail) lines of the article
     hosts = ["rfi.fr"]              # only for dumps from this host and its subdomains ...
     sources = ["法广"]              # ... or with this source
 
-What the words of a page or its classes do not tell, its structure may. These keys narrow a rule; with the first four,
-an element that holds the whole article is never meant:
+If words and classes do not tell, the structure of a page may. These keys narrow a rule; with the first four, it never
+matches an element that holds the whole article:
 
     link_density = 0.8              # css, classes, text: at least this share of the text is in links
     share_density = 0.6             # css, classes: at least this share of the links is taken by rules with link
@@ -44,25 +44,25 @@ _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 
 
 class Action(StrEnum):
-    """What becomes of what a rule matches."""
+    """The effect of a rule on its matches."""
 
     REMOVE = "remove"
     UNWRAP = "unwrap"  # the element goes, its content stays
-    KEEP = "keep"  # no other rule takes it, what it holds, or what holds it
+    KEEP = "keep"  # no other rule takes it, its descendants or its ancestors
     RIGHTS = "rights"  # it moves to the entry's rights
     ALTERNATE = "alternate"  # the link in it leads to another version of the entry, and becomes one
-    AUTHOR = "author"  # its text, or the first group of the pattern, is the author where the dump names no person
+    AUTHOR = "author"  # its text, or the first group of the pattern, is the author if the dump names no person
 
 
 class Edge(StrEnum):
-    """Where in the article a rule looks."""
+    """The part of the article that a rule is limited to."""
 
     HEAD = "head"
     TAIL = "tail"
 
 
 class Follow(StrEnum):
-    """What goes with a line that a rule takes."""
+    """Lines that go together with the line that a rule takes."""
 
     LINKS = "links"  # the lines of links below it, up to the first line that is none
 
@@ -76,22 +76,22 @@ class Rule(BaseModel):
 
     Attributes:
         name: Unique within all packs that are loaded.
-        reason: For people: what it is that goes.
+        reason: For people: a description of its matches.
         link: Regular expressions that an address must match from its start: `href` or `src` of an element, as it
             stands in the dump or made absolute. The element goes.
         css: Selectors. The elements go.
         classes: Regular expressions that must match the whole of one class, or the id, of an element. The element goes.
-        text: Regular expressions that must match the whole text of a block, or of one of its lines where `<br>`
-            parts it (see `feedsvc.clean.text.matching_form` for white space). The line goes; pictures in it stay.
-        action: What becomes of what matches.
+        text: Regular expressions that must match the whole text of a line: a block, or a part of it between `<br>`
+            (see `feedsvc.clean.text.matching_form` for white space). The line goes; pictures in it stay.
+        action: The effect on matches.
         hreflang: The language of the version that a link leads to, with action "alternate"; None for unknown.
         where: Limits the rule to the first or last few lines of the article.
-        link_density: Limits the rule to elements or lines of whose text at least this share is in links.
-        share_density: Limits the rule to elements of whose links at least this share is taken by rules with `link`.
+        link_density: The least share of the text of an element or line that is in links.
+        share_density: The least share of the links of an element that rules with `link` take.
         form: Limits the rule to elements that hold a field to type into.
-        max_text: Limits the rule to elements with at most this many characters of text.
+        max_text: The most characters of text in an element.
         then: Limits the rule to lines with lines of links below them, which go too, or with nothing below them.
-        hosts: Limits the rule to dumps whose link is on one of these hosts or their subdomains.
+        hosts: Limits the rule to dumps with a link to one of these hosts or their subdomains.
         sources: Limits the rule to dumps from one of these sources. With `hosts`, either is enough.
     """
 
@@ -121,7 +121,7 @@ class Rule(BaseModel):
 
     @property
     def looks_inside(self) -> bool:
-        """Whether what an element holds decides, and so only its end tells."""
+        """Whether the rule has conditions on the content of an element, known at its end only."""
         return bool(self.css or self.classes) and not (
             self.link_density is None and self.share_density is None and self.max_text is None and not self.form
         )

@@ -1,8 +1,8 @@
 """CSS selectors, with a short cut for those that look at one element only.
 
-A pack has hundreds of selectors and an article hundreds of elements: asking each about each is what makes cleaning
-slow. A simple selector (a tag, classes, an id, attributes) is filed under the rarest thing it asks for, and looked up
-while the tree is walked anyway. All others are left to soupsieve, which walks the tree once for each.
+A pack has hundreds of selectors and an article hundreds of elements: trying each on each would be slow. A simple
+selector (a tag, classes, an id, attributes) is filed under its rarest condition, and looked up during the walk over the
+tree. All others are left to soupsieve: it walks the tree once for each.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PIECE = re.compile(
     re.ASCII,
 )
 _TAG = re.compile(_NAME, re.ASCII)
-# Compared without regard to case in HTML (WHATWG HTML, section 4.16.2); soupsieve knows how.
+# HTML compares these without regard to case (WHATWG HTML, section 4.16.2); soupsieve knows how.
 _FOLDED: Final = frozenset({"type", "lang", "dir", "media", "rel", "method", "scope"})
 
 _OPERATORS: Final[Mapping[str, Callable[[str, str], bool]]] = {
@@ -52,7 +52,7 @@ class Simple:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What the selector is filed under: ("class", token), ("attribute", name) or ("tag", name)."""
+        """The key under which the selector is filed: ("class", token), ("attribute", name) or ("tag", name)."""
         for attribute, operator, value in self.conditions:
             if (attribute, operator) == ("class", "~="):
                 return "class", value
@@ -61,7 +61,7 @@ class Simple:
         return "tag", self.tag or ""
 
     def matches(self, name: str, attributes: Mapping[str, str]) -> bool:
-        """Tell whether an element of this name with these attributes is meant."""
+        """Tell whether the selector matches an element of this name with these attributes."""
         if self.tag is not None and self.tag != name:
             return False
         return all(_holds(attributes.get(attribute), *rest) for attribute, *rest in self.conditions)
@@ -74,7 +74,7 @@ def compile_selector(css: str) -> Simple | soupsieve.SoupSieve:
         css: Any selector that soupsieve understands (CSS Selectors, level 4).
 
     Returns:
-        A Simple where one element tells all, else soupsieve's own.
+        A Simple if one element decides, else soupsieve's own.
 
     Raises:
         ValueError: The selector cannot be read; the message says where.
@@ -82,7 +82,7 @@ def compile_selector(css: str) -> Simple | soupsieve.SoupSieve:
     try:
         compiled = soupsieve.compile(css)
     except soupsieve.SelectorSyntaxError as error:
-        # Only the first line: the others draw the selector, which the reader has in sight.
+        # Only the first line: the others draw the selector.
         raise ValueError(str(error).partition("\n")[0].rstrip(":")) from error
     return _simple(css.strip()) or compiled
 
