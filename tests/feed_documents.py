@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from feedsvc.feeds.formats import FORMATS
 from feedsvc.feeds.publish import Publisher, Resource
 from feedsvc.model import Entry, FeedDocument
 
@@ -80,4 +81,8 @@ class Shelf:
 
 def everything(renderers: Mapping[str, tuple[str, Renderer]]) -> dict[str, Resource]:
     """The resources that show the feed of everything, of media types and renderers by address."""
-    return {address: Resource(media_type, "feed", render) for address, (media_type, render) in renderers.items()}
+    forms = {form.media_type: form for form in FORMATS.values()}
+    return {
+        address: Resource(media_type, "feed", render, forms.get(media_type))
+        for address, (media_type, render) in renderers.items()
+    }

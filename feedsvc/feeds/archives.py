@@ -23,7 +23,6 @@ from feedsvc.feeds.formats.archive import (
     ANY_BASE,
     PAGE_ENTRIES,
     RESERVE,
-    cut_entries,
     page_of,
     set_base,
     split,
@@ -31,6 +30,7 @@ from feedsvc.feeds.formats.archive import (
 )
 from feedsvc.feeds.formats.atom import MEDIA_TYPE, render_atom
 from feedsvc.feeds.formats.inspect import inspect_atom
+from feedsvc.feeds.formats.parts import cut_xml
 from feedsvc.feeds.formats.sift import sift
 from feedsvc.feeds.represent import represent
 from feedsvc.store import Page
@@ -180,7 +180,7 @@ class Archives:
 
     def _cut(self, tables: ArchiveTables, numbers: Collection[int] | None, now: datetime) -> None:
         for (archive, page), gone in tables.load_gone(numbers).items():
-            body = cut_entries(tables.load_body(archive, page), gone.values())
+            body = cut_xml(tables.load_body(archive, page), set(gone.values()))
             tables.cut_page(archive, page, body, gone, now)
 
     def load(self, document: FeedDocument, number: int, base_url: str) -> Representation | None:

@@ -1,149 +1,119 @@
-"""Which entries of a feed are newer than what a client holds (RFC 3229 with the instance manipulation "feed")."""
+"""Deltas of feeds: only the entries that a client lacks (RFC 3229 with the instance manipulation "feed").
+
+A delta is cut out of the bytes of the whole feed, so it holds nothing that the whole feed does not.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from feedsvc.feeds.represent import represent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
-    from feedsvc.model import Entry, FeedDocument, Representation
+    from feedsvc.feeds.formats import Format
+    from feedsvc.model import Representation
 
-__all__ = ["Deltas"]
+__all__ = ["Deltas", "History"]
 
-_FEEDS = 256  # whose history is kept: those that were rendered last
-_TAGS = 192  # a feed: in three formats, the last 64 versions, so that hourly polls find theirs
-_RENDERED = 128  # deltas that are kept: those that were asked for last
-
-
-@dataclass(slots=True)
-class _History:
-    """What is known of one feed's past; versions are numbered from 1.
-
-    Attributes:
-        version: The number of the newest version.
-        entries: Fingerprint of each entry that it holds, and the version that it is in since, by id.
-        tags: The version that an entity tag stands for, the newest last.
-    """
-
-    version: int = 0
-    entries: dict[str, tuple[int, int]] = field(default_factory=dict)
-    tags: OrderedDict[str, int] = field(default_factory=OrderedDict)
+_TAGS = 64  # versions of a feed that are known, so that hourly polls find theirs
+_KEPT = 128  # deltas that are kept: those that were made last
 
 
-class Deltas:
-    """The recent versions of feeds, without their contents. Threads may use it together."""
+class History:
+    """The recent versions of one feed in one format, without their contents. Threads may share it."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Know no version."""
         self._lock = Lock()
-        self._feeds: OrderedDict[str, _History] = OrderedDict()
-        self._rendered: OrderedDict[tuple[str, str], Representation] = OrderedDict()
+        self._version = 0
+        self._entries: dict[str, tuple[int, int]] = {}  # id to fingerprint, and the version that has it since
+        self._tags: OrderedDict[str, int] = OrderedDict()  # entity tag to version, the newest last
 
-    def remember(self, etag: str, document: FeedDocument) -> None:
-        """Note that a representation shows just this document, before it is served.
+    def remember(self, etag: str, entries: Mapping[str, bytes]) -> None:
+        """Note a version before it is served.
 
         Args:
             etag: The opaque part of its strong validator.
-            document: The feed.
+            entries: The bytes of its entries by id.
         """
-        prints = {entry.id: _fingerprint(entry) for entry in document.entries}
         with self._lock:
-            history = self._feeds.setdefault(document.name, _History())
-            self._feeds.move_to_end(document.name)
-            if len(self._feeds) > _FEEDS:
-                self._feeds.popitem(last=False)
-            if {id_: known for id_, (known, _) in history.entries.items()} != prints:
-                history.version += 1
-                history.entries = {
-                    id_: _as_before(history.entries.get(id_), fingerprint, history.version)
-                    for id_, fingerprint in prints.items()
-                }
-            history.tags[etag] = history.version
-            history.tags.move_to_end(etag)
-            if len(history.tags) > _TAGS:
-                history.tags.popitem(last=False)
+            before, self._version = self._entries, self._version + 1
+            self._entries = {}
+            for id_, body in entries.items():
+                print_ = hash(body)
+                known = before.get(id_)
+                self._entries[id_] = known if known and known[0] == print_ else (print_, self._version)
+            self._tags[etag] = self._version
+            self._tags.move_to_end(etag)
+            if len(self._tags) > _TAGS:
+                self._tags.popitem(last=False)
 
-    def represent(
-        self,
-        whole: Representation,
-        document: FeedDocument,
-        etags: Iterable[str],
-        render: Callable[[FeedDocument], bytes],
-    ) -> tuple[str, Representation] | None:
-        """Represent only the entries that are new or changed since what a client holds.
+    def find_held(self, etags: Iterable[str], entries: Mapping[str, bytes]) -> tuple[str, set[str]] | None:
+        """Find the entries that a client need not be sent.
 
         Args:
-            whole: The feed as it is served.
-            document: What `whole` shows.
-            etags: The opaque parts of the validators of what the client holds.
-            render: What made `whole` of `document`.
+            etags: The opaque parts of the validators that the client holds.
+            entries: The bytes of the entries of the feed as it is served, by id.
 
         Returns:
-            The validator that was known, and the representation, which has the validator of the whole; None where
-            the whole is to be sent.
-
-        Raises:
-            RenderError: It cannot be rendered.
-        """
-        newer = self.since(document, etags)
-        if newer is None:
-            return None
-        held, reduced = newer
-        with self._lock:
-            found = self._rendered.get((held, whole.etag))
-        if found is None:
-            made = represent(
-                render(reduced), whole.media_type, last_modified=whole.last_modified, max_age=whole.max_age
-            )
-            found = replace(made, etag=whole.etag)
-            with self._lock:
-                self._rendered[held, whole.etag] = found
-                if len(self._rendered) > _RENDERED:
-                    self._rendered.popitem(last=False)
-        return held, found
-
-    def since(self, document: FeedDocument, etags: Iterable[str]) -> tuple[str, FeedDocument] | None:
-        """Leave out what the client has.
-
-        Args:
-            document: The feed as it is now.
-            etags: The opaque parts of the validators of what the client holds.
-
-        Returns:
-            The newest of them that is known, and the feed with only the entries that are new or changed since;
-            None where none is known, or nothing can be left out, or nothing would be left.
+            The newest validator that is known, and the ids of the entries that are as they were then. None if no
+            validator is known.
         """
         with self._lock:
-            history = self._feeds.get(document.name)
-            if history is None:
-                return None
-            known = [etag for etag in etags if etag in history.tags]
+            known = [etag for etag in etags if etag in self._tags]
             if not known:
                 return None
-            base = max(known, key=history.tags.__getitem__)
-            version = history.tags[base]
-            entries = dict(history.entries)
-        newer = tuple(
-            entry
-            for entry in document.entries
-            if (found := entries.get(entry.id)) is None or found[1] > version or found[0] != _fingerprint(entry)
-        )
-        if not newer or len(newer) == len(document.entries):
+            base = max(known, key=self._tags.__getitem__)
+            version, noted = self._tags[base], self._entries
+        new = (0, version + 1)
+        return base, {
+            id_
+            for id_, body in entries.items()
+            if (found := noted.get(id_, new))[1] <= version and found[0] == hash(body)
+        }
+
+
+class Deltas:
+    """The deltas that were made last. Threads may share it."""
+
+    def __init__(self) -> None:
+        """Keep none yet."""
+        self._lock = Lock()
+        self._kept: OrderedDict[tuple[str, str], Representation] = OrderedDict()
+
+    def represent(
+        self, history: History, whole: Representation, form: Format, etags: Iterable[str]
+    ) -> tuple[str, Representation] | None:
+        """Represent the entries that are new or changed since a version that a client holds.
+
+        Args:
+            history: The versions of the feed.
+            whole: The feed as it is served.
+            form: Its format.
+            etags: The opaque parts of the validators that the client holds.
+
+        Returns:
+            The validator that was known, and the delta, with the validator of the whole feed. None if the whole feed
+            is to be sent: no validator is known, or the delta would hold all entries or none.
+        """
+        entries = form.split(whole.body)
+        found = history.find_held(etags, entries)
+        if found is None or not 0 < len(found[1]) < len(entries):
             return None
-        return base, replace(document, entries=newer)
-
-
-def _as_before(known: tuple[int, int] | None, fingerprint: int, version: int) -> tuple[int, int]:
-    """An entry that is as it was stays in its version; any other is in the newest."""
-    return known if known is not None and known[0] == fingerprint else (fingerprint, version)
-
-
-def _fingerprint(entry: Entry) -> int:
-    """Differs where anything differs that a feed shows: not which rules cleaned the entry."""
-    return hash(replace(entry, cleaner=""))
+        etag, held = found
+        with self._lock:
+            delta = self._kept.get((etag, whole.etag))
+        if delta is None:
+            body = form.cut(whole.body, held)
+            delta = represent(body, whole.media_type, last_modified=whole.last_modified, max_age=whole.max_age)
+            delta = replace(delta, etag=whole.etag)
+            with self._lock:
+                self._kept[etag, whole.etag] = delta
+                if len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+        return etag, delta

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from feedsvc.feeds.formats.formats import Format
+    from feedsvc.feeds.formats import Format
     from feedsvc.feeds.formats.sift import Fault
     from feedsvc.model import Entry
     from feedsvc.store import Store
@@ -177,14 +177,6 @@ class Guard:
                 self._note(sifted.document)
             self._leave_out(sifted.faults)
             return sifted.body
-
-        return _render
-
-    def admitting(self, render: Renderer) -> Renderer:
-        """A renderer of some entries of a feed, that shows none that the feed may not show."""
-
-        def _render(document: FeedDocument, base_url: str) -> bytes:
-            return render(self._spare(document), base_url)
 
         return _render
 

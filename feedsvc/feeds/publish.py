@@ -17,7 +17,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from feedsvc.errors import FeedsvcError, RenderError
-from feedsvc.feeds.deltas import Deltas
+from feedsvc.feeds.deltas import Deltas, History
 from feedsvc.feeds.formats.addresses import EVERYTHING, feed_path, parse_archive_path
 from feedsvc.feeds.represent import represent
 from feedsvc.model import FeedDocument, Representation
@@ -25,6 +25,8 @@ from feedsvc.model import FeedDocument, Representation
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
+
+    from feedsvc.feeds.formats import Format
 
 __all__ = ["ArchiveLoader", "ListRenderer", "Loader", "Publisher", "Renderer", "Resource"]
 
@@ -58,14 +60,14 @@ class Resource:
         media_type: The Content-Type field's value.
         feed: The name of the feed that it shows; None where it shows all.
         render: Makes its bytes of that feed's document, or of all documents by name, and of a base URL.
-        render_some: Makes the bytes of a part of the feed; None where `render` does that as well.
+        format: The format of the bytes, if they are a feed: deltas are cut out of them.
         on_demand: Not rendered before somebody asks, whatever it shows.
     """
 
     media_type: str
     feed: str | None
     render: Callable[[Any, str], bytes]
-    render_some: Renderer | None = None
+    format: Format | None = None
     on_demand: bool = False
 
     @property
@@ -76,9 +78,10 @@ class Resource:
 
 @dataclass(slots=True)
 class _Held:
-    """A representation, when it was last asked for (a count), and how often it was rendered since."""
+    """A representation, its versions, when it was last asked for (a count), and how often it was rendered since."""
 
     representation: Representation
+    history: History
     last_use: int = -1
     unasked: int = 0
 
@@ -246,7 +249,7 @@ class Publisher:
             return found
 
     def delta(self, address: str, base_url: str, etags: Iterable[str]) -> tuple[str, Representation] | None:
-        """Render only the entries that are new or changed since a representation that a client holds.
+        """Look up only the entries that are new or changed since a representation that a client holds.
 
         Args:
             address: Such as "/feed.atom".
@@ -254,19 +257,13 @@ class Publisher:
             etags: The opaque parts of the validators of what the client holds.
 
         Returns:
-            The one that was found, and the representation, which has the validator of the whole; None where the
-            whole is to be sent.
-
-        Raises:
-            FeedsvcError: The feed cannot be read or rendered.
+            The one that was found, and the delta, which has the validator of the whole; None if the whole is to be
+            sent.
         """
-        base = self._base_url or base_url
-        held, resource = self._held.get((base, address)), self._resources.get(address)
-        if held is None or resource is None or resource.feed is None:
+        held, resource = self._held.get((self._base_url or base_url, address)), self._resources.get(address)
+        if held is None or resource is None or resource.format is None:
             return None
-        render = resource.render_some or resource.render
-        document, _ = self._load(resource.feed)
-        return self._deltas.represent(held.representation, document, etags, lambda newer: render(newer, base))
+        return self._deltas.represent(held.history, held.representation, resource.format, etags)
 
     def _touched(self, changed: Collection[str]) -> set[_Key]:
         """What shows a feed that changed and is rendered already, or is to be rendered in advance."""
@@ -314,18 +311,17 @@ class Publisher:
         except Exception as error:  # whatever one feed does to its renderer, it must not stop the others
             raise RenderError(f"{address}: rendering failed: {type(error).__name__}: {error}") from error
         self._stale.discard(key)
-        if held is None:
-            self._held[key] = _Held(self._represent(body, resource, shown))
-        elif held.representation.body != body:
-            held.representation = self._represent(body, resource, shown)
+        if held is None or held.representation.body != body:
+            made = represent(body, resource.media_type, last_modified=shown[1], max_age=self._max_age)
+            history = held.history if held else History()
+            if resource.format:
+                history.remember(made.etag, resource.format.split(body))
+            if held:
+                held.representation = made
+            else:
+                self._held[key] = _Held(made, history)
         if self._measure:
             self._measure(address, time.monotonic() - started)
-
-    def _represent(self, body: bytes, resource: Resource, shown: _Shown) -> Representation:
-        made = represent(body, resource.media_type, last_modified=shown[1], max_age=self._max_age)
-        if resource.feed is not None:
-            self._deltas.remember(made.etag, shown[0])
-        return made
 
     def _is_kept(self, key: _Key) -> bool:
         return key[0] in self._kept and self._resources[key[1]].eager

@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from feedsvc.feeds.formats import opml
+from feedsvc.feeds.formats import FORMATS, opml
 from feedsvc.feeds.formats.addresses import EVERYTHING, OPML_PATH, feed_path, page_path
-from feedsvc.feeds.formats.formats import FORMATS
 from feedsvc.feeds.pages.pages import MEDIA_TYPE, render_feed, render_front
 from feedsvc.feeds.publish import Resource
 
@@ -54,11 +53,9 @@ def make_resources(
     for name, extensions in {EVERYTHING: feeds.get(EVERYTHING, ()), **feeds}.items():
         for extension in extensions:
             form = FORMATS[extension]
-            render, some = form.render, None
-            if guard:
-                render, some = guard.checked(form), guard.admitting(form.render)
+            render = guard.checked(form) if guard else form.render
             resources[feed_path(name, extension)] = Resource(
-                form.media_type, name, render, some, on_demand=extension != "atom"
+                form.media_type, name, render, form, on_demand=extension != "atom"
             )
         resources.setdefault(page_path(name), Resource(MEDIA_TYPE, name, page))
     resources[OPML_PATH] = Resource(opml.MEDIA_TYPE, None, listing, on_demand=True)

@@ -17,7 +17,7 @@ from e2e.harness import SEEDS, make_dump
 from e2e.liferea import Liferea
 from e2e.readers import Feedparser, JsonReader, Newsboat, Reader, Rss2email, Sfeed
 from e2e.recorder import recording
-from feedsvc.feeds.formats.formats import FORMATS
+from feedsvc.feeds.formats import FORMATS
 from feedsvc.feeds.formats.opml import render_opml
 from feedsvc.model import Alternate
 

@@ -20,8 +20,8 @@ from e2e.harness import PROJECT, environment, make_dump
 from e2e.test_feed import Seeds
 from feedsvc.app import cli
 from feedsvc.app.config import Config, Section
+from feedsvc.feeds.formats import FORMATS
 from feedsvc.feeds.formats.addresses import EVERYTHING
-from feedsvc.feeds.formats.formats import FORMATS
 from feedsvc.feeds.pages.assets import static_files
 from feedsvc.feeds.represent import represent
 from feedsvc.feeds.resources import make_resources

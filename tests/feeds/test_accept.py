@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from feedsvc.app.check import Level, check_all
 from feedsvc.app.cli import app
 from feedsvc.app.config import load_config
-from feedsvc.feeds.formats.formats import FORMATS
+from feedsvc.feeds.formats import FORMATS
 from feedsvc.feeds.guard import Guard
 from feedsvc.store import Store
 from feedsvc.store.schema import entries

@@ -1,4 +1,4 @@
-"""Which entries a client is missing: histories of feeds, and what is sent."""
+"""Which entries a client is missing: versions of feeds, and what is sent."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from feed_documents import make_document, make_entry
+from feed_documents import Shelf, make_document, make_entry
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feedsvc.feeds import deltas
-from feedsvc.feeds.deltas import Deltas
+from feedsvc.feeds.deltas import Deltas, History
+from feedsvc.feeds.formats import FORMATS
+from feedsvc.feeds.publish import Resource
 from feedsvc.feeds.represent import represent
 
 if TYPE_CHECKING:
-    from feedsvc.model import FeedDocument
+    import random
+
+    from feedsvc.model import FeedDocument, Representation
 
 NOW = datetime(2024, 4, 4, 12, 0, 0, tzinfo=UTC)
+BASE = "https://feeds.example.org"
+ATOM = FORMATS["atom"]
 CHANGED = {"content": "<p>mended</p>"}
 
 
@@ -28,8 +36,18 @@ def show(*numbers: int | str) -> FeedDocument:
     return make_document(*entries)
 
 
-def keys(found: tuple[str, FeedDocument] | None) -> tuple[str, list[str]] | None:
-    return found and (found[0], [entry.key for entry in found[1].entries])
+def whole_of(document: FeedDocument) -> Representation:
+    return represent(ATOM.render(document, BASE), ATOM.media_type, last_modified=NOW, max_age=60)
+
+
+def missing(history: History, document: FeedDocument, held: list[str]) -> tuple[str, list[str]] | None:
+    """The tag that was known, and the keys of the entries that are sent."""
+    found = Deltas().represent(history, whole_of(document), ATOM, held)
+    return found and (found[0], [id_.replace("tag:example.org,2024:", "k") for id_ in ATOM.split(found[1].body)])
+
+
+def remember(history: History, etag: str, document: FeedDocument) -> None:
+    history.remember(etag, ATOM.split(whole_of(document).body))
 
 
 @pytest.mark.parametrize(
@@ -51,93 +69,102 @@ def keys(found: tuple[str, FeedDocument] | None) -> tuple[str, list[str]] | None
         pytest.param([(3, 2, 1), (2, 1)], ["v0"], None, id="fewer entries, nothing new"),
     ],
 )
-def test_since(past: list[tuple[int | str, ...]], held: list[str], expected: tuple[str, list[str]] | None) -> None:
-    known = Deltas()
+def test_entries_that_are_sent(
+    past: list[tuple[int | str, ...]], held: list[str], expected: tuple[str, list[str]] | None
+) -> None:
+    history = History()
     for number, shown in enumerate(past):
-        known.remember(f"v{number}", show(*shown))
-    assert keys(known.since(show(*past[-1]), held)) == expected
-
-
-def test_all_formats_of_a_version_count_as_one() -> None:
-    known = Deltas()
-    for etag in ("atom0", "rss0", "json0"):
-        known.remember(etag, show(1))
-    known.remember("atom1", show(2, 1))
-    assert keys(known.since(show(2, 1), ["json0"])) == ("json0", ["k2"])
+        remember(history, f"v{number}", show(*shown))
+    assert missing(history, show(*past[-1]), held) == expected
 
 
 def test_rules_that_lead_to_the_same_are_no_change() -> None:
-    known = Deltas()
-    known.remember("v0", show(2, 1))
+    history = History()
+    remember(history, "v0", show(2, 1))
     recleaned = tuple(replace(entry, cleaner="new rules") for entry in show(3, 2, 1).entries)
     document = replace(show(3, 2, 1), entries=recleaned)
-    known.remember("v1", document)
-    assert keys(known.since(document, ["v0"])) == ("v0", ["k3"])
+    remember(history, "v1", document)
+    assert missing(history, document, ["v0"]) == ("v0", ["k3"])
 
 
 def test_an_entry_that_is_newer_than_what_was_remembered_is_sent() -> None:
-    known = Deltas()
-    known.remember("v0", show(2, 1))
-    assert keys(known.since(show(3, "2!", 1), ["v0"])) == ("v0", ["k3", "k2"])
-
-
-def test_feeds_do_not_mix() -> None:
-    known = Deltas()
-    known.remember("v0", show(1))
-    assert known.since(replace(show(2, 1), name="other"), ["v0"]) is None
+    history = History()
+    remember(history, "v0", show(2, 1))
+    assert missing(history, show(3, "2!", 1), ["v0"]) == ("v0", ["k3", "k2"])
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deltas, "_TAGS", 3)
-    monkeypatch.setattr(deltas, "_FEEDS", 2)
-    known = Deltas()
+    history = History()
     for number in range(5):
-        known.remember(f"v{number}", show(*range(number, -1, -1)))
+        remember(history, f"v{number}", show(*range(number, -1, -1)))
     now = show(4, 3, 2, 1, 0)
-    assert known.since(now, ["v1"]) is None
-    assert keys(known.since(now, ["v2"])) == ("v2", ["k4", "k3"])
-    for name in ("a", "b"):
-        known.remember("x", replace(now, name=name))
-    assert known.since(now, ["v2"]) is None
+    assert missing(history, now, ["v1"]) is None
+    assert missing(history, now, ["v2"]) == ("v2", ["k4", "k3"])
 
 
-def test_represent_renders_once_and_keeps_the_whole_ones_validator() -> None:
-    rendered: list[int] = []
-
-    def render(document: FeedDocument) -> bytes:
-        rendered.append(len(document.entries))
-        return b"".join(entry.id.encode() for entry in document.entries) * 100
-
-    known = Deltas()
-    known.remember("v0", show(2, 1))
-    document = show(3, 2, 1)
-    whole = represent(render(document), "application/atom+xml", last_modified=NOW, max_age=60)
-    known.remember(whole.etag, document)
-    found = [known.represent(whole, document, ["v0"], render) for _ in range(2)]
-    assert rendered == [3, 1]
-    assert found[0] == found[1]
-    assert found[0]
-    held, newer = found[0]
-    assert held == "v0"
-    assert (newer.etag, newer.last_modified, newer.max_age) == (whole.etag, NOW, 60)
-    assert newer.body == document.entries[0].id.encode() * 100
-    assert newer.codings
-    assert known.represent(whole, document, ["unknown"], render) is None
+def test_delta_is_made_once_and_has_the_validator_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    history, known = History(), Deltas()
+    for etag, document in (("v0", show(1)), ("v1", show(2, 1)), ("v2", show(3, 2, 1))):
+        remember(history, etag, document)
+    whole = whole_of(show(3, 2, 1))
+    first, second = (known.represent(history, whole, ATOM, ["v0"]) for _ in range(2))
+    assert first
+    assert second
+    assert first[1] is second[1]
+    assert (first[1].etag, first[1].last_modified, first[1].max_age) == (whole.etag, NOW, 60)
+    assert first[1].codings
+    monkeypatch.setattr(deltas, "_KEPT", 1)
+    assert known.represent(history, whole, ATOM, ["v1"])
+    third = known.represent(history, whole, ATOM, ["v0"])
+    assert third
+    assert third[1] is not first[1]
+    assert third[1] == first[1]
 
 
-def test_rendered_deltas_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deltas, "_RENDERED", 1)
-    rendered: list[str] = []
+HOSTILE = [
+    "",
+    "<p>正文</p>",
+    "</entry><entry>",
+    "</item><item><guid>x</guid>",
+    "]]></content:encoded>",
+    '"},{"id":"x"',
+    "\\",
+]
 
-    def render(document: FeedDocument) -> bytes:
-        rendered.append(document.entries[0].key)
-        return b"x"
 
-    known = Deltas()
-    known.remember("v0", show(1))
-    known.remember("v1", show(2, 1))
-    document = show(3, 2, 1)
-    whole = represent(b"whole", "x", last_modified=None, max_age=1)
-    for held in ("v0", "v1", "v1", "v0"):
-        assert known.represent(whole, document, [held], render)
-    assert len(rendered) == 3
+@given(
+    st.sampled_from(sorted(FORMATS)),
+    st.lists(st.lists(st.tuples(st.integers(0, 6), st.sampled_from(HOSTILE)), max_size=5), min_size=1, max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_entries_of_a_delta_are_those_of_the_document_with_its_etag(
+    extension: str, versions: list[list[tuple[int, str]]], chance: random.Random
+) -> None:
+    """The feed changes before each poll, and is published before some."""
+    form = FORMATS[extension]
+    shelf = Shelf({"/feed": Resource(form.media_type, "feed", form.render, form)}, BASE)
+    wholes: dict[str, dict[str, bytes]] = {}
+    for version in versions:
+        numbers = sorted(dict(version).items(), reverse=True)
+        entries = tuple(
+            make_entry(number, content=text, title=text, id=f"urn:x:{number}&<") for number, text in numbers
+        )
+        document = make_document(entries=entries)
+        if chance.random() < 0.7 or not wholes:
+            shelf.publish(document)
+        shelf.feeds["feed"] = (document, NOW)
+        whole = shelf.publisher.representation("/feed", BASE)
+        assert whole
+        wholes[whole.etag] = form.split(whole.body)
+        assert len(wholes[whole.etag]) == whole.body.count(b"urn:x:")
+        found = shelf.publisher.delta("/feed", BASE, wholes)
+        if found is None:
+            continue
+        held, delta = found
+        sent = form.split(delta.body)
+        assert delta.etag == whole.etag
+        assert sent.items() < wholes[delta.etag].items()
+        assert sent.items() >= wholes[delta.etag].items() - wholes[held].items()
+        assert not form.inspect(delta.body)
+        assert form.cut(whole.body, wholes[whole.etag].keys() - sent.keys()) == delta.body

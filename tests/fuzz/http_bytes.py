@@ -11,7 +11,7 @@ from feed_documents import Shelf, everything, make_document, make_entry
 from lxml import etree
 from uvicorn.server import ServerState
 
-from feedsvc.feeds.formats.formats import FORMATS
+from feedsvc.feeds.formats import FORMATS
 from feedsvc.feeds.pages.found import Found
 from feedsvc.feeds.pages.pages import MEDIA_TYPE, render_front
 from feedsvc.http import make_app

@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from feedsvc.feeds.formats import atom, json_feed, parts, rss
+from feedsvc.feeds.formats.inspect import Finding, inspect_atom, inspect_json_feed, inspect_rss
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from feedsvc.model import Entry
+    from feedsvc.model import Entry, FeedDocument
 
-__all__ = ["fit"]
+__all__ = ["FORMATS", "Format", "fit"]
 
 _MEDIUM = 70  # bytes of an element that names a picture, without its address
 _FRAME = 700  # bytes of an Atom entry's element names, dates and id, rounded up
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format.
+
+    Attributes:
+        extension: What its addresses end in, without the dot.
+        media_type: The Content-Type field's value.
+        render: From a feed and the base URL to its bytes; raises RenderError.
+        inspect: Lists the errors in such bytes.
+        split: Gives the bytes of each entry by its id.
+        cut: Takes entries out by their ids.
+    """
+
+    extension: str
+    media_type: str
+    render: Callable[[FeedDocument, str], bytes]
+    inspect: Callable[[bytes], Sequence[Finding]]
+    split: Callable[[bytes], dict[str, bytes]]
+    cut: Callable[[bytes, Collection[str]], bytes]
+
+
+_ALL: Final = (
+    Format("atom", atom.MEDIA_TYPE, atom.render_atom, inspect_atom, parts.split_xml, parts.cut_xml),
+    Format("rss", rss.MEDIA_TYPE, rss.render_rss, inspect_rss, parts.split_xml, parts.cut_xml),
+    Format(
+        "json",
+        json_feed.MEDIA_TYPE,
+        json_feed.render_json_feed,
+        inspect_json_feed,
+        parts.split_json,
+        parts.cut_json,
+    ),
+)
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType({each.extension: each for each in _ALL})
+"""The formats that every feed is served in, by extension, the preferred one first."""
 
 
 def fit(entries: Iterable[Entry], *, count: int, max_bytes: int | None) -> tuple[Entry, ...]:

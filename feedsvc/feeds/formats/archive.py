@@ -14,10 +14,9 @@ withdrawn than the open page holds in reserve.
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -29,7 +28,6 @@ __all__ = [
     "PAGE_ENTRIES",
     "RESERVE",
     "Split",
-    "cut_entries",
     "page_of",
     "set_base",
     "split",
@@ -42,9 +40,6 @@ PAGE_ENTRIES = 100
 RESERVE = 50
 # Stands for the base URL in what is kept. No article has it: its digits are random.
 ANY_BASE = "https://a5d7c2f09be14368.feedsvc.invalid"
-
-_ENTRY = re.compile(rb"<entry[ >].*?</entry>", re.DOTALL)  # content is escaped: a tag is a tag
-_ID = re.compile(rb"<id>(.*?)</id>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +115,6 @@ def page_of(
         next=number + 1 if number <= closed else None,
         open_state=state,
     )
-
-
-def cut_entries(body: bytes, ids: Collection[str]) -> bytes:
-    """Take entries out of a page, and leave every other byte as it is."""
-    gone = {escape(entry_id).encode() for entry_id in ids}
-
-    def _keep(found: re.Match[bytes]) -> bytes:
-        entry_id = _ID.search(found[0])
-        return b"" if entry_id and entry_id[1] in gone else found[0]
-
-    return _ENTRY.sub(_keep, body)
 
 
 def set_base(body: bytes, base_url: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from feedsvc.errors import RenderError
@@ -19,6 +18,7 @@ from feedsvc.feeds.formats.elements import (
     line,
 )
 from feedsvc.feeds.formats.media import enclosures, find_media, thumbnail
+from feedsvc.feeds.formats.parts import dump_json
 
 if TYPE_CHECKING:
     from feedsvc.model import Entry, FeedDocument
@@ -64,7 +64,7 @@ def render_json_feed(document: FeedDocument, base_url: str) -> bytes:
         "hubs": [{"type": "WebSub", "url": hub} for hub in document.hubs],
     }
     items = [_item(document, entry, base_url, language) for entry in document.entries]
-    return json.dumps(_known(feed) | {"items": items}, ensure_ascii=False, separators=(",", ":")).encode()
+    return dump_json(_known(feed) | {"items": items})
 
 
 def _item(document: FeedDocument, entry: Entry, base_url: str, language: str | None) -> dict[str, Any]:

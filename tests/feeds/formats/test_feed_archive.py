@@ -9,9 +9,10 @@ from feed_documents import make_document, make_entry
 from lxml import etree
 
 from feedsvc.feeds.formats.addresses import archive_path, parse_archive_path
-from feedsvc.feeds.formats.archive import ANY_BASE, cut_entries, page_of, set_base, split, state_of
+from feedsvc.feeds.formats.archive import ANY_BASE, page_of, set_base, split, state_of
 from feedsvc.feeds.formats.atom import render_atom
 from feedsvc.feeds.formats.history import HISTORY
+from feedsvc.feeds.formats.parts import cut_xml
 from feedsvc.model import Member
 
 BASE = "https://feeds.example.org"
@@ -125,16 +126,16 @@ def test_page_of(number: int, first: int, closed: int, expected: tuple[int | Non
     assert page_of(feed, [], number, first=first, closed=closed).updated == feed.updated
 
 
-def test_cut_entries() -> None:
+def test_cut() -> None:
     odd = make_entry(5, id="tag:example.org,2024:a&b<c", content="<entry><id>tag:example.org,2024:1</id></entry>")
     document = make_document(make_entry(2), odd, make_entry(1))
     whole = render_atom(document, BASE)
-    assert cut_entries(whole, []) == whole
-    assert cut_entries(whole, [odd.id]) == render_atom(
+    assert cut_xml(whole, []) == whole
+    assert cut_xml(whole, [odd.id]) == render_atom(
         replace(document, entries=(document.entries[0], document.entries[2])), BASE
     )
-    assert cut_entries(whole, [make_entry(1).id]) == render_atom(replace(document, entries=document.entries[:2]), BASE)
-    assert etree.fromstring(cut_entries(whole, [entry.id for entry in document.entries])).findall("{*}entry") == []
+    assert cut_xml(whole, [make_entry(1).id]) == render_atom(replace(document, entries=document.entries[:2]), BASE)
+    assert etree.fromstring(cut_xml(whole, [entry.id for entry in document.entries])).findall("{*}entry") == []
 
 
 def test_set_base() -> None:

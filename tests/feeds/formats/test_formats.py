@@ -21,7 +21,7 @@ from places import TESTS
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.dumps import parse_dump
 from feedsvc.errors import RenderError
-from feedsvc.feeds.formats.formats import FORMATS
+from feedsvc.feeds.formats import FORMATS
 from feedsvc.intake.decide import mint_entry
 from feedsvc.model import Alternate, Entry, FeedDocument
 
@@ -207,7 +207,7 @@ def test_real_dumps_make_valid_feeds(extension: str) -> None:
 
 def test_same_bytes_in_any_process() -> None:
     script = (
-        "import sys; from feed_documents import make_document; from feedsvc.feeds.formats.formats import FORMATS; "
+        "import sys; from feed_documents import make_document; from feedsvc.feeds.formats import FORMATS; "
         f"sys.stdout.buffer.write(b''.join(each.render(make_document(), {BASE!r}) for each in FORMATS.values()))"
     )
     rendered = [

@@ -8,8 +8,8 @@ import pytest
 from feed_documents import make_document, make_entry
 
 from feedsvc.errors import RenderError
+from feedsvc.feeds.formats import FORMATS, Format
 from feedsvc.feeds.formats.atom import render_atom
-from feedsvc.feeds.formats.formats import FORMATS, Format
 from feedsvc.feeds.formats.inspect import inspect_atom
 from feedsvc.feeds.formats.sift import sift
 
