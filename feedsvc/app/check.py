@@ -1,4 +1,4 @@
-"""Looks at config, rules, folders, store and address, and says what is wrong and how to mend it."""
+"""Checks configuration, rules, folders, store and address, with advice on mistakes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feedsvc.clean import Cleaner, failed_samples, load_rules, packs_in
+from feedsvc.app.pipeline import load_configured
+from feedsvc.clean import Cleaner, failed_samples, packs_in
 from feedsvc.errors import DaemonUnreachable, FeedsvcError
 from feedsvc.feeds.filters import Candidate
 from feedsvc.feeds.guard import compare, describe_refused
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from feedsvc.app.config import Config
     from feedsvc.feeds.plan import Plan
 
-__all__ = ["Finding", "Level", "check_all"]
+__all__ = ["Check", "Level", "check_all"]
 
-INOTIFY_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
+_INOTIFY_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """Severity."""
 
     FINE = "fine"
     WARNING = "warning"
@@ -38,16 +39,16 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What was looked at, and what was found; where something is wrong, with what to do."""
+class Check:
+    """A result; the message of a mistake says how to mend it."""
 
     level: Level
     about: str
     message: str
 
 
-def check_all(config: Config) -> Iterator[Finding]:
-    """Look at everything that `config` names; nothing is changed."""
+def check_all(config: Config) -> Iterator[Check]:
+    """Check everything that `config` names; nothing is changed."""
     yield from _check_rules(config)
     for folder in config.watch.directories:
         yield _check_folder(folder, polling=config.watch.polling)
@@ -56,56 +57,52 @@ def check_all(config: Config) -> Iterator[Finding]:
     yield from _check_published(config.store.url)
 
 
-def _check_rules(config: Config) -> Iterator[Finding]:
-    folders = [Path(path) for path in config.clean.rules]
+def _check_rules(config: Config) -> Iterator[Check]:
     try:
-        rules = load_rules(site_rules=config.clean.site_rules, folders=folders)
-        yield Finding(Level.FINE, "rules", f"{len(rules.rules)} rules")
+        rules = load_configured(config)
+        yield Check(Level.FINE, "rules", f"{len(rules.rules)} rules")
         cleaner = Cleaner(rules)
-        for folder in folders:
+        for folder in map(Path, config.clean.rules):
             for pack in packs_in(folder):
                 for failure in failed_samples(pack, folder, cleaner):
-                    yield Finding(Level.ERROR, "rules", failure)
+                    yield Check(Level.ERROR, "rules", failure)
     except FeedsvcError as error:
-        yield Finding(Level.ERROR, "rules", str(error))
+        yield Check(Level.ERROR, "rules", str(error))
 
 
-def _check_folder(folder: str, *, polling: bool) -> Finding:
+def _check_folder(folder: str, *, polling: bool) -> Check:
     if not Path(folder).is_dir():
-        return Finding(Level.ERROR, folder, "no such folder; create it, or change watch.directories")
+        return Check(Level.ERROR, folder, "no such folder; create it, or change watch.directories")
     if not os.access(folder, os.R_OK | os.X_OK):
-        return Finding(Level.ERROR, folder, "cannot be read; give this user read and search permission")
+        return Check(Level.ERROR, folder, "cannot be read; give this user read and search permission")
     folders = sum(1 for _ in os.walk(folder))
-    if not polling and INOTIFY_WATCHES.exists() and folders >= int(INOTIFY_WATCHES.read_text()):
+    if not polling and _INOTIFY_WATCHES.exists() and folders >= int(_INOTIFY_WATCHES.read_text()):
         advice = "raise fs.inotify.max_user_watches, or set watch.polling = true"
-        return Finding(Level.ERROR, folder, f"holds {folders} folders, more than inotify may watch; {advice}")
-    return Finding(Level.FINE, folder, "watched folder is there")
+        return Check(Level.ERROR, folder, f"holds {folders} folders, more than inotify may watch; {advice}")
+    return Check(Level.FINE, folder, "watched folder is there")
 
 
-def _check_store(url: str, plan: Plan) -> Iterator[Finding]:
+def _check_store(url: str, plan: Plan) -> Iterator[Check]:
     path = Path(url.removeprefix("sqlite:///"))
     if url.startswith("sqlite:///") and not path.exists():
         home = next(parent for parent in path.parents if parent.exists())
         if os.access(home, os.W_OK | os.X_OK):
-            yield Finding(Level.FINE, url, "store will be made at the first start")
+            yield Check(Level.FINE, url, "store will be made at the first start")
         else:
-            yield Finding(Level.ERROR, url, f"store cannot be made: {home} is not writable; change store.url")
+            yield Check(Level.ERROR, url, f"store cannot be made: {home} is not writable; change store.url")
         return
     try:
-        store = Store(url)
-        try:
+        with closing(Store(url)) as store:
             store.verify()
             entries = store.count_entries()
-            yield Finding(Level.FINE, url, f"store holds {entries} entries")
+            yield Check(Level.FINE, url, f"store holds {entries} entries")
             if entries:
                 yield from _check_feeds(store, plan)
-        finally:
-            store.close()
     except FeedsvcError as error:
-        yield Finding(Level.ERROR, url, str(error))
+        yield Check(Level.ERROR, url, str(error))
 
 
-def _check_feeds(store: Store, plan: Plan) -> Iterator[Finding]:
+def _check_feeds(store: Store, plan: Plan) -> Iterator[Check]:
     empty = {feed.name: feed.filter for feed in plan.configured}
     columns = frozenset().union(*(each.columns for each in empty.values()))
     with store.feeding() as tables:
@@ -117,22 +114,22 @@ def _check_feeds(store: Store, plan: Plan) -> Iterator[Finding]:
     for feed in plan.configured:
         if feed.name in empty:
             advice = "no entry in the store matches its filter, whatever its age; is it spelt as in the entries?"
-            yield Finding(Level.WARNING, f'[[feeds]] "{feed.name}"', advice)
+            yield Check(Level.WARNING, f'[[feeds]] "{feed.name}"', advice)
         else:
-            yield Finding(Level.FINE, f'[[feeds]] "{feed.name}"', "there are entries that match its filter")
+            yield Check(Level.FINE, f'[[feeds]] "{feed.name}"', "there are entries that match its filter")
 
 
-def _check_published(url: str) -> Iterator[Finding]:
-    """What an upgrade would change for readers; a store that cannot be read has its finding already."""
+def _check_published(url: str) -> Iterator[Check]:
+    """Say what an upgrade would change for readers; `_check_store` reports a store that cannot be read."""
     path = Path(url.removeprefix("sqlite:///"))
     if url.startswith("sqlite:///") and not path.exists():
         return
     with suppress(FeedsvcError), closing(Store(url)) as store:
         if refused := compare(store):
-            yield Finding(Level.WARNING, "published", describe_refused(refused))
+            yield Check(Level.WARNING, "published", describe_refused(refused))
 
 
-def _check_listen(config: Config) -> Finding:
+def _check_listen(config: Config) -> Check:
     listen = config.server.listen
     try:
         listener = bind(listen)
@@ -140,11 +137,11 @@ def _check_listen(config: Config) -> Finding:
         try:
             ask_ready(f"http://{listen}")
         except DaemonUnreachable:
-            return Finding(Level.ERROR, listen, str(error))
-        return Finding(Level.FINE, listen, "feedsvc is running there")
+            return Check(Level.ERROR, listen, str(error))
+        return Check(Level.FINE, listen, "feedsvc is running there")
     host = listener.getsockname()[0]
     listener.close()
     if config.base_url is None and not ip_address(host).is_loopback:
         advice = "others can reach this address: set base_url, or what they ask for decides the addresses in the feed"
-        return Finding(Level.WARNING, listen, advice)
-    return Finding(Level.FINE, listen, "address is free")
+        return Check(Level.WARNING, listen, advice)
+    return Check(Level.FINE, listen, "address is free")

@@ -14,7 +14,7 @@ import pytest
 from articles import make_article, save_dump
 
 from feedsvc.app import check
-from feedsvc.app.check import Finding, Level, check_all
+from feedsvc.app.check import Check, Level, check_all
 from feedsvc.app.config import Config, load_config
 from feedsvc.store import Store
 
@@ -31,7 +31,7 @@ def load(folder: Path, *, server: str = FREE, watch: str = "", rest: str = "") -
     return load_config(path, {})
 
 
-def findings(config: Config) -> dict[str, Finding]:
+def findings(config: Config) -> dict[str, Check]:
     return {finding.about: finding for finding in check_all(config)}
 
 
@@ -164,7 +164,7 @@ def test_folder_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatc
 def test_more_folders_than_inotify_may_watch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = folder / "max_user_watches"
     limit.write_text("3\n")
-    monkeypatch.setattr(check, "INOTIFY_WATCHES", limit)
+    monkeypatch.setattr(check, "_INOTIFY_WATCHES", limit)
     (folder / "seeds" / "a").mkdir()
     assert wrong(load(folder)) == []
     (folder / "seeds" / "b").mkdir()

@@ -112,7 +112,7 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    for module in ("feedsvc.app.cli", "feedsvc.app.cli.account"):  # it would outlive the test
+    for module in ("feedsvc.app.cli", "feedsvc.app.cli.restore"):  # it would outlive the test
         monkeypatch.setattr(f"{module}.set_up_logs", lambda *_, **__: None)
     return Home(tmp_path)
 

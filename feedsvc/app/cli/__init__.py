@@ -2,17 +2,17 @@
 
 Exit codes:
     0  done
-    1  done, but something that was looked at is wrong: a broken dump, a finding of `check`, a daemon that is not ready
+    1  done, but something is wrong: a broken dump, an error that `check` found, a daemon that is not ready
     2  the call, the configuration or a rule is wrong
-    3  it could not be done: a store, an address or a folder cannot be used
+    3  failed: a store, an address or a folder cannot be used
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,8 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from feedsvc import __version__
 from feedsvc.app.check import Level, check_all
 from feedsvc.app.cli.accept import accept
-from feedsvc.app.cli.account import removed, restore
-from feedsvc.app.cli.cleaning import clean
+from feedsvc.app.cli.clean import clean
 from feedsvc.app.cli.common import (
     IMPOSSIBLE,
     MISUSED,
@@ -38,11 +37,14 @@ from feedsvc.app.cli.common import (
     locate,
     opened,
     out,
+    write_json,
 )
 from feedsvc.app.cli.learned import learned
 from feedsvc.app.cli.reload import reload
+from feedsvc.app.cli.removed import removed
+from feedsvc.app.cli.restore import restore
 from feedsvc.app.cli.rules import rules
-from feedsvc.app.cli.show import printable, show_findings, show_status
+from feedsvc.app.cli.show import printable, show_checks, show_status
 from feedsvc.app.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
 from feedsvc.feeds.archives import Archives
@@ -69,7 +71,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-NICENESS = 10  # of an import: a daemon beside it goes first
+_NICENESS = 10  # of an import: a daemon beside it goes first
 
 app = typer.Typer(
     help="Watches a folder of dump files, strips share and promo boilerplate, serves a clean Atom feed.",
@@ -124,7 +126,7 @@ app.command()(reload)
 @app.command(name="import")
 def import_(paths: Paths, config: ConfigOption = None) -> None:
     """Take many dumps into the store at once."""
-    os.nice(NICENESS)
+    os.nice(_NICENESS)
     set_up_logs(sys.stderr, level=logging.WARNING)
     settings = load(config)
     # As the watcher names them: links stay, ".." goes.
@@ -144,10 +146,12 @@ def import_(paths: Paths, config: ConfigOption = None) -> None:
 
 @app.command()
 def build(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="Where the files are to be.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", file_okay=False, help="The folder that they are written to.")
+    ],
     config: ConfigOption = None,
 ) -> None:
-    """Write all feeds and pages as static files, after taking in what is new."""
+    """Take in new dumps, then write all feeds and pages as static files."""
     set_up_logs(sys.stderr, level=logging.WARNING)
     settings = load(config)
     base_url = settings.base_url
@@ -159,12 +163,12 @@ def build(
         for directory in settings.watch.directories:
             try:
                 found, unreadable = find_in(directory, recursive=settings.watch.recursive)
-            except WatchError as error:  # what the store holds can be written all the same
+            except WatchError as error:  # entries in the store can be written all the same
                 complain(f"feedsvc: {error}")
                 missing = True
             else:
                 _take(ingest, ingest.compare(Listing(directory, found, frozenset(), unreadable)))
-        while ingest.reclean(BATCH):  # by what was learned from the last of them
+        while ingest.reclean(BATCH):  # by the blocks that the last of them taught
             pass
         guard = Guard(store, _warn)
         guard.look_back()
@@ -184,16 +188,16 @@ def build(
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Look at config, rules, folders, store and address: what is wrong, and how to mend it."""
-    findings = list(check_all(load(config)))
-    out.print(show_findings(findings))
-    if any(finding.level is Level.ERROR for finding in findings):
+    """Check configuration, rules, folders, store and address; say how to mend mistakes."""
+    checks = list(check_all(load(config)))
+    out.print(show_checks(checks))
+    if any(check.level is Level.ERROR for check in checks):
         raise typer.Exit(WRONG)
 
 
 @app.command()
-def password(user: Annotated[str, typer.Argument(help="Who is to be asked for it.")]) -> None:
-    """Ask for a password, and print what [server] auth is to be."""
+def password(user: Annotated[str, typer.Argument(help="The user name.")]) -> None:
+    """Ask for a password, and print the value of [server] auth."""
     if ":" in user:
         raise ConfigError("a user name has no colon (RFC 7617)")
     if sys.stdin.isatty():
@@ -208,13 +212,10 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the ignored files.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what the running daemon is doing; exits with 1 where it is not ready or a part does not work."""
+    """Show the state of the running daemon; exits with 1 if it is not ready or a part does not work."""
     settings = load(config)
-    store = Store(settings.store.url)
-    try:
+    with closing(Store(settings.store.url)) as store:
         found = collect_status(store, settings.plan, read_clock())
-    finally:
-        store.close()
     try:
         answered = ask_daemon(f"http://{settings.server.listen}")
     except DaemonUnreachable as error:
@@ -222,7 +223,7 @@ def status(
         found["problems"].append({"about": settings.server.listen, "message": str(error)})
     found |= {"ready": answered.ready, "parts": dict(answered.parts)}
     if as_json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=True, indent=2) + "\n")
+        write_json(found)
     else:
         out.print(show_status(found))
     if not answered.well:

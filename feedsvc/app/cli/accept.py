@@ -1,4 +1,4 @@
-"""`feedsvc accept`: lets readers see what the guard refuses."""
+"""`feedsvc accept`: publishes changes that the guard refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["accept"]
 
 
 def accept(config: ConfigOption = None) -> None:
-    """Let readers see ids and dates that changed without their articles; they will see those entries as new."""
+    """Publish ids and dates that changed without their articles; readers will see those entries as new."""
     with closing(Store(load(config).store.url)) as store, store.writing() as writer:
         number = writer.published.drop_marks()
     out.print(f"{count_entries(number)} will be published as stored; restart feedsvc to do so at once")

@@ -1,12 +1,13 @@
-"""What commands share: the configuration, the store, the files that a call names, and the two consoles."""
+"""Shared by the commands: options, configuration, store, dump files, consoles."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -38,12 +39,13 @@ __all__ = [
     "locate",
     "opened",
     "out",
+    "write_json",
 ]
 
-CONFIG_PLACES = (Path("config.toml"), Path("/etc/feedsvc/config.toml"))
+_CONFIG_PLACES = (Path("config.toml"), Path("/etc/feedsvc/config.toml"))
 WRONG, MISUSED, IMPOSSIBLE = 1, 2, 3  # exit codes, see feedsvc.app.cli
 
-# What is read by a program keeps its lines whole; COLUMNS asks for another width.
+# A program reads whole lines; COLUMNS asks for another width.
 _UNBROKEN = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000
 out = Console(highlight=False, width=_UNBROKEN)
 err = Console(stderr=True, highlight=False)
@@ -61,42 +63,43 @@ Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", exists=True, hel
 
 
 def complain(message: str) -> None:
-    """Say what is wrong on standard error, as one line."""
+    """Print a message on standard error, as one line."""
     err.print(printable(message), markup=False, soft_wrap=True)
 
 
+def write_json(value: Any) -> None:  # noqa: ANN401 - anything that JSON can hold
+    """Write a value to standard output as JSON."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=True, indent=2) + "\n")
+
+
 def locate(config: Path | None) -> Path:
-    """The configuration that was named, or the one that is found; where none is, where one would be looked for."""
-    return config or next((place for place in CONFIG_PLACES if place.exists()), CONFIG_PLACES[0])
+    """Return the path of the configuration: as given, else the first that exists, else the first place."""
+    return config or next((place for place in _CONFIG_PLACES if place.exists()), _CONFIG_PLACES[0])
 
 
 def load(config: Path | None) -> Config:
-    """Load the configuration that was named, or the one that is found.
+    """Load the configuration, or the defaults if there is no file.
 
     Raises:
         ConfigError: It is wrong.
     """
-    path = config or next((place for place in CONFIG_PLACES if place.exists()), None)
+    path = config or next((place for place in _CONFIG_PLACES if place.exists()), None)
     return load_config(path, os.environ)
 
 
 @contextmanager
 def opened(config: Config) -> Iterator[tuple[Store, Ingest]]:
-    """The store, and the pipeline into it.
+    """Open the store and the pipeline into it.
 
     Raises:
         FeedsvcError: Rules or store are wrong.
     """
-    store = Store(config.store.url)
-    try:
-        with closing(make_ingest(config, store)) as ingest:
-            yield store, ingest
-    finally:
-        store.close()
+    with closing(Store(config.store.url)) as store, closing(make_ingest(config, store)) as ingest:
+        yield store, ingest
 
 
 def find_in(folder: str, *, recursive: bool = True) -> tuple[dict[str, FileState], frozenset[str]]:
-    """The files in a folder, and the folders in it that cannot be read.
+    """Return the files below a folder, and the folders in it that cannot be read.
 
     Raises:
         WatchError: The folder itself cannot be read.
@@ -108,7 +111,7 @@ def find_in(folder: str, *, recursive: bool = True) -> tuple[dict[str, FileState
 
 
 def find_files(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    """Each file that `paths` name or hold, with its name: relative to the folder that was given."""
+    """Yield each file that `paths` name or hold, with its name relative to the given folder."""
     for path in paths:
         if path.is_dir():
             for found in sorted(find_in(str(path))[0]):

@@ -1,4 +1,4 @@
-"""`feedsvc reload`."""
+"""`feedsvc reload`: has the daemon load its configuration again."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from feedsvc.runtime.control import ask_reload, control_name
 
 __all__ = ["reload"]
 
-REPLY_SECONDS = 85.0  # within the 90 s that systemd gives ExecReload=
+_REPLY_SECONDS = 85.0  # within the 90 s that systemd gives ExecReload=
 
 
 def reload(
-    pid: Annotated[
-        int | None, typer.Option("--pid", min=1, help="The daemon's process id, where it must be that one.")
-    ] = None,
+    pid: Annotated[int | None, typer.Option("--pid", min=1, help="Only if the daemon has this process id.")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Have the running daemon load its configuration again; return when that is live, or say why it was refused."""
-    reply = ask_reload(control_name(locate(config)), seconds=REPLY_SECONDS, pid=pid)
+    """Have the running daemon load its configuration again; wait until it is live or refused."""
+    reply = ask_reload(control_name(locate(config)), seconds=_REPLY_SECONDS, pid=pid)
     if not reply.done:
         for line in reply.message.splitlines():
             complain(f"feedsvc: refused: {line}")

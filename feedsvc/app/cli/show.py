@@ -1,4 +1,4 @@
-"""What the command line shows to people."""
+"""Renders results for people on a terminal."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from feedsvc.app.check import Finding
+    from feedsvc.app.check import Check
     from feedsvc.clean import Explanation
     from feedsvc.model import Removal
     from feedsvc.store.account import RemovedItem
     from feedsvc.store.counters import RuleCount
 
-__all__ = ["printable", "show_counts", "show_explanation", "show_findings", "show_removed", "show_status"]
+__all__ = ["printable", "show_checks", "show_counts", "show_explanation", "show_removed", "show_status"]
 
-COMMANDS = dict.fromkeys([*range(ord("\n")), *range(ord("\v"), ord(" ")), *range(0x7F, 0xA0)])
-MARKS = {Level.FINE: "[green]ok[/]", Level.WARNING: "[yellow]warning[/]", Level.ERROR: "[red]error[/]"}
+_COMMANDS = dict.fromkeys([*range(ord("\n")), *range(ord("\v"), ord(" ")), *range(0x7F, 0xA0)])
+_MARKS = {Level.FINE: "[green]ok[/]", Level.WARNING: "[yellow]warning[/]", Level.ERROR: "[red]error[/]"}
 
 
 def printable(text: str) -> str:
-    """Text that any terminal takes: lone surrogates (bytes of a path) and control characters escaped."""
+    """Escape lone surrogates (bytes of a path) and control characters."""
     safe = text.encode("utf-8", "backslashreplace").decode()
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in safe)
 
 
 def show_explanation(explanation: Explanation, *, coloured: bool) -> Text:
-    """An article with what went in its place, then each rule with how often and how much it took.
+    """Show an article with its removals in place, then the number and size of the removals of each rule.
 
     Args:
         explanation: From the cleaner.
-        coloured: Whether what went is red and struck; else it stands between marks, as `[-share-links: text-]`.
+        coloured: Removals are red and struck; else they stand between marks, as `[-share-links: text-]`.
     """
     article = explanation.entry
     shown = Text(_plain(article.title), style="bold")
@@ -65,7 +65,7 @@ def show_explanation(explanation: Explanation, *, coloured: bool) -> Text:
 
 
 def show_removed(items: Sequence[RemovedItem]) -> Text:
-    """What cleaning removed: a line an entry, then a line a removal."""
+    """Show a line for each entry, then a line for each of its removals."""
     shown = Text()
     before = None
     for item in items:
@@ -76,14 +76,14 @@ def show_removed(items: Sequence[RemovedItem]) -> Text:
         shown.append(f"  {item.position} ").append(item.removal.rule, style="bold")
         if item.removal.restored:
             shown.append(" (restored)", style="green")
-        shown.append(f": {_what(item.removal, 400)}\n")
+        shown.append(f": {_excerpt(item.removal, 400)}\n")
     shown.append("nothing\n" if not items else "")
     shown.right_crop(1)
     return shown
 
 
 def show_counts(counts: Iterable[RuleCount]) -> Table:
-    """How often each rule matches and how much it takes: of late (some 20 dumps), and on the whole (some 200)."""
+    """Show how often each rule matches and how much it takes: of late (20 dumps), and on the whole (200)."""
     table = Table.grid(padding=(0, 2))
     table.add_row("source", "rule", "matched", "of late (on the whole)", "takes of late (on the whole)", "alarm")
     for count in counts:
@@ -100,22 +100,22 @@ def show_counts(counts: Iterable[RuleCount]) -> Table:
 
 
 def _mark(removal: Removal, *, coloured: bool) -> Text:
-    what = _plain(removal.text) or _what(removal, 120)
+    text = _plain(removal.text) or _excerpt(removal, 120)
     if not coloured:
-        return Text(f"[-{removal.rule}: {what}-]", style="not bold")
-    return Text.assemble((what, "not bold red strike"), (f" ({removal.rule})", "not bold dim red"))
+        return Text(f"[-{removal.rule}: {text}-]", style="not bold")
+    return Text.assemble((text, "not bold red strike"), (f" ({removal.rule})", "not bold dim red"))
 
 
-def show_findings(findings: Iterable[Finding]) -> RenderableType:
-    """What `feedsvc check` found."""
+def show_checks(checks: Iterable[Check]) -> RenderableType:
+    """Show the results of `feedsvc check`."""
     table = Table.grid(padding=(0, 2))
-    for finding in findings:
-        table.add_row(MARKS[finding.level], escape(printable(finding.about)), escape(printable(finding.message)))
+    for check in checks:
+        table.add_row(_MARKS[check.level], escape(printable(check.about)), escape(printable(check.message)))
     return table
 
 
 def show_status(status: Mapping[str, Any]) -> RenderableType:
-    """What `feedsvc status` collected."""
+    """Show the result of `collect_status`, with "ready" and "parts"."""
     table = Table.grid(padding=(0, 2))
     table.add_row("ready", "[green]yes[/]" if status["ready"] else "[red]no[/]")
     working = [name for name, state in status["parts"].items() if state == "ok"]
@@ -137,11 +137,11 @@ def show_status(status: Mapping[str, Any]) -> RenderableType:
 
 
 def _plain(text: str) -> str:
-    """Text that no terminal takes for a command."""
-    return text.translate(COMMANDS)
+    """Return the text without codes that steer a terminal."""
+    return text.translate(_COMMANDS)
 
 
-def _what(removal: Removal, limit: int) -> str:
-    """The text of a removal, or else its HTML, on one line."""
+def _excerpt(removal: Removal, limit: int) -> str:
+    """Return the text of a removal, or else its HTML, on one line."""
     text = " ".join(_plain(removal.text or removal.html).split())
     return text if len(text) <= limit else f"{text[:limit]}…"

@@ -33,13 +33,15 @@ if TYPE_CHECKING:
 
 __all__ = ["clean"]
 
-AHEAD = 8  # dumps that are cleaned while one is shown
+_AHEAD = 8  # dumps that are cleaned while one is shown
 
 
 def clean(
     paths: Paths,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object an article.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="The article with what each rule removed.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="The article with the removals of each rule marked.")
+    ] = False,
     html: Annotated[bool, typer.Option("--html", help="With --explain: as one HTML page.")] = False,
     no_site_rules: Annotated[bool, typer.Option("--no-site-rules", help="Without rules for single sites.")] = False,
     no_rules: Annotated[bool, typer.Option("--no-rules", help="Without any rules: learned blocks alone.")] = False,
@@ -48,7 +50,7 @@ def clean(
 ) -> None:
     """Clean dumps and show the result; nothing is stored.
 
-    What recurs in a folder is learned from that folder; for single files, what the store has learned counts.
+    A folder teaches its own blocks; single files are cleaned by those that the store has learned.
     """
     _check_options(jsonl=jsonl, explain=explain, html=html)
     settings = load(config)
@@ -108,11 +110,11 @@ def _read_learned(url: str) -> Learned:
 
 
 def _clean(files: Iterable[tuple[str, Path]], max_bytes: int, pool: Pool) -> Iterator[tuple[str, Cleaned, Job | None]]:
-    """Each file's name, what comes of it, and the job where there was one, in order."""
+    """Yield the name of each file, its outcome, and the job if there was one, in order."""
     waiting: deque[tuple[str, Cleaned | Ticket]] = deque()
     for name, path in files:
         waiting.append((name, _begin(path, max_bytes, pool)))
-        if len(waiting) > AHEAD:
+        if len(waiting) > _AHEAD:
             yield _finish(*waiting.popleft(), pool)
     while waiting:
         yield _finish(*waiting.popleft(), pool)

@@ -1,21 +1,17 @@
-"""`feedsvc removed` and `feedsvc restore`: what cleaning took out, and bringing it back."""
+"""`feedsvc removed`: lists removals."""
 
 from __future__ import annotations
 
-import json
-import logging
-import sys
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedsvc.app.cli.common import ConfigOption, complain, load, opened, out
-from feedsvc.app.cli.show import printable, show_counts, show_removed
-from feedsvc.clean import CAUSES, load_rules
-from feedsvc.intake.restore import check_name, find_entry, restore_removal
-from feedsvc.runtime.logs import set_up_logs
+from feedsvc.app.cli.common import ConfigOption, complain, load, out, write_json
+from feedsvc.app.cli.show import show_counts, show_removed
+from feedsvc.app.pipeline import load_configured
+from feedsvc.clean import CAUSES
+from feedsvc.intake.restore import check_name, find_entry
 from feedsvc.store import Store
 
 if TYPE_CHECKING:
@@ -23,22 +19,20 @@ if TYPE_CHECKING:
     from feedsvc.store.account import Account, RemovedItem
     from feedsvc.store.counters import RuleCount
 
-__all__ = ["removed", "restore"]
-
-RuleOption = Annotated[str | None, typer.Option("--rule", metavar="RULE", help="Only by this rule.")]
-EntryOption = Annotated[
-    str | None, typer.Option("--entry", metavar="ENTRY", help="Only from the entry with this key, id or link.")
-]
-SourceOption = Annotated[str | None, typer.Option("--source", metavar="SOURCE", help="Only from this source.")]
+__all__ = ["removed"]
 
 
 def removed(
     *,
-    rule: RuleOption = None,
-    entry: EntryOption = None,
-    source: SourceOption = None,
+    rule: Annotated[str | None, typer.Option("--rule", metavar="RULE", help="Only by this rule.")] = None,
+    entry: Annotated[
+        str | None, typer.Option("--entry", metavar="ENTRY", help="Only from the entry with this key, id or link.")
+    ] = None,
+    source: Annotated[str | None, typer.Option("--source", metavar="SOURCE", help="Only from this source.")] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many to show.")] = 100,
-    counts: Annotated[bool, typer.Option("--counts", help="How often each rule matches, and what it takes.")] = False,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="How often each rule matches, and how much it takes.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the HTML.")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -55,25 +49,11 @@ def removed(
         found = account.removed(rule=rule, entry=subject, source=source, limit=limit + 1)
     shown = found[:limit]
     if as_json:
-        _write_json([_as_json(item) for item in shown])
+        write_json([_as_json(item) for item in shown])
     else:
         out.print(show_removed(shown), soft_wrap=True)
     if len(found) > limit:
         complain(f"feedsvc: there are more than {limit}; see more of them with --limit")
-
-
-def restore(
-    entry: Annotated[str, typer.Argument(metavar="ENTRY", help="The entry's key, id or link.")],
-    removal: Annotated[int, typer.Argument(metavar="REMOVAL", help="The number that `feedsvc removed` shows.")],
-    undo: Annotated[bool, typer.Option("--undo", help="Let it go again.")] = False,
-    config: ConfigOption = None,
-) -> None:
-    """Bring something that cleaning removed back into its entry, for good."""
-    set_up_logs(sys.stderr, level=logging.WARNING)
-    with opened(load(config)) as (store, ingest):
-        item = restore_removal(store, ingest, entry, removal, undo=undo)
-    what = f"{item.entry.key} {item.position} {item.removal.rule}: {item.removal.text or item.removal.html}"
-    out.print("restored" if item.removal.restored else "goes", printable(what)[:200], markup=False, soft_wrap=True)
 
 
 def _counts(settings: Config, account: Account, rule: str | None, source: str | None) -> list[RuleCount]:
@@ -86,7 +66,7 @@ def _counts(settings: Config, account: Account, rule: str | None, source: str | 
 
 
 def _check(settings: Config, account: Account, rule: str | None, source: str | None) -> None:
-    # What is loaded now may not have removed anything yet, and what did may be gone from the packs.
+    # A rule that is loaded may not have removed anything yet, and one that did may be gone from the packs.
     if rule is not None and rule not in (names := _rule_names(settings)):
         check_name("rule", rule, names | account.rules())
     if source is not None:
@@ -94,16 +74,14 @@ def _check(settings: Config, account: Account, rule: str | None, source: str | N
 
 
 def _rule_names(settings: Config) -> set[str]:
-    folders = [Path(folder) for folder in settings.clean.rules]
-    rules = load_rules(site_rules=settings.clean.site_rules, folders=folders)
-    return {rule.name for rule in rules.rules} | {cause.name for cause in CAUSES}
+    return {rule.name for rule in load_configured(settings).rules} | {cause.name for cause in CAUSES}
 
 
 def _show_counts(counts: list[RuleCount], *, as_json: bool) -> None:
     if not as_json:
         out.print(show_counts(counts), width=None if out.is_terminal else 160)  # a pipe takes long lines
         return
-    _write_json([
+    write_json([
         {
             "rule": count.rule,
             "source": count.source,
@@ -134,7 +112,3 @@ def _as_json(item: RemovedItem) -> dict[str, Any]:
         "html": item.removal.html,
         "restored": item.removal.restored,
     }
-
-
-def _write_json(rows: list[dict[str, Any]]) -> None:
-    sys.stdout.write(json.dumps(rows, ensure_ascii=True, indent=2) + "\n")
