@@ -28,7 +28,7 @@ from feedsvc.errors import BrokenDump, CleaningError, DumpError, NotADump, Proce
 from feedsvc.model import Dump
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 GENEROUS = Limits(seconds=60.0, memory=1 << 30)
 STRICT = Limits(seconds=0.5, memory=1 << 30, patience=100.0)
@@ -94,12 +94,18 @@ def done(pool: Pool, *jobs: Job) -> list[Ticket]:
     return tickets
 
 
-def children() -> set[int]:
-    """The processes that clean for this one."""
-    found = set()
+def find_children() -> set[int]:
+    found: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
         found |= {int(pid) for pid in (task / "children").read_text("ascii").split()}
     return found
+
+
+@pytest.fixture
+def children() -> Callable[[], set[int]]:
+    """Finds the processes that the test started; others may be there, such as multiprocessing's resource tracker."""
+    before = find_children()
+    return lambda: find_children() - before
 
 
 # What a process gives
@@ -248,7 +254,7 @@ def test_large_dump_within_bounds_leaves_a_new_process(cleaner: Cleaner) -> None
 # Processes that end
 
 
-def test_process_killed_in_the_middle_is_started_anew(cleaner: Cleaner) -> None:
+def test_process_killed_in_the_middle_is_started_anew(cleaner: Cleaner, children: Callable[[], set[int]]) -> None:
     with pooled(cleaner) as pool:
         (first,) = done(pool, job("first"))
         (pid,) = children()
@@ -261,7 +267,7 @@ def test_process_killed_in_the_middle_is_started_anew(cleaner: Cleaner) -> None:
         assert children() != {pid}
 
 
-def test_dump_that_ends_the_process_twice_is_at_fault(cleaner: Cleaner) -> None:
+def test_dump_that_ends_the_process_twice_is_at_fault(cleaner: Cleaner, children: Callable[[], set[int]]) -> None:
     with pooled(cleaner) as pool:
         ticket = pool.put(job("bad", ENDLESS))
         for tries in (1, 2):
@@ -276,7 +282,7 @@ def test_dump_that_ends_the_process_twice_is_at_fault(cleaner: Cleaner) -> None:
     assert titles(good.cleaned) == ["good"]
 
 
-def test_idle_process_that_was_killed_blames_nobody(cleaner: Cleaner) -> None:
+def test_idle_process_that_was_killed_blames_nobody(cleaner: Cleaner, children: Callable[[], set[int]]) -> None:
     with pooled(cleaner) as pool:
         done(pool, job("first"))
         (pid,) = children()
@@ -305,7 +311,7 @@ def test_process_is_less_urgent_and_the_first_to_go(cleaner: Cleaner) -> None:
         assert "Max core file size        0" in Path(f"/proc/{process.pid}/limits").read_text()
 
 
-def test_closing_does_not_wait_for_what_is_in_hand(cleaner: Cleaner) -> None:
+def test_closing_does_not_wait_for_what_is_in_hand(cleaner: Cleaner, children: Callable[[], set[int]]) -> None:
     with pooled(cleaner) as pool:
         ticket = pool.put(job("bad", ENDLESS))
         wait_for(lambda: ticket.began)

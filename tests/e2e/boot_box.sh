@@ -42,6 +42,12 @@ done
 units=etc/systemd/system
 mkdir -p "$units"
 rm -rf "$units"/*.wants  # nothing that is enabled on this machine
+# Nor what feedsvc has here, where this machine has it as a service.
+rm -rf "$units"/feedsvc.* opt/feedsvc etc/feedsvc var/lib/feedsvc srv/feedsvc etc/sysusers.d/feedsvc.conf \
+    etc/tmpfiles.d/feedsvc.conf
+for file in passwd shadow group gshadow; do
+    [ ! -e "etc/$file" ] || sed -i -E '/^feedsvc(-drop)?:/d' "etc/$file"
+done
 for unit in $BOX_MASK; do
     ln -sf /dev/null "$units/$unit"
 done

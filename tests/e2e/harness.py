@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +36,7 @@ FEEDSVC = Path(sys.executable).with_name("feedsvc")
 STOPPED = 60.0 if "COVERAGE_PROCESS_CONFIG" in os.environ else 10.0
 PROMISED = 1.0  # seconds from the last file operation to the served feed
 
+_reservations: list[socket.socket] = []  # of ports, by processes that run tests
 _NOT_FOR_CHILDREN = ("FEEDSVC_", "NOTIFY_SOCKET", "XDG_", "COLUMNS")  # pytest-xdist sets the last
 
 
@@ -65,10 +67,21 @@ def stolen_seconds() -> float:
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody uses, and that no other call on this machine returns while this process lives.
+
+    It is below the ports that the kernel gives to outgoing connections (ip(7), ip_local_port_range): between this call
+    and the start of the daemon that listens on it, no connection of another process can take it.
+    """
+    highest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    while True:
+        port = random.randrange(10_000, highest)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            reservation = socket.socket(socket.AF_UNIX)
+            _reservations.append(reservation)
+            reservation.bind(f"\0feedsvc-test-port-{port}")
+            return port
 
 
 def need(program: str) -> str:
