@@ -1,4 +1,4 @@
-"""Text folded for search: case, width and accents make no difference. And the name that a wrong one was to be."""
+"""Text folded for search: case, width and accents make no difference. Text for people to see."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["fold", "fold_marked", "fold_words", "is_unspaced", "nearest"]
+__all__ = ["fold", "fold_marked", "fold_words", "is_unspaced", "nearest", "printable"]
 
 # Blocks of scripts that are written without spaces between words, and Hangul, whose words take endings.
 _UNSPACED = (
@@ -111,3 +111,8 @@ def nearest(name: str, known: Iterable[str], *, most: int = 1, similarity: float
         similarity: From 0 to 1; names below it are left out.
     """
     return " or ".join(difflib.get_close_matches(name, known, most, similarity))
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal may take for a command: controls, lone surrogates (bytes of a path that are no UTF-8)."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

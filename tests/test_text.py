@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedsvc.text import fold, fold_marked, fold_words
+from feedsvc.text import fold, fold_marked, fold_words, printable
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,7 @@ def test_each_folded_character_comes_from_somewhere(text: str) -> None:
     assert origins == sorted(origins)
     assert folded == "".join(fold_marked(character)[0] for character in text)
     assert fold(fold(text)) == fold(fold(fold(text)))
+
+
+def test_printable() -> None:
+    assert printable("北约 a\x1b[31m\n\udcff") == "北约 a\\x1b[31m\\n\\udcff"

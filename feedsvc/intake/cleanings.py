@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from feedsvc.clean.learning.learned import census_source
+from feedsvc.clean.sandbox import Job
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from feedsvc.clean import Cleaner
-    from feedsvc.clean.sandbox import Job, Pool, Ticket
+    from feedsvc.clean.sandbox import Pool, Ticket
+    from feedsvc.store import Article
 
-__all__ = ["Cleanings"]
+__all__ = ["Cleanings", "job_again"]
 
 
 class Cleanings:
@@ -68,3 +70,8 @@ class Cleanings:
             return True
         sources = {census_source(article.source, article.link) for _, article in ticket.cleaned.articles}
         return all(before.of(source) == now.of(source) for source in sources)
+
+
+def job_again(stored: Article) -> Job:
+    """Make the job that cleans a stored entry's own dump again."""
+    return Job(stored.path, stored.raw, stored.mtime_ns, stored.place.position, stored.restored)

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Decision", "Verdict", "article_digest", "decide_entry", "identities", "mint_entry"]
 
 # RFC 4151 wants an authority; a dump without a link belongs to no host.
-NO_AUTHORITY = "feedsvc.invalid"
+_NO_AUTHORITY = "feedsvc.invalid"
 # RFC 4151, section 2.1: no underscore, no dot at the end, no IPv6 address, all of which links may have.
-DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+_DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 
 
 class Verdict(StrEnum):
@@ -88,7 +88,7 @@ def mint_entry(article: CleanEntry, *, cleaner: str) -> Entry:
     name = identities(article)[0]
     key = base64.b32encode(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:10]).decode().lower()
     host = urlsplit(article.link).hostname if article.link else None
-    authority = host if host and DNS_NAME.fullmatch(host) else NO_AUTHORITY
+    authority = host if host and _DNS_NAME.fullmatch(host) else _NO_AUTHORITY
     return Entry(
         id=f"tag:{authority},{article.published:%Y-%m-%d}:{key}",
         key=key,

@@ -18,9 +18,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import ProcessError
-from feedsvc.intake.cleanings import Cleanings
+from feedsvc.intake.cleanings import Cleanings, job_again
 from feedsvc.intake.read import read_changed
-from feedsvc.intake.write import NotCleaned, Recorder, Report, job_again
+from feedsvc.intake.write import NotCleaned, Recorder, Report
 from feedsvc.watch import Change
 
 if TYPE_CHECKING:

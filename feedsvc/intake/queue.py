@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BATCH", "Intake"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 BATCH = 64  # dumps a transaction: the flush to disk is shared, and nobody waits long for the lock
-LATE_SECONDS = 0.1  # between two looks whether a dump that takes long is cleaned
-MANY_REQUESTS = 1000  # a second; with more of them the server needs most of what one process can do
-REST = 3.0  # seconds that are left to those for each that a batch took of the processor
+_LATE_SECONDS = 0.1  # between two looks whether a dump that takes long is cleaned
+_MANY_REQUESTS = 1000  # a second; with more of them the server needs most of what one process can do
+_REST = 3.0  # seconds that are left to those for each that a batch took of the processor
 
 
 class Intake:
@@ -134,9 +134,9 @@ class Intake:
                     self._changed()
                 if self._ingest.learned_anew():
                     self._outdated.set()
-                if self._answered() - answered > MANY_REQUESTS * (time.monotonic() - began):
+                if self._answered() - answered > _MANY_REQUESTS * (time.monotonic() - began):
                     # Threads of one process take turns, at the expense of the one that has the shorter ones.
-                    self._stopping.wait(REST * (time.thread_time() - worked))
+                    self._stopping.wait(_REST * (time.thread_time() - worked))
             elif self._outdated.is_set():
                 self._outdated.clear()
                 if self._persist(partial(self._ingest.reclean, BATCH, self._has_more)):
@@ -160,7 +160,7 @@ class Intake:
                         self._idle.set()
                 self.pulse.beat()
                 try:
-                    item = self._queue.get(timeout=LATE_SECONDS if self._ingest.waits else BEAT_SECONDS)
+                    item = self._queue.get(timeout=_LATE_SECONDS if self._ingest.waits else BEAT_SECONDS)
                 except queue.Empty:
                     batch += self._ingest.late()
                     continue
@@ -188,7 +188,7 @@ class Intake:
         self.pulse.beat()
         return self._stopping.is_set()
 
-    def _persist(self, work: Callable[[], T]) -> T | None:
+    def _persist(self, work: Callable[[], _T]) -> _T | None:
         """Do what needs the store, again and again while the store refuses; None when stopped meanwhile."""
         failed: set[str] = set()
         while not self._interrupted():

@@ -19,7 +19,7 @@ from feedsvc import __version__
 from feedsvc.clean import Rule, RuleSet
 from feedsvc.clean.rules.affects import Affects
 from feedsvc.errors import StoreError
-from feedsvc.intake.preview import Change, as_stored, clean_again, compare
+from feedsvc.intake.entry_diff import EntryDiff, as_stored, clean_again, diff_entry
 from feedsvc.runtime.workers import Workers
 from feedsvc.store import SavedRules
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from feedsvc.clean import Cleaner
-    from feedsvc.intake.preview import Removed
+    from feedsvc.intake.entry_diff import Removed
     from feedsvc.store import Article, RawDump, Store
 
 __all__ = ["Diff", "RuleChanges", "compare_rules", "diff_rules", "make_saved", "read_saved"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _SCANNED_AT_ONCE = 256  # dumps
 _CLEANED_AT_ONCE = 16
@@ -77,7 +77,7 @@ class Diff:
     affected: int = 0
     cleaned: int = 0
     uncleanable: int = 0
-    changes: list[Change] = field(default_factory=list)
+    changes: list[EntryDiff] = field(default_factory=list)
     estimate: int = 0
 
     @property
@@ -180,8 +180,8 @@ def diff_rules(
         batches = (store.load_cleaned(some) for some in _in_batches(_mixed(numbers), _CLEANED_AT_ONCE))
         for outcomes in pool.map(_compare, batches, until):
             for number, outcome in outcomes:
-                done[place[number]] = isinstance(outcome, Change) and outcome.visible
-                if isinstance(outcome, Change):
+                done[place[number]] = isinstance(outcome, EntryDiff) and outcome.visible
+                if isinstance(outcome, EntryDiff):
                     found.changes.append(outcome)
                 found.uncleanable += outcome is False
             progress("cleaning", len(done), len(numbers))
@@ -191,7 +191,7 @@ def diff_rules(
     return found
 
 
-def _in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def _in_batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
     remaining = iter(items)
     while batch := list(islice(remaining, size)):
         yield batch
@@ -269,12 +269,12 @@ def _scan(bench: _Bench, rows: Sequence[RawDump]) -> tuple[int, list[tuple[int, 
 
 def _compare(
     bench: _Bench, rows: Sequence[tuple[int, Article, list[Removed]]]
-) -> list[tuple[int, Change | Literal[False] | None]]:
+) -> list[tuple[int, EntryDiff | Literal[False] | None]]:
     """Tell what changes in each of these entries; False for one that cannot be cleaned."""
     return [(number, _compare_one(bench, article, removed)) for number, article, removed in rows]
 
 
-def _compare_one(bench: _Bench, article: Article, removed: list[Removed]) -> Change | Literal[False] | None:
+def _compare_one(bench: _Bench, article: Article, removed: list[Removed]) -> EntryDiff | Literal[False] | None:
     planned = clean_again(article, bench.planned)
     if planned is None:
         return False
@@ -284,4 +284,4 @@ def _compare_one(bench: _Bench, article: Article, removed: list[Removed]) -> Cha
         if now is not None:
             stored = as_stored(stored, now)
             removed = [(removal.rule, removal.text) for removal in now.removals]
-    return compare(stored, removed, planned)
+    return diff_entry(stored, removed, planned)

@@ -16,6 +16,7 @@ from feedsvc.clean.drift import observe_article
 from feedsvc.clean.learning.learned import census_source
 from feedsvc.clean.sandbox import Cleaned, Job
 from feedsvc.errors import BrokenDump, CleaningError, NotADump, StoreError
+from feedsvc.intake.cleanings import job_again
 from feedsvc.intake.decide import Verdict, decide_entry, identities, mint_entry
 from feedsvc.model import Outcome, Place
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from feedsvc.store import Article, DumpFile, Writer
     from feedsvc.watch import Change
 
-__all__ = ["NotCleaned", "Recorder", "Report", "job_again"]
+__all__ = ["NotCleaned", "Recorder", "Report"]
 
 logger = logging.getLogger(__name__)
 
@@ -278,11 +279,6 @@ class Recorder:
                 logger.info("drift ended", extra=more)
             else:
                 logger.warning("drift", extra=more | {"reason": change.message})
-
-
-def job_again(stored: Article) -> Job:
-    """Make the job that cleans a stored entry's own dump again."""
-    return Job(stored.path, stored.raw, stored.mtime_ns, stored.place.position, stored.restored)
 
 
 def _outcome(fault: NotADump | BrokenDump | CleaningError | None, verdicts: Sequence[Verdict]) -> Outcome:

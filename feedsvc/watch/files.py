@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Change", "FileState", "Listing", "is_gone", "observe", "scan", "shown"]
+__all__ = ["Change", "FileState", "Listing", "is_gone", "observe", "scan"]
 
 logger = logging.getLogger(__name__)
 
@@ -147,11 +147,6 @@ def _look(entry: os.DirEntry[str], unreadable: set[str]) -> FileState | None:
         unreadable.add(entry.path)
         _log_unreadable(entry.path, error)
         return None
-
-
-def shown(path: str) -> str:
-    """A path for people, on one line: bytes that are no UTF-8 and control characters escaped."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in path)
 
 
 def _log_unreadable(path: str, error: OSError) -> None:

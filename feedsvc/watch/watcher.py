@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from feedsvc.errors import WatchError
 from feedsvc.runtime.health import Pulse, show_thread
+from feedsvc.text import printable
 from feedsvc.watch.agenda import Agenda
-from feedsvc.watch.files import Listing, is_gone, scan, shown
+from feedsvc.watch.files import Listing, is_gone, scan
 from feedsvc.watch.folder import distinct
 from feedsvc.watch.pace import Backoff
 from feedsvc.watch.watches import Watches
@@ -136,7 +137,7 @@ class Watcher:
                 self._collect()
             except Exception as error:  # whatever it is: watching goes on
                 logger.exception("watching failed", extra={"folders": len(self._folders)})
-                self._tell("watch", f"watching failed, it goes on: {type(error).__name__}: {shown(str(error))}")
+                self._tell("watch", f"watching failed, it goes on: {type(error).__name__}: {printable(str(error))}")
                 self._stopping.wait(_RETRY)
                 for folder in self._folders:  # what was in hand is lost
                     self._agenda.request_listing(folder)
@@ -304,4 +305,4 @@ class Watcher:
 def _some(paths: Sequence[str]) -> str:
     """The first of some paths, for people."""
     more = len(paths) - _SHOWN
-    return ", ".join(map(shown, paths[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(printable, paths[:_SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -22,7 +22,7 @@ from waiting import wait_for
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
 from feedsvc.clean.sandbox import Cleaned, Job, Limits, Pool, Ticket, clean_job
-from feedsvc.clean.sandbox.messages import Answer, News, apply_news, load_answer, make_news, receive, send
+from feedsvc.clean.sandbox.messages import ChildMessage, News, apply_news, load_message, make_news, receive, send
 from feedsvc.clean.sandbox.process import Died, GaveWay, Process
 from feedsvc.errors import BrokenDump, CleaningError, DumpError, NotADump, ProcessError
 from feedsvc.model import Dump
@@ -139,10 +139,10 @@ def test_nothing_comes_back_but_what_is_used(cleaner: Cleaner) -> None:
     for each in (given, broken):
         cleaned = clean_job(each, cleaner)
         assert [(position, article.title) for position, article in cleaned.articles] == [(0, "a")]
-        answer = pickle.dumps(Answer(cleaned), pickle.HIGHEST_PROTOCOL)
+        answer = pickle.dumps(ChildMessage(cleaned), pickle.HIGHEST_PROTOCOL)
         assert b"only the dump has this" not in answer
         assert b"nor this" not in answer
-        assert load_answer(answer).cleaned is not None
+        assert load_message(answer).cleaned is not None
 
 
 def test_only_the_article_that_is_asked_for(cleaner: Cleaner) -> None:
@@ -413,28 +413,28 @@ def test_waiting_to_get_ready_can_be_given_up(cleaner: Cleaner) -> None:
         5,
         Learned(),
         dt.date(2024, 1, 1),
-        Answer(5),  # type: ignore[arg-type]
-        Answer(Cleaned(((1, 2),))),  # type: ignore[arg-type]
+        ChildMessage(5),  # type: ignore[arg-type]
+        ChildMessage(Cleaned(((1, 2),))),  # type: ignore[arg-type]
         Dump(path="/", title="a", link=None, published=None, html=""),
-        Answer(Cleaned((), ValueError())),  # type: ignore[arg-type]
-        Answer(logs=("x",)),  # type: ignore[arg-type]
+        ChildMessage(Cleaned((), ValueError())),  # type: ignore[arg-type]
+        ChildMessage(logs=("x",)),  # type: ignore[arg-type]
     ],
 )
 def test_answer_is_made_of_its_own_classes(value: object) -> None:
     with pytest.raises(ValueError, match="no answer"):
-        load_answer(pickle.dumps(value))
+        load_message(pickle.dumps(value))
 
 
 def test_bytes_that_are_no_answer() -> None:
     with pytest.raises(ValueError, match="no answer"):
-        load_answer(b"\x80nonsense")
+        load_message(b"\x80nonsense")
 
 
 def test_messages_are_whole_or_none() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        send(ours, Answer())
-        assert load_answer(receive(theirs)) == Answer()
+        send(ours, ChildMessage())
+        assert load_message(receive(theirs)) == ChildMessage()
         send(ours, News(1))
         with pytest.raises(EOFError, match="bytes"):
             receive(theirs, 3)

@@ -44,7 +44,7 @@ from feedsvc.app.cli.reload import reload
 from feedsvc.app.cli.removed import removed
 from feedsvc.app.cli.restore import restore
 from feedsvc.app.cli.rules import rules
-from feedsvc.app.cli.show import printable, show_checks, show_status
+from feedsvc.app.cli.show import show_checks, show_status
 from feedsvc.app.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
 from feedsvc.feeds.archives import Archives
@@ -62,6 +62,7 @@ from feedsvc.runtime.control import control_name
 from feedsvc.runtime.logs import set_up_logs
 from feedsvc.runtime.systemd import meet
 from feedsvc.store import Store
+from feedsvc.text import printable
 from feedsvc.watch import Change, Listing
 
 if TYPE_CHECKING:

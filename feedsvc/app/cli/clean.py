@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedsvc.app.cli.common import WRONG, ConfigOption, Paths, complain, find_files, load, out
-from feedsvc.app.cli.show import printable, show_explanation
+from feedsvc.app.cli.show import show_explanation
 from feedsvc.app.pipeline import make_cleaner, make_pool
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learning.census import Census
@@ -22,6 +22,7 @@ from feedsvc.feeds.pages.pages import render_explanations
 from feedsvc.intake.decide import mint_entry
 from feedsvc.intake.read import read_dump
 from feedsvc.store.peek import read_learned
+from feedsvc.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

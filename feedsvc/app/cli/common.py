@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from feedsvc.app.cli.show import printable
 from feedsvc.app.config import Config, load_config
 from feedsvc.app.pipeline import make_ingest
 from feedsvc.errors import WatchError
 from feedsvc.store import Store
+from feedsvc.text import printable
 from feedsvc.watch.files import scan
 
 if TYPE_CHECKING:

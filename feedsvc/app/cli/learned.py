@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from feedsvc.app.cli.common import ConfigOption, load, out
-from feedsvc.app.cli.show import printable
 from feedsvc.store import Store
 from feedsvc.store.learned import PINNED, VETOED
+from feedsvc.text import printable
 
 if TYPE_CHECKING:
     from feedsvc.store.learned import LearnedRow, LearnedTables

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from feedsvc.app.cli.common import ConfigOption, load, opened, out
-from feedsvc.app.cli.show import printable
 from feedsvc.intake.restore import restore_removal
 from feedsvc.runtime.logs import set_up_logs
+from feedsvc.text import printable
 
 __all__ = ["restore"]
 

@@ -19,18 +19,18 @@ from rich.text import Text
 
 from feedsvc import __version__
 from feedsvc.app.cli.common import WRONG, ConfigOption, complain, err, load, out, write_json
-from feedsvc.app.cli.show import printable
 from feedsvc.app.pipeline import load_configured
 from feedsvc.clean import Cleaner
 from feedsvc.intake.rules_diff import diff_rules
 from feedsvc.store import Store
+from feedsvc.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rich.console import RenderableType
 
-    from feedsvc.intake.preview import Change
+    from feedsvc.intake.entry_diff import EntryDiff
     from feedsvc.intake.rules_diff import Diff
 
 __all__ = ["rules"]
@@ -125,7 +125,7 @@ def _as_json(found: Diff, limit: int) -> dict[str, Any]:
     }
 
 
-def _entry_as_json(change: Change) -> dict[str, Any]:
+def _entry_as_json(change: EntryDiff) -> dict[str, Any]:
     return {
         "key": change.key,
         "title": change.title,
@@ -175,7 +175,7 @@ def _count(found: Diff, changed: int) -> str:
     return f"[yellow]about {found.estimate}[/], estimated from {changed} that were found; --all counts all"
 
 
-def _entries(changes: list[Change], number: int) -> Table:
+def _entries(changes: list[EntryDiff], number: int) -> Table:
     title = f"entries that would change: {len(changes)} of {number}, the largest losses first"
     table = Table("entry", "title", title=title, title_justify="left")
     table.add_column("lost", justify="right")

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from feedsvc.app.check import Level
 from feedsvc.clean.drift import count_removals
+from feedsvc.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,16 +23,10 @@ if TYPE_CHECKING:
     from feedsvc.store.account import RemovedItem
     from feedsvc.store.counters import RuleCount
 
-__all__ = ["printable", "show_checks", "show_counts", "show_explanation", "show_removed", "show_status"]
+__all__ = ["show_checks", "show_counts", "show_explanation", "show_removed", "show_status"]
 
 _COMMANDS = dict.fromkeys([*range(ord("\n")), *range(ord("\v"), ord(" ")), *range(0x7F, 0xA0)])
 _MARKS = {Level.FINE: "[green]ok[/]", Level.WARNING: "[yellow]warning[/]", Level.ERROR: "[red]error[/]"}
-
-
-def printable(text: str) -> str:
-    """Escape lone surrogates (bytes of a path) and control characters."""
-    safe = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in safe)
 
 
 def show_explanation(explanation: Explanation, *, coloured: bool) -> Text:

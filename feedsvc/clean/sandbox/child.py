@@ -24,15 +24,15 @@ from typing import Final
 
 from feedsvc.clean import Cleaner
 from feedsvc.clean.learning.learned import Learned
-from feedsvc.clean.sandbox.messages import RESERVED, Answer, LogLine, News, SetUp, apply_news, receive, send
+from feedsvc.clean.sandbox.messages import RESERVED, ChildMessage, LogLine, News, SetUp, apply_news, receive, send
 from feedsvc.clean.sandbox.work import NO_MEMORY, Cleaned, Job, clean_job
 from feedsvc.errors import CleaningError
 
 __all__ = ["main"]
 
-NICENESS: Final = 5  # those who read go first
-MOST_JOBS: Final = 20_000
-WARM_UP: Final = b"""<!--1712180702000-->
+_NICENESS: Final = 5  # those who read go first
+_MOST_JOBS: Final = 20_000
+_WARM_UP: Final = b"""<!--1712180702000-->
 [Title](https://example.org/)
 ------
 
@@ -86,7 +86,7 @@ def _detach() -> None:
         with contextlib.suppress(OSError):  # a container may forbid it
             Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
     with contextlib.suppress(OSError):  # a system call filter may forbid it
-        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+        os.setpriority(os.PRIO_PROCESS, 0, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one of each bad dump would fill the disk
     faulthandler.enable()
 
@@ -95,13 +95,13 @@ def _serve(connection: socket.socket, set_up: SetUp) -> None:
     collector = _Collector()
     logging.basicConfig(level=set_up.level, handlers=[collector])
     cleaner = Cleaner(set_up.rules, learned=Learned() if set_up.learns else None)
-    clean_job(Job("", WARM_UP, 0), cleaner)  # patterns are compiled when they are first needed: no dump pays for that
+    clean_job(Job("", _WARM_UP, 0), cleaner)  # patterns are compiled when they are first needed: no dump pays for that
     gc.collect()
     gc.freeze()
     base = _pages(1)
     most = _pages(0) * _PAGE + set_up.memory
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    send(connection, Answer())
+    send(connection, ChildMessage())
     jobs = 0
     while True:
         message = loads(receive(connection))  # noqa: S301
@@ -116,12 +116,12 @@ def _serve(connection: socket.socket, set_up: SetUp) -> None:
             cleaned = Cleaned((), CleaningError(message.path, NO_MEMORY))
         jobs += 1
         exhausted = cleaned.fault is not None and cleaned.fault.reason == NO_MEMORY
-        ends = exhausted or jobs >= MOST_JOBS or (_pages(1) - base) * _PAGE > set_up.growth
+        ends = exhausted or jobs >= _MOST_JOBS or (_pages(1) - base) * _PAGE > set_up.growth
         try:
-            send(connection, Answer(cleaned, collector.take(), ends))
+            send(connection, ChildMessage(cleaned, collector.take(), ends))
         except MemoryError:  # what came out is too large to be handed over
             ends = True
-            send(connection, Answer(Cleaned((), CleaningError(message.path, NO_MEMORY)), (), ends))
+            send(connection, ChildMessage(Cleaned((), CleaningError(message.path, NO_MEMORY)), (), ends))
         signal.setitimer(signal.ITIMER_PROF, 0)
         del cleaned, message
         if ends:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RESERVED",
-    "Answer",
+    "ChildMessage",
     "LogLine",
     "News",
     "SetUp",
     "apply_news",
-    "load_answer",
+    "load_message",
     "make_news",
     "receive",
     "send",
@@ -43,7 +43,7 @@ _LENGTH: Final = struct.Struct("!Q")
 _PIECE: Final = 1 << 20
 _ALLOWED: Final = {
     "datetime": {"datetime", "timedelta", "timezone"},
-    "feedsvc.clean.sandbox.messages": {"Answer", "LogLine"},
+    "feedsvc.clean.sandbox.messages": {"ChildMessage", "LogLine"},
     "feedsvc.clean.sandbox.work": {"Cleaned"},
     "feedsvc.errors": {"BrokenDump", "CleaningError", "NotADump"},
     "feedsvc.model": {"Alternate", "CleanEntry", "Removal", "Sighting"},
@@ -99,7 +99,7 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ChildMessage:
     """What a process says: when it is ready, without `cleaned`, and after each job.
 
     Attributes:
@@ -174,7 +174,7 @@ class _Reader(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def load_answer(data: bytes) -> Answer:
+def load_message(data: bytes) -> ChildMessage:
     """What a process answered.
 
     Raises:
@@ -182,10 +182,10 @@ def load_answer(data: bytes) -> Answer:
     """
     try:
         answer = _Reader(io.BytesIO(data)).load()
-        whole = isinstance(answer, Answer) and _is_whole(answer)
+        whole = isinstance(answer, ChildMessage) and _is_whole(answer)
     except Exception as error:  # whatever bytes do to a reader of them
         raise ValueError(f"no answer: {error}") from error
-    if not whole or not isinstance(answer, Answer):
+    if not whole or not isinstance(answer, ChildMessage):
         raise ValueError(f"no answer: {type(answer).__name__}")
     return answer
 

@@ -30,10 +30,10 @@ __all__ = ["Pool", "Ticket"]
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 0.05  # between two looks whether a waiting thread is interrupted
-MOST_TRIES: Final = 2  # for a dump that ends its process
-MOST_PATIENCE: Final = 5.0  # seconds by the clock for which a job that gets no processor time is waited for
-MOST_STARTS: Final = 3  # that may fail in a row where nobody waits for better times
+_LOOK_SECONDS: Final = 0.05  # between two looks whether a waiting thread is interrupted
+_MOST_TRIES: Final = 2  # for a dump that ends its process
+_MOST_PATIENCE: Final = 5.0  # seconds by the clock for which a job that gets no processor time is waited for
+_MOST_STARTS: Final = 3  # that may fail in a row where nobody waits for better times
 
 
 class Ticket:
@@ -148,7 +148,7 @@ class Pool:
                     return
                 if patience is not None and all(ticket.is_slow or self._is_late(ticket, patience) for ticket in left):
                     return
-                self._changed.wait(LOOK_SECONDS)
+                self._changed.wait(_LOOK_SECONDS)
 
     def drop(self, ticket: Ticket) -> None:
         """Nobody wants a job done any more."""
@@ -176,7 +176,7 @@ class Pool:
     def _is_late(ticket: Ticket, patience: float) -> bool:
         if ticket.began is None:
             return False
-        return ticket.spent > patience or time.monotonic() - ticket.began > MOST_PATIENCE
+        return ticket.spent > patience or time.monotonic() - ticket.began > _MOST_PATIENCE
 
     def _run(self) -> None:
         """Keep one process, and hand it job after job."""
@@ -212,7 +212,7 @@ class Pool:
         with self._changed:
             self._failures = 0 if message is None else self._failures + 1
             ended = message is None and self._broken is not None
-            if message is None or self._failures >= MOST_STARTS:
+            if message is None or self._failures >= _MOST_STARTS:
                 self._broken = message
             self._changed.notify_all()
         if self._report is not None and (message or ended):
@@ -257,7 +257,7 @@ class Pool:
                 "the process that cleans ended",
                 extra={"path": ticket.job.path, "reason": str(error), "tries": ticket.tries},
             )
-            if ticket.tries >= MOST_TRIES:
+            if ticket.tries >= _MOST_TRIES:
                 reason = f"ends the process that cleans it: {error}; mend or remove it"
                 cleaned = Cleaned((), CleaningError(ticket.job.path, reason))
         with self._changed:

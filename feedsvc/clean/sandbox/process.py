@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from feedsvc.clean import RuleSet
 from feedsvc.clean.learning.learned import Learned
-from feedsvc.clean.sandbox.messages import RESERVED, SetUp, load_answer, make_news, receive, send
+from feedsvc.clean.sandbox.messages import RESERVED, SetUp, load_message, make_news, receive, send
 from feedsvc.clean.sandbox.work import NO_MEMORY, Cleaned
 from feedsvc.errors import CleaningError, FeedsvcError
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from feedsvc.clean import Cleaner
-    from feedsvc.clean.sandbox.messages import Answer
+    from feedsvc.clean.sandbox.messages import ChildMessage
     from feedsvc.clean.sandbox.work import Job
 
 __all__ = ["Died", "GaveWay", "Limits", "Process"]
 
 logger = logging.getLogger(__name__)
 
-START_SECONDS: Final = 60.0  # to import what cleaning needs, on a machine that does much else
-STUCK_SECONDS: Final = 10.0  # to move a piece of a message
-LOOK_SECONDS: Final = 0.05  # between two looks whether somebody lost patience
-LARGEST: Final = 512 << 20  # bytes of an answer: many times what the largest dump gives
-GENTLE_SECONDS: Final = 2.0  # to end by itself
+_START_SECONDS: Final = 60.0  # to import what cleaning needs, on a machine that does much else
+_STUCK_SECONDS: Final = 10.0  # to move a piece of a message
+_LOOK_SECONDS: Final = 0.05  # between two looks whether somebody lost patience
+_LARGEST: Final = 512 << 20  # bytes of an answer: many times what the largest dump gives
+_GENTLE_SECONDS: Final = 2.0  # to end by itself
 _MIB: Final = 1 << 20
 
 
@@ -113,7 +113,7 @@ class Process:
                 ours.close()
                 raise
         self.ends = False
-        ours.settimeout(STUCK_SECONDS)
+        ours.settimeout(_STUCK_SECONDS)
         learns = cleaner.learned is not None
         level = logging.getLogger().getEffectiveLevel()
         rules = RuleSet(cleaner.rules)
@@ -149,7 +149,7 @@ class Process:
             send(self._connection, self._set_up)
         except OSError as error:
             raise self._died() from error
-        self._answer(START_SECONDS, give_way)
+        self._answer(_START_SECONDS, give_way)
 
     def clean(self, job: Job, learned: Learned | None, give_way: Callable[[], bool]) -> Cleaned:
         """Have a job done.
@@ -191,7 +191,7 @@ class Process:
         """Let it end; it has nothing in hand."""
         self._connection.close()
         try:
-            self._popen.wait(GENTLE_SECONDS)
+            self._popen.wait(_GENTLE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
 
@@ -202,11 +202,11 @@ class Process:
         self._popen.kill()
         self._popen.wait()
 
-    def _answer(self, seconds: float, give_way: Callable[[], bool]) -> Answer:
+    def _answer(self, seconds: float, give_way: Callable[[], bool]) -> ChildMessage:
         deadline = time.monotonic() + seconds
         poll = select.poll()
         poll.register(self._connection, select.POLLIN)
-        while not poll.poll(LOOK_SECONDS * 1000):
+        while not poll.poll(_LOOK_SECONDS * 1000):
             if give_way():
                 self.kill()
                 raise GaveWay
@@ -214,7 +214,7 @@ class Process:
                 self.kill()
                 raise _TookTooLong(f"it did not answer within {seconds:g} s")
         try:
-            return load_answer(receive(self._connection, LARGEST))
+            return load_message(receive(self._connection, _LARGEST))
         except (OSError, EOFError, ValueError) as error:
             raise self._died(str(error)) from error
 
@@ -223,7 +223,7 @@ class Process:
         self._connection.close()
         self.ends = True
         try:
-            code = self._popen.wait(GENTLE_SECONDS)
+            code = self._popen.wait(_GENTLE_SECONDS)
         except subprocess.TimeoutExpired:  # it runs on, but makes no sense
             self.kill()
             return Died(what)

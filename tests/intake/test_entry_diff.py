@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from feedsvc.clean import Cleaner, Rule, RuleSet
 from feedsvc.intake.decide import mint_entry
-from feedsvc.intake.preview import Change, as_stored, clean_again, compare, count_characters, text_difference
+from feedsvc.intake.entry_diff import EntryDiff, as_stored, clean_again, count_characters, diff_entry, text_difference
 from feedsvc.model import Place, Removal
 from feedsvc.store import Article
 
@@ -54,9 +54,9 @@ def test_difference_adds_up(before: str, after: str) -> None:
 STORED = mint_entry(make_article(text="正文十个字就够了吗\n分享", content="<p>x</p>"), cleaner="c")
 
 
-def change(removed: tuple[tuple[str, str], ...] = (), **parts: object) -> Change | None:
+def change(removed: tuple[tuple[str, str], ...] = (), **parts: object) -> EntryDiff | None:
     article = make_article(text=STORED.text, content=STORED.content)
-    return compare(STORED, removed, replace(article, **parts))  # type: ignore[arg-type]
+    return diff_entry(STORED, removed, replace(article, **parts))  # type: ignore[arg-type]
 
 
 def removal(rule: str, text: str) -> Removal:

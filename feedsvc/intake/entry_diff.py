@@ -1,26 +1,26 @@
-"""What an entry would become if its dump were cleaned by other rules."""
+"""The difference between a stored entry and its dump cleaned by other rules."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final
 
-from feedsvc.dumps import parse_dump
-from feedsvc.errors import BrokenDump, CleaningError, NotADump
+from feedsvc.clean.sandbox import clean_job
+from feedsvc.intake.cleanings import job_again
 from feedsvc.intake.decide import mint_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+    from datetime import datetime
 
     from feedsvc.clean import Cleaner
-    from feedsvc.model import CleanEntry, Dump, Entry
+    from feedsvc.model import CleanEntry, Entry
     from feedsvc.store import Article
 
-__all__ = ["LARGEST_LOSS", "Change", "as_stored", "clean_again", "compare", "count_characters", "text_difference"]
+__all__ = ["LARGEST_LOSS", "EntryDiff", "as_stored", "clean_again", "count_characters", "diff_entry", "text_difference"]
 
 # One Chinese or Japanese character, one word of other scripts, or one mark.
 _TOKEN = re.compile(r"[^\W\u2e80-\uffff]+|[^\s]")
@@ -34,16 +34,16 @@ Removed = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What would change in one entry.
+class EntryDiff:
+    """The change that other rules would make in one entry.
 
     Attributes:
         published: Aware, in UTC.
-        lost: How many characters of its text would go, white space not counted.
-        regained: How many would come back.
+        lost: Characters of its text that would go, without white space.
+        regained: Characters that would come back.
         share: `lost` as a share of the text as it is, 0 to 1.
-        gone: What would be removed that is not now.
-        back: What is removed now and would no longer be.
+        gone: The removals that are new.
+        back: The removals that would no longer be made.
         emptied: Whether nothing to see would be left.
         stood_back: Whether rules would stand back because they would take too much.
         visible: Whether readers would see a change; else only the account of removals changes.
@@ -67,39 +67,14 @@ class Change:
         return self.emptied or self.share > LARGEST_LOSS
 
 
-def clean_again(source: Article, cleaner: Cleaner) -> CleanEntry | None:
-    """Clean the dump that an entry came from.
-
-    Returns:
-        The article, or None where its dump no longer holds it or cannot be cleaned: such an entry stays as it is.
-    """
-    try:
-        dumps: Iterable[Dump] = parse_dump(source.raw, source.path)
-    except NotADump:
-        return None
-    except BrokenDump as error:
-        dumps = error.dumps
-    for dump in dumps:
-        if dump.position == source.place.position:
-            published = dump.published or datetime.fromtimestamp(source.mtime_ns // 10**9, UTC)
-            try:
-                return cleaner.clean(dump, published, source.restored)
-            except CleaningError:
-                return None
-    return None
+def clean_again(stored: Article, cleaner: Cleaner) -> CleanEntry | None:
+    """Clean an entry's own dump; None if that no longer holds it or cannot be cleaned: such an entry stays as it is."""
+    cleaned = clean_job(job_again(stored), cleaner)
+    return cleaned.articles[0][1] if cleaned.articles else None
 
 
-def compare(stored: Entry, removed: Sequence[Removed], article: CleanEntry) -> Change | None:
-    """Tell what changes between an entry and its article as it was cleaned now.
-
-    Args:
-        stored: The entry as it is.
-        removed: What cleaning took out of it.
-        article: The same article, cleaned again.
-
-    Returns:
-        The change, or None where there is none.
-    """
+def diff_entry(stored: Entry, removed: Sequence[Removed], article: CleanEntry) -> EntryDiff | None:
+    """Compare an entry, and what cleaning `removed` from it, with its article cleaned again; None if they are equal."""
     fresh = as_stored(stored, article)
     now = [(removal.rule, removal.text) for removal in article.removals]
     gone = tuple((Counter(now) - Counter(removed)).elements())
@@ -107,7 +82,7 @@ def compare(stored: Entry, removed: Sequence[Removed], article: CleanEntry) -> C
     if fresh == stored and not gone and not back:
         return None
     lost, regained = text_difference(stored.text, fresh.text)
-    return Change(
+    return EntryDiff(
         key=stored.key,
         title=stored.title,
         published=stored.published,
@@ -156,8 +131,8 @@ def _token_difference(before: str, after: str) -> tuple[int, int]:
         old, new = list("".join(old)), list("".join(new))
         return (Counter(old) - Counter(new)).total(), (Counter(new) - Counter(old)).total()
     lost = regained = 0
-    for what, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if what != "equal":
+    for kind, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind != "equal":
             lost += sum(map(len, old[start:end]))
             regained += sum(map(len, new[new_start:new_end]))
     return lost, regained
