@@ -47,6 +47,10 @@ def parse_trigger(when: timedelta | str) -> BaseTrigger:
     return CronTrigger.from_crontab(when)
 
 
+def _executor(threads: int, name: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, {"thread_name_prefix": name})
+
+
 class Schedule:
     """Runs jobs when they are due; one that fails is reported and runs again at its next time.
 
@@ -71,7 +75,7 @@ class Schedule:
         self._checked = (clock(), time.monotonic())  # when the clock was last looked at
         self._scheduler = BackgroundScheduler(
             # Jobs that wait for the store must not hold up the proof that others would be started.
-            executors={"default": ThreadPoolExecutor(4), "heartbeat": ThreadPoolExecutor(1)},
+            executors={"default": _executor(4, "jobs"), "heartbeat": _executor(1, "heartbeat")},
             # No run is dropped for being late, and several missed ones become one.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )

@@ -247,6 +247,7 @@ class Reader(InotifyFD):
             if (opened := self.__dict__.get("_inotify_fd")) is not None:
                 os.close(opened)
             raise
+        self.name = "inotify"
 
     def run(self) -> None:
         """Read until it is stopped; end orderly where that fails."""

@@ -44,6 +44,7 @@ def open_observer(*, polling: bool, poll_interval: float) -> BaseObserver:
         if polling
         else NativeObserver()
     )
+    observer.name = "observer"
     observer.start()
     return observer
 

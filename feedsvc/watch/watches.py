@@ -67,6 +67,7 @@ class Watches:
             _say_unwatched(folder, _LIMITS.get(number or 0, str(error)))
             return False
         folder.emitter = next(emitter for emitter in self._observer.emitters if emitter.watch == watch)
+        folder.emitter.name = "emitter"
         folder.overflows = 0
         return True
 
