@@ -1,4 +1,4 @@
-"""README.md says what is there, and all of it: its commands run, and nothing is left out."""
+"""README.md and the pages in docs/ are true and complete: their commands run, and nothing is left out."""
 
 from __future__ import annotations
 
@@ -30,12 +30,10 @@ from feedsvc.http import Operations, make_app
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-README = (PROJECT / "README.md").read_text("utf-8")
+FILES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAGES = {str(file.relative_to(PROJECT)): file.read_text("utf-8") for file in FILES}
+README, COMMANDS_PAGE, ADDRESSES = (PAGES[name] for name in ("README.md", "docs/commands.md", "docs/addresses.md"))
 COMMANDS: dict[str, Any] = vars(get_command(cli.app))["commands"]
-
-
-def section(title: str) -> str:
-    return README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
 
 
 def rows(text: str) -> list[list[str]]:
@@ -46,17 +44,18 @@ def rows(text: str) -> list[list[str]]:
     return [row for index, row in enumerate(table) if index not in heads and set(row[0]) != {"-"}]
 
 
-def shell_lines() -> list[str]:
-    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def shell_lines(page: str) -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
-MAKE = [line for line in shell_lines() if line.startswith("make ")]
-OTHERS = [line for line in shell_lines() if not line.startswith("make ")]
+LINES = list(dict.fromkeys(line for page in PAGES.values() for line in shell_lines(page)))
+MAKE = [line for line in LINES if line.startswith("make ")]
+OTHERS = [line for line in LINES if not line.startswith("make ")]
 
 
 def test_the_two_commands_come_first() -> None:
-    assert shell_lines()[:2] == ["make run", "make test"]
+    assert shell_lines(README)[:2] == ["make run", "make test"]
 
 
 @pytest.mark.parametrize("line", MAKE)
@@ -66,7 +65,7 @@ def test_a_make_target_exists(line: str) -> None:
 
 
 def test_the_make_targets_in_the_text_exist() -> None:
-    for target in re.findall(r"`make ([a-z]+)`", README):
+    for target in re.findall(r"`make ([a-z]+)", "".join(PAGES.values())):
         test_a_make_target_exists(f"make {target}")
 
 
@@ -98,7 +97,7 @@ def test_a_command_runs_as_it_is_written(line: str, checkout: Seeds) -> None:
 
 
 def test_every_command_is_documented_and_no_other() -> None:
-    documented = {shlex.split(row[0].strip("`"))[1] for row in rows(section("Commands")) if "feedsvc" in row[0]}
+    documented = {shlex.split(row[0].strip("`"))[1] for row in rows(COMMANDS_PAGE) if "feedsvc" in row[0]}
     assert documented == set(COMMANDS)
 
 
@@ -111,11 +110,11 @@ def test_every_option_is_documented_and_no_other() -> None:
         for option in parameter.opts
         if option.startswith("--")
     }
-    assert set(re.findall(r"--[a-z][a-z-]*", section("Commands"))) == there
+    assert set(re.findall(r"--[a-z][a-z-]*", COMMANDS_PAGE)) == there | {"--help"}
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:
-    documented = {row[0]: row[1] for row in rows(section("Commands")) if row[0].isdigit()}
+    documented = {row[0]: row[1] for row in rows(COMMANDS_PAGE) if row[0].isdigit()}
     meant = dict(re.findall(r"^ {4}(\d) {2}(.*)$", cli.__doc__ or "", re.MULTILINE))
     assert documented == meant
     assert list(documented) == ["0", "1", "2", "3"]
@@ -138,7 +137,7 @@ def test_every_address_is_documented_and_no_other() -> None:
         operations=operations,
     )
     there = ({getattr(route, "path", "") for route in app.routes} | resources.keys()) - static_files().keys()
-    documented = {row[0].strip("`") for row in rows(section("Addresses"))}
+    documented = {row[0].strip("`") for row in rows(ADDRESSES)}
     assert {address.replace("KEY", "{key}") for address in documented} == there
 
 
@@ -146,7 +145,7 @@ def test_every_address_answers(checkout: Seeds) -> None:
     checkout.drop("sourced.txt", f"---\ntitle: From a source\ntags: Example\n---\n\n{make_dump('From a source')}")
     wait_for(lambda: checkout.get("/feeds/example.atom").status == 200)
     key = re.findall(r"/entries/([a-z0-9]+)", checkout.get("/").body.decode("utf-8"))[0]
-    for row in rows(section("Addresses")):
+    for row in rows(ADDRESSES):
         assert checkout.get(row[0].strip("`").replace("KEY", key).replace("NAME", "example")).status == 200
 
 
@@ -165,7 +164,7 @@ def test_every_key_stands_in_the_configuration_file_with_its_default() -> None:
 
 
 def test_the_keys_that_the_text_names_exist() -> None:
-    named = re.findall(r"`\[(\w+)\] (\w+)`", README)
+    named = re.findall(r"`\[(\w+)\] (\w+)", "".join(PAGES.values()))
     assert named
     for name, key in named:
         model = Config.model_fields[name].annotation
@@ -174,9 +173,20 @@ def test_the_keys_that_the_text_names_exist() -> None:
         assert key in model.model_fields
 
 
-def test_links_to_files_lead_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)#:]+)\)", re.sub(r"```.*?```", "", README, flags=re.DOTALL))
-    assert [target for target in targets if not (PROJECT / target).exists()] == []
+def links(name: str) -> list[Path]:
+    """The files that a page links."""
+    targets = re.findall(r"\]\(([^)#:]+)\)", re.sub(r"```.*?```", "", PAGES[name], flags=re.DOTALL))
+    return [(PROJECT / name).parent / target for target in targets]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_to_files_lead_somewhere(name: str) -> None:
+    assert [target for target in links(name) if not target.exists()] == []
+
+
+def test_every_page_is_linked() -> None:
+    linked = {target.resolve() for name in ("README.md", "CONTRIBUTING.md") for target in links(name)}
+    assert {file.resolve() for file in FILES} - linked <= {PROJECT / "README.md"}
 
 
 def test_the_example_of_a_dump_becomes_the_example_of_an_entry(checkout: Seeds) -> None:
@@ -192,7 +202,7 @@ def test_the_example_of_a_dump_becomes_the_example_of_an_entry(checkout: Seeds) 
 
 
 def test_the_example_of_a_rule_is_one(tmp_path: Path) -> None:
-    rule = re.search(r"```toml\n(.*?)```", section("Cleaning"), re.DOTALL)
+    rule = re.search(r"```toml\n(.*?)```", PAGES["docs/cleaning.md"], re.DOTALL)
     assert rule
     (tmp_path / "mine.toml").write_text(rule[1], "utf-8")
     shutil.copytree(PROJECT / "seeds", tmp_path / "seeds")
