@@ -1,9 +1,8 @@
-"""How many dumps a second are cleaned on one core, and by how much others are slower or faster.
+"""Counts the dumps that are cleaned in a second on one core, beside other libraries.
 
-All work on the same dumps, in turns, a dump at a time, and of each dump the fastest round counts: what else the
-machine does then disturbs all alike, and little. Beside feedsvc with every rule stand what others make of a page
-(trafilatura, readability-lxml, where installed), and two floors: Beautiful Soup parsing and writing a dump, and the
-sanitiser alone.
+All clean the same dumps in turns, a dump at a time. The fastest round of each dump counts, so that other work of the
+machine disturbs little and all alike. The rows: feedsvc with every rule; trafilatura and readability-lxml, if they are
+installed; and two lower bounds, Beautiful Soup parsing and writing a dump, and the sanitiser alone.
 
     python benchmarks/cleaning.py FOLDER
     pip install trafilatura readability-lxml    # or: uv pip install, should pip find no versions that go together
@@ -42,7 +41,7 @@ NOW = datetime.now(UTC)
 
 
 def feedsvc(dumps: Iterable[Dump]) -> Callable[[Dump], object]:
-    """Everything on, as the daemon cleans: every rule, learned blocks, and what there is to learn from each dump."""
+    """Clean as the daemon does: every rule, learned blocks, and sightings for learning from each dump."""
     cleaner = Cleaner(load_rules(site_rules=True), learned=Learned())
     census = Census()
     for dump in dumps:
@@ -63,7 +62,7 @@ def readability() -> Callable[[Dump], object]:
     document = importlib.import_module("readability").Document
 
     def summary(dump: Dump) -> None:
-        # A page without text is Unparseable; broken markup raises whatever comes.
+        # A page without text is Unparseable; broken markup raises all kinds of errors.
         with contextlib.suppress(Exception):
             document(page(dump)).summary()
 
@@ -90,7 +89,7 @@ OTHERS: dict[str, Callable[[], Callable[[Dump], object]]] = {
 
 
 def page(dump: Dump) -> str:
-    """What those who expect a page are given."""
+    """Wrap a dump as a page, for libraries that expect one."""
     return f"<html><body>{dump.html}</body></html>"
 
 
@@ -107,14 +106,14 @@ def dumps(paths: list[Path]) -> Iterator[Dump]:
 
 
 def seconds(clean: Callable[[Dump], object], dump: Dump) -> float:
-    """How long one dump takes."""
+    """Seconds for one dump."""
     start = time.perf_counter()
     clean(dump)
     return time.perf_counter() - start
 
 
 def installed() -> Iterator[tuple[str, Callable[[Dump], object]]]:
-    """Make the others; say which are missing."""
+    """Make the other cleaners; print the names of missing ones."""
     for name, make in OTHERS.items():
         try:
             yield name, make()

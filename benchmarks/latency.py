@@ -1,8 +1,8 @@
-"""How long a change in the watched folder takes until it is served.
+"""Measures the time from a change in the watched folder until the change is served.
 
-Starts a daemon of its own and does to its folder what programs do, so many rounds of each kind. The clock runs
-from just before the last file operation until a feed reader has the article. Beside it stands the floor: the
-same operations in another folder, until a bare process that blocks on inotify has seen the last event and the file.
+Starts a daemon of its own and changes its folder as programs do, in several ways. The clock runs from just before the
+last file operation until a feed reader has the article. The lower bound beside it: the same operations in another
+folder, until a bare process that blocks on inotify has seen the last event and the file.
 
     python benchmarks/latency.py --rounds 10
 """
@@ -196,7 +196,7 @@ def seen_last(events: Connection) -> float:
 
 
 def tidy(folder: Path) -> None:
-    """Delete what a round left, but for what the next one replaces."""
+    """Delete the files of a round, but for those that the next round replaces."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

@@ -1,8 +1,8 @@
-"""How many bytes a week of hourly polls takes: plain, compressed, conditional, with deltas, and together.
+"""Counts the bytes of a week of hourly polls: plain, compressed, conditional, with deltas, and together.
 
-Serves a feed of 100 entries that gets some 20 new ones a day, and polls it as a reader would every hour for a simulated
-week. The bytes are those that really cross the socket, heads and all; a reader with deltas is checked to know every
-entry at the end. Takes some seconds.
+Serves a feed of 100 entries that gets some 20 new ones a day, and polls it every hour of a simulated week. It counts
+the bytes that cross the socket, heads included, and checks that a reader with deltas knows every entry at the end.
+Takes some seconds.
 
     python benchmarks/polling.py
 """

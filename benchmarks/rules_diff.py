@@ -1,8 +1,8 @@
-"""How long `feedsvc rules diff` takes over a large store.
+"""Times `feedsvc rules diff` over a large store.
 
-Makes a store of so many dumps out of a folder of them, copied under other links and titles, and times the command
-for three changes of rules: a site rule that means one dump in ten of the source with the most dumps, a site rule that
-means most dumps of it, and a generic rule about text. The clock runs from the start of the command to its end.
+Fills a store with the dumps of a folder, copied under other links and titles, and times the command from start to end
+for three changes of rules: a site rule that matches one dump in ten of the source with the most dumps, a site rule that
+matches most of its dumps, and a generic rule about text.
 
     python benchmarks/rules_diff.py FOLDER --dumps 60000
 """
@@ -57,7 +57,7 @@ ENTRY_FIELDS = [field.name for field in fields(Entry)]
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A dump that can be copied, and what became of it."""
+    """A dump that can be copied, with its entry."""
 
     text: str
     dump: Dump
@@ -163,7 +163,7 @@ def changes(originals: Sequence[Original]) -> dict[str, str]:
 
 
 def measure(home: Path, *arguments: str) -> tuple[float, dict[str, object]]:
-    """Run the command; answer its seconds and what it says."""
+    """Run the command; return its seconds and its output."""
     started = time.monotonic()
     command = [Path(sys.executable).with_name("feedsvc"), "rules", "diff", "--json", "--limit", "0", *arguments]
     done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)

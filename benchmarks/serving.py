@@ -1,8 +1,8 @@
-"""How many requests a second the daemon answers, beside nginx with the same bytes, and while it takes dumps in.
+"""Counts the requests that the daemon answers in a second, beside nginx with the same bytes, and while dumps arrive.
 
 Starts a daemon and nginx (one worker, a static file and its gzip twin) on this machine and asks both with wrk, 32
-connections, in turns. Then dumps are dropped into the daemon's folder, and after that imported by another process;
-meanwhile the daemon is asked on. Wants nginx and wrk; all traffic stays on 127.0.0.1; takes about a minute.
+connections, in turns. Then it drops dumps into the daemon's folder, and later has another process import some, and asks
+the daemon all the while. Needs nginx and wrk; all traffic stays on 127.0.0.1; takes about a minute.
 
     python benchmarks/serving.py
 """
@@ -55,7 +55,7 @@ http {{
 
 
 class Load(NamedTuple):
-    """What wrk measured: requests a second, and the milliseconds within which 99 % were answered."""
+    """Figures from wrk: requests a second, and the 99th percentile in milliseconds."""
 
     rate: float
     p99: float
@@ -128,7 +128,7 @@ def daemon(home: Path) -> Iterator[int]:
 
 @contextmanager
 def nginx(home: Path, source: int) -> Iterator[int]:
-    """Nginx with what the daemon serves; its port."""
+    """Serve the daemon's bytes with nginx; yield its port."""
     port = free_port()
     (home / "www").mkdir()
     (home / "www" / "feed.atom").write_bytes(get(source) or b"")
@@ -156,13 +156,13 @@ def load(port: int, kind: str, seconds: int) -> Load:
 
 
 def entries(home: Path) -> int:
-    """How many entries are in the daemon's store."""
+    """Count the entries in the daemon's store."""
     with closing(sqlite3.connect(f"file:{home}/var/feedsvc.db?mode=ro", uri=True)) as store:
         return int(store.execute("SELECT count(*) FROM entries").fetchone()[0])
 
 
 def verdict(value: float, bound: float, *, least: bool) -> str:
-    """Whether what was asked for holds."""
+    """Mark a figure that misses its bound."""
     return "" if (value >= bound if least else value <= bound) else "   NOT WITHIN"
 
 

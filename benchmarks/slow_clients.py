@@ -1,9 +1,9 @@
-"""How soon a feed is answered while thousands of slow clients hold connections, and what they cost.
+"""Measures how soon a feed is answered while thousands of slow clients hold connections, and their cost.
 
 Starts a daemon of its own with a feed of 100 entries, then polls it on one kept-alive connection and on new ones in
 turn: alone, beside clients that send a byte a second, beside clients that read a byte a second, and beside clients
-that are silent. Whoever is cut off connects again. Times are those from the first byte sent, or from connecting, to
-the last byte received, in milliseconds.
+that are silent. A client that is cut off connects again. Times run from the first byte sent, or from connecting, to the
+last byte received, in milliseconds.
 
     python benchmarks/slow_clients.py --clients 2000 --seconds 30
 """
@@ -62,7 +62,7 @@ def daemon(home: Path) -> Iterator[tuple[int, int]]:
 
 
 def ask(port: int) -> int:
-    """How many entries the feed has."""
+    """Count the entries of the feed."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     with suppress(OSError, http.client.HTTPException):
         connection.request("GET", "/feed.atom")

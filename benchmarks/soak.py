@@ -1,9 +1,9 @@
-"""Whether a daemon that is left alone stays as it is, while dumps arrive and entries retire.
+"""Watches the memory, files and threads of a daemon while many dumps arrive and entries retire.
 
-Starts a daemon of its own that keeps so many entries, drops small dumps of invented sources into its folder, so many
-at a time, and polls its feeds all the while. A dump's file is deleted once the store has it: entries stay (on_delete =
-"keep") until retention empties them. Every so many dumps a line goes to a CSV file, which is all that is needed to
-draw the plot again; a run that was ended early leaves its lines.
+Starts a daemon of its own that keeps a fixed number of entries, drops small dumps of invented sources into its folder
+in batches, and polls its feeds all the while. A dump's file is deleted once the store has it; its entry stays
+(on_delete = "keep") until retention empties it. At regular intervals a line goes to a CSV file. It is enough to draw
+the plot again, and a run that ended early leaves its lines.
 
     python benchmarks/soak.py --dumps 200000 --csv soak.csv --plot docs/soak.svg
     python benchmarks/soak.py --draw soak.csv --plot docs/soak.svg
@@ -36,8 +36,8 @@ from soak_plot import draw
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 400.0  # seconds without any progress, after which the run is given up
-BASELINE = 20_000  # dumps after which memory is taken for settled
+PATIENCE = 400.0  # seconds without any progress before the run is given up
+BASELINE = 20_000  # dumps until memory has settled
 KEPT = 5000  # entries
 START = 1_600_000_000  # seconds; each dump is a minute younger than the one before
 ALLOWED = 1.10
@@ -102,7 +102,7 @@ def article(number: int, dice: random.Random) -> str:
 
 @contextmanager
 def daemon(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A daemon that keeps few entries and looks often which are too many."""
+    """A daemon that keeps few entries and retires the rest often."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -131,7 +131,7 @@ def daemon(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 
 class Poller(threading.Thread):
-    """Asks for feeds and pages, one after the other, with what it holds as a condition."""
+    """Asks for feeds and pages, one after the other, with conditional requests."""
 
     def __init__(self, port: int) -> None:
         """Ask the daemon at this port."""
@@ -167,7 +167,7 @@ class Poller(threading.Thread):
 
 
 class Taken:
-    """Which dumps the store has, seen from outside."""
+    """The dumps that the store has, read from outside."""
 
     def __init__(self, store: Path) -> None:
         """Look into the store's file."""
@@ -226,7 +226,7 @@ def measure(pid: int, home: Path, dumps: int, seconds: float, polls: int) -> Sam
 
 
 def soak(home: Path, given: argparse.Namespace) -> tuple[list[Sample], Poller]:
-    """Drop, delete what was taken, sample; answers when the last dump was taken and the folder came to rest."""
+    """Drop dumps, delete those taken in, sample; return when the last one is taken in and the folder is at rest."""
     dice = random.Random(given.seed)  # noqa: S311 - the same dumps in every run
     taken, samples = Taken(home / "var" / "feedsvc.db"), list[Sample]()
     outside = home / "outside"
@@ -267,7 +267,7 @@ def tail(log: Path) -> str:
 
 
 def load(path: Path) -> list[Sample]:
-    """Read what a run wrote."""
+    """Read the CSV file of a run."""
     kinds = {"seconds": float}
     with path.open(encoding="utf-8", newline="") as file:
         return [
@@ -281,7 +281,7 @@ def at(samples: list[Sample], dumps: int) -> Sample:
 
 
 def report(samples: list[Sample]) -> None:
-    """Print what is to be compared."""
+    """Print the figures to compare."""
     base, end = at(samples, BASELINE), samples[-1]
     later = [sample for sample in samples if sample.dumps >= base.dumps]
     print(f"{end.dumps} dumps in {end.seconds:.0f} s, {1000 * end.seconds / max(end.dumps, 1):.1f} ms each")
@@ -302,7 +302,7 @@ def report(samples: list[Sample]) -> None:
 
 
 def main() -> None:
-    """Run, or draw what an earlier run wrote."""
+    """Run, or draw the CSV file of an earlier run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dumps", type=int, default=200_000, help="how many arrive (default: 200000)")
     parser.add_argument("--flight", type=int, default=500, help="files that wait in the folder at most (default: 500)")

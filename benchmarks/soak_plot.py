@@ -21,7 +21,7 @@ def draw(rows: Sequence[Mapping[str, Any]], baseline: int, allowed: float) -> st
 
     Args:
         rows: Samples by the names of `soak.Sample`.
-        baseline: The number of dumps with whose memory that of all later ones is compared.
+        baseline: The number of dumps at which the memory is measured that later memory is compared with.
         allowed: By what the memory may have multiplied since; drawn as a line.
 
     Returns:
