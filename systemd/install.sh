@@ -23,7 +23,7 @@ systemd $oldest_systemd or newer and Python 3.11 or newer with its venv module.
   $drop   drop folder: members of the group feedsvc-drop may write
   $state   state, above all feedsvc.db: back it up
 
-An upgrade is made beside what runs, and takes its place at the end; if it does not start, the old one does again.
+An upgrade is made beside the running version, and replaces it at the end; if it does not start, the old one does.
 
 From the environment:
   PYTHON   the Python to use, such as /usr/bin/python3.12; it must not be below /home or /root
@@ -53,7 +53,7 @@ check_system() {
     fi
 }
 
-# Why a Python cannot be used; nothing where it can.
+# Prints why a Python cannot be used; nothing if it can.
 refuse_python() {
     local home
     home=$("$1" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))' 2>/dev/null) || { say "does not run"; return; }
@@ -89,7 +89,7 @@ make_release() {
     say "Making $release with $python ..."
     "$python" -m venv "$release" || die "$python cannot make virtual environments" \
         "on Debian and Ubuntu: apt install python3-venv"
-    # What others made must have the hashes of the lock, which includes what builds feedsvc.
+    # Packages of others, and those that build feedsvc, must have the hashes of the lock.
     pip_install --require-hashes --requirement "$checkout/locks/run.txt"
     pip_install --no-deps --no-build-isolation "$checkout"
     mkdir "$release/systemd"
@@ -98,7 +98,7 @@ make_release() {
     write_sample >"$release/systemd/config.toml"
 }
 
-# config.toml with the places of a service.
+# Prints config.toml with the paths of a service.
 write_sample() {
     sed -e "s|^directories = .*|directories = [\"$drop\"]|" \
         -e "s|^url = .*|url = \"sqlite:///$state/feedsvc.db\"|" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Removes what install.sh installed, but for data and settings, and says where these are.
+# Removes all that install.sh installed but data and settings, and prints their paths.
 set -euo pipefail
 
 [ "$(id -u)" = 0 ] || { echo "uninstall.sh: must run as root: sudo $0" >&2; exit 1; }
@@ -12,10 +12,10 @@ for unit in feedsvc.socket feedsvc.service; do
 done
 rm -f /etc/sysusers.d/feedsvc.conf /etc/tmpfiles.d/feedsvc.conf
 systemctl daemon-reload
-systemctl reset-failed feedsvc.service feedsvc.socket 2>/dev/null || true  # unknown where they never failed
+systemctl reset-failed feedsvc.service feedsvc.socket 2>/dev/null || true  # unknown if they never failed
 rm -rf /opt/feedsvc
 
-echo "feedsvc is removed. What it leaves, where it is there:"
+echo "feedsvc is removed. These stay, if they exist:"
 for path in /var/lib/feedsvc /srv/feedsvc /etc/feedsvc "$units"/feedsvc.{service,socket}.d; do
     [ ! -e "$path" ] || echo "  $path"
 done
