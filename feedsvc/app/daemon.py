@@ -1,4 +1,4 @@
-"""The daemon: starts the service, waits for signals and for `feedsvc reload`, reloads, stops."""
+"""The daemon: starts the service, waits for signals and `feedsvc reload`, reloads, mends the store, stops."""
 
 from __future__ import annotations
 
@@ -34,19 +34,15 @@ __all__ = ["run_daemon"]
 
 logger = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-REFILL_SECONDS = 60.0  # that a store made anew may take to fill before it is served, where nothing else is
-PAUSE_SECONDS = 1.0  # before a store that is locked, or cannot be mended, is tried again
-APART_SECONDS = 600.0  # between two mends: a disk that damages all it holds is not to be filled with copies
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_REFILL_SECONDS = 60.0  # for a store made anew to fill before it is served, if nothing else is served
+_PAUSE_SECONDS = 1.0  # before a store that is locked, or cannot be mended, is tried again
+_APART_SECONDS = 600.0  # between two mends: a bad disk must not be filled with copies
 
 
 @dataclass(frozen=True, slots=True)
 class _Breakage:
-    """The store cannot be used any more.
-
-    Attributes:
-        damage: What is wrong with it; None where its files are gone.
-    """
+    """The store cannot be used any more, for its damage; None if its files are gone."""
 
     damage: str | None
 
@@ -56,8 +52,8 @@ def run_daemon(load: Callable[[], Config], manager: ServiceManager, control: str
 
     Args:
         load: Reads the configuration.
-        manager: What started it.
-        control: The name under which `feedsvc reload` finds it; see `feedsvc.runtime.control`.
+        manager: The service manager.
+        control: The name by which `feedsvc reload` finds the daemon; see `feedsvc.runtime.control`.
 
     Raises:
         FeedsvcError: It cannot start, or cannot go on: after a reload, or because a part of it ended.
@@ -74,12 +70,12 @@ class _Daemon:
         self._orders: queue.SimpleQueue[int | Request | PartEnded | _Breakage] = queue.SimpleQueue()
         self._ending = False
         self._metrics = Metrics()  # counters do not go back when the configuration is loaded again
-        self._broken = False  # whether the store is, and it was said
-        self._mended_at = -APART_SECONDS
+        self._broken = False  # the store is, and it was said
+        self._mended_at = -_APART_SECONDS
         self._supervisor = Supervisor(manager, lambda reason: self._orders.put(PartEnded(reason)))
 
     def run(self) -> None:
-        for expected in SIGNALS:
+        for expected in _SIGNALS:
             signal.signal(expected, self._receive)
         threading.excepthook = _log_end
         self._supervisor.start()
@@ -99,7 +95,7 @@ class _Daemon:
             control.close()
             if self._manager.listener is not None:
                 self._manager.listener.close()
-            for expected in SIGNALS:  # what is left takes no time, and a second signal is not to spoil the exit code
+            for expected in _SIGNALS:  # a second signal must not spoil the exit code
                 signal.signal(expected, signal.SIG_IGN)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
@@ -120,7 +116,7 @@ class _Daemon:
             self._orders.put(_Breakage(damage))
 
     def _serve(self, service: Service, listener: socket.socket) -> None:
-        # What is there now stays, modules above all: to look through it for garbage held up requests for 100 ms.
+        # Modules and the like stay: to look through them for garbage held up requests for 100 ms.
         gc.collect()
         gc.freeze()
         if not self._ending:
@@ -140,14 +136,14 @@ class _Daemon:
         logger.info("stopping", extra={"signal": reason})
         self._supervisor.stopping()
         service.stop_work()
-        listener.close()  # first: who comes from now on is refused at once, instead of waiting for nobody
+        listener.close()  # first: new clients are refused at once, and wait for nobody
         service.stop_serving()
         if isinstance(order, PartEnded):
             raise order
 
     def _begin(self, config: Config, listener: socket.socket) -> Service | None:
-        """The first service; None where the end came while the store was locked."""
-        refill = REFILL_SECONDS if mend(config.store.url, self._clock()) else 0.0
+        """Return the first service; None if the daemon is ended while the store is locked."""
+        refill = _REFILL_SECONDS if mend(config.store.url, self._clock()) else 0.0
         waiting = False
         while not self._ending:
             try:
@@ -157,19 +153,16 @@ class _Daemon:
                     logger.warning("waiting for the store", extra={"reason": str(error)})
                 waiting = True
                 self._supervisor.starting("waiting for the store, which is locked")
-                time.sleep(PAUSE_SECONDS)
-            except StoreDamaged as error:  # met where nobody looked for it
+                time.sleep(_PAUSE_SECONDS)
+            except StoreDamaged as error:  # that `mend` did not find
                 if refill:
                     raise
                 mend(config.store.url, self._clock(), damage=str(error))
-                refill = REFILL_SECONDS
+                refill = _REFILL_SECONDS
         return None
 
     def _mend(self, service: Service, listener: socket.socket, damage: str | None) -> Service:
-        """A service on a sound store, while the one on the broken store serves what it published.
-
-        Where the end comes first, it is the old service.
-        """
+        """Return a service on a sound store; the old one serves meanwhile, and is returned if the daemon is ended."""
         logger.error("store cannot be used any more", extra={"reason": damage or "its files are gone"})
         self._supervisor.reloading()  # parts that are stopped meanwhile have not failed
         service.stop_work()
@@ -180,8 +173,8 @@ class _Daemon:
                     damage = None
                     mend(service.config.store.url, self._clock(), thorough=True)
                 if damage is not None:
-                    if time.monotonic() < self._mended_at + APART_SECONDS:
-                        time.sleep(PAUSE_SECONDS)
+                    if time.monotonic() < self._mended_at + _APART_SECONDS:
+                        time.sleep(_PAUSE_SECONDS)
                         continue
                     mend(service.config.store.url, self._clock(), damage=damage)
                     self._mended_at, damage = time.monotonic(), None
@@ -190,7 +183,7 @@ class _Daemon:
                 if str(error) != said:
                     said = str(error)
                     logger.error("store cannot be mended yet", extra={"reason": said})  # noqa: TRY400 - it says it all
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(_PAUSE_SECONDS)
             else:
                 service.stop_serving()
                 self._broken = False
@@ -210,7 +203,7 @@ class _Daemon:
         return service
 
     def _reload(self, service: Service, listener: socket.socket) -> tuple[Service, socket.socket, Reply]:
-        """The service under the configuration as it is now, or the old one if that is wrong."""
+        """Return a service under the new configuration, or under the old one if the new one is wrong."""
         old = service.config
         fresh: socket.socket | None = None
         try:
@@ -225,7 +218,6 @@ class _Daemon:
             return service, listener, Reply(done=False, message=str(error))
         service.stop_work()
         try:
-            # Meanwhile the old one serves what it published.
             successor.start(self._interrupted, self._is_ending, self._supervisor.starting)
         except FeedsvcError as error:
             successor.stop_work()
@@ -253,7 +245,7 @@ class _Daemon:
         return successor, fresh or listener, Reply(done=True, message=message)
 
     def _unused_address(self, config: Config, listener: socket.socket) -> str | None:
-        """What is to be said where systemd listens, and not at the address that the configuration names."""
+        """Return a warning if systemd listens on another address than the configuration names."""
         if self._manager.listener is None:
             return None
         host, port = listener.getsockname()[:2]
@@ -267,12 +259,12 @@ class _Daemon:
 
 
 def _count_seconds() -> float:
-    """Seconds since the machine was started, those included for which it slept."""
+    """Return the seconds since the machine was started, sleep included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _log_end(args: threading.ExceptHookArgs) -> None:
-    """Say that a thread ended by an exception, where all else is said."""
+    """Log that a thread ended by an exception."""
     if args.exc_value is None or args.exc_type is SystemExit:
         return
     name = args.thread.name if args.thread else "unknown"

@@ -1,4 +1,4 @@
-"""What a configuration makes of a dump: the cleaner, the processes that clean, and the pipeline into a store."""
+"""Makes the cleaner, the processes that clean, and the pipeline into a store from a configuration."""
 
 from __future__ import annotations
 
@@ -24,15 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["load_configured", "make_cleaner", "make_ingest", "make_pool"]
 
-PATIENCE = 0.3  # seconds for which a dump that is slow to clean may hold up others
+_PATIENCE = 0.3  # seconds for which a slow dump may hold up others
 
 
 def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
-    """The cleaner with the rules that the configuration names.
-
-    Args:
-        config: The configuration.
-        learned: The learned blocks; None for a cleaner that does not learn.
+    """Return the cleaner of a configuration; without `learned` blocks it does not learn.
 
     Raises:
         RuleError: A pack of rules is wrong.
@@ -41,11 +37,10 @@ def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
 
 
 def load_configured(config: Config, more: Sequence[Path] = ()) -> RuleSet:
-    """The rules that the configuration names, and those in more folders.
+    """Load the rules that the configuration names, and those in more folders.
 
     Raises:
         RuleError: A pack of rules is wrong.
-        StoreError: The store cannot be read.
     """
     folders = [*(Path(folder) for folder in config.clean.rules), *more]
     return load_rules(site_rules=config.clean.site_rules, folders=folders)
@@ -57,21 +52,20 @@ def make_ingest(
     report: Callable[[str, str | None], None] | None = None,
     *,
     owe: Callable[[Callable[[], None]], None] = lambda write: write(),
-    clock: Callable[[], datetime] | None = None,
+    clock: Callable[[], datetime] = read_clock,
 ) -> Ingest:
-    """The pipeline that the configuration describes. Its rules are the live ones from now on.
+    """Return the pipeline of a configuration. Its rules are the live ones from now on.
 
     Args:
         config: The configuration.
-        store: Where it leads.
-        report: Told of what is wrong with the processes that clean, for a pipeline in which no dump may hold up
-            others; None for one that takes dumps strictly in order.
-        owe: Takes what is to be written; at once where it is not given.
-        clock: The time, aware, in UTC; `read_clock` where it is not given.
+        store: The store that it leads to.
+        report: See `make_pool`.
+        owe: Takes a write that may wait; at once by default.
+        clock: The time, aware, in UTC.
 
     Raises:
         RuleError: A pack of rules is wrong.
-        StoreError: The store cannot be written.
+        StoreError: The store cannot be read, or not written.
     """
     rules = load_configured(config)
     cleaner = Cleaner(rules, learned=store.load_learned() if config.clean.learn else None)
@@ -81,7 +75,6 @@ def make_ingest(
     refused = store.load_refused(Outcome.QUARANTINED)
     retried = [file.path for file in refused if other_rules or limits.outgrown(file.reason or "")]
     saved = make_saved(rules, cleaner.digest)
-    clock = clock or read_clock
     owe(lambda: store.save_live_rules(saved, clock()))
     return Ingest(
         store,
@@ -95,17 +88,17 @@ def make_ingest(
 
 
 def make_pool(config: Config, cleaner: Cleaner, report: Callable[[str, str | None], None] | None = None) -> Pool:
-    """The processes that clean, within the bounds that the configuration sets.
+    """Return the processes that clean, within the bounds of the configuration.
 
     Args:
         config: The configuration.
-        cleaner: How they clean.
-        report: As for `make_ingest`.
+        cleaner: The processes clean by it.
+        report: Told of problems of the processes; then no slow dump holds up others. Without it dumps stay in order.
     """
     limits = _limits(config)
     if report is None:
         return Pool(cleaner, limits, number=min(2, len(os.sched_getaffinity(0))))
-    return Pool(cleaner, limits, number=2, patience=PATIENCE, report=report)
+    return Pool(cleaner, limits, number=2, patience=_PATIENCE, report=report)
 
 
 def _limits(config: Config) -> Limits:

@@ -1,4 +1,9 @@
-"""All that one configuration makes run: watcher, intake, schedule, publisher, server."""
+"""All that runs under one configuration.
+
+    Watcher -> Intake -> Store -> Publishing -> Server
+
+The schedule publishes after a change, and does the other timed work.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +62,7 @@ def _address_of(host: str, port: int) -> str:
 
 
 def _wait(done: Callable[[float], bool], interrupted: Callable[[], bool], seconds: float) -> None:
-    """Wait for something, for so many seconds at most, or until a signal comes."""
+    """Wait until `done`, until a signal comes, or for so many seconds."""
     until = time.monotonic() + seconds
     while not (done(_SIGNAL_SECONDS) or interrupted() or time.monotonic() > until):
         pass
@@ -80,7 +85,7 @@ class Service:
         Args:
             config: The configuration.
             listener: A listening socket; it stays open.
-            metrics: Counts; it outlives the service.
+            metrics: Outlives the service.
             clock: The time.
             broken: Told when the store cannot be used any more, with its damage; None if its files are gone.
 
@@ -183,21 +188,19 @@ class Service:
         *,
         refill_seconds: float = 0.0,
     ) -> None:
-        """Start to watch, publish what is in the store, and serve it. A store that holds entries is served first.
-
-        A store that cannot be written is served as it is; what had to be written is as soon as it can be.
+        """Start to watch, publish and serve. A store that holds entries is served first, even if it cannot be written.
 
         Args:
-            interrupted: Asked while an empty store is filled; where it says True, what is there is served at once.
-            ending: Asked between the stages; where it says True, the rest is left out, for all is to be stopped.
+            interrupted: Ends the wait for an empty store to fill.
+            ending: Leaves out the stages that are left, for the service is to be stopped.
             tell: Told which stage begins.
-            refill_seconds: How long a store that was made anew may take to read the dumps again, before it is served.
+            refill_seconds: That a store made anew may take to read the dumps again before it is served.
 
         Raises:
             FeedsvcError: Something cannot start.
         """
         self._ingest.start()
-        self._store.changed_elsewhere()  # from here on it is noticed where its log is lost
+        self._store.changed_elsewhere()  # from here on the loss of its log is noticed
         self._problems.begin()
         self.report("store:corrupt", describe_set_aside(self.config.store.url))
         self._publishing.begin()
@@ -213,7 +216,7 @@ class Service:
             stages.insert(1, ("taking in what is in the folders", fill))
         else:
             stages.reverse()
-        # Who is told that all is ready may drop a dump at once, and see it served as promised.
+        # A dump that is dropped once all is ready must be served at once.
         ready = partial(_wait, self._ingest.wait_ready, interrupted, _CLEANING_SECONDS)
         stages.append(("starting the processes that clean", ready))
         for stage, work in stages:
@@ -234,7 +237,7 @@ class Service:
     def _serve(self) -> None:
         try:
             self._publishing.publish()
-        except (RenderError, StoreError) as error:  # what is in the store does not keep the daemon from starting
+        except (RenderError, StoreError) as error:  # no entry keeps the daemon from starting
             self.report("job:regenerate", f"regenerate failed: {error}")
             self._regenerator.request()  # and again, until it is served
         self._server.start(self._make_app())
@@ -254,7 +257,7 @@ class Service:
         self._metrics.attach(self._take_readings, lambda: self._watcher.overflows)
 
     def stop_work(self) -> None:
-        """Stop to watch, to take dumps in and to publish; what was published is served on."""
+        """Stop all but the server, which serves on."""
         if self._stopped:
             return
         self._stopped = True
@@ -267,13 +270,13 @@ class Service:
         self._history.close()
 
     def release_store(self) -> bool:
-        """Let go of the store, after `stop_work`; what is rendered is served on. What lost its files is written anew.
+        """Close the store after `stop_work`; one that lost its files is written anew. Published pages are served on.
 
         Returns:
-            Whether it was: then what looked like damage may have been that.
+            Whether the store had lost its files, which may look like damage.
 
         Raises:
-            StoreError: That cannot be written.
+            StoreError: It cannot be written anew.
         """
         if self._store.closed:
             return False
@@ -285,7 +288,7 @@ class Service:
         return lost
 
     def stop_serving(self) -> None:
-        """Answer what is in flight, then close the server and the store."""
+        """Answer the requests in flight, then close the server and the store."""
         self._server.stop(_DRAIN_SECONDS)
         self._store.close()
 
@@ -329,7 +332,7 @@ class Service:
             self._history.expire()
             if not self._ingest.is_current():
                 self._intake.look_again()
-            # Most of it is what this process wrote itself; asking for that again would delay the next change.
+            # This process wrote most of it; to publish that again would delay the next change.
             if self._publishing.is_stale():
                 self._regenerator.request()
 
@@ -351,7 +354,7 @@ class Service:
         )
 
     def _status(self) -> dict[str, object]:
-        """What /readyz shows. Paths and reasons are for `feedsvc status`: whoever reads feeds need not know them."""
+        """Return the facts that /readyz shows. Paths and reasons are for operators."""
         feeds = {name: len(document.entries) for name, document in self._publishing.listed.items()}
         return {"ready": self._is_well(), "feeds": feeds}
 
@@ -360,21 +363,21 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether all has started and a feed can be served."""
+        """All has started and a feed can be served."""
         return self._started and self._publishing.publisher.ready
 
     def check(self) -> dict[str, str | None]:
-        """Why each part does not answer, by its name; None for one that does. Never waits."""
+        """Return the reason why each part does not answer, by its name; None for one that does. Never waits."""
         return self._vitals.health.check()
 
     def dead(self) -> tuple[str, ...]:
-        """The parts that ended though nobody stopped them. Never waits."""
+        """Return the parts that ended by themselves. Never waits."""
         return self._vitals.health.dead()
 
     def keep_time(self) -> None:
-        """Let no job wait because the clock was set back."""
+        """Reschedule jobs if the clock was set back."""
         self._schedule.keep_time()
 
     def summarise(self) -> Summary:
-        """What the STATUS line says, as far as it is known: nothing is read."""
+        """Return the STATUS line's facts from memory."""
         return self._vitals.summarise(len(self._publishing.listed))

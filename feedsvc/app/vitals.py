@@ -1,4 +1,4 @@
-"""Whether a service answers, how fresh its feed is, and what there is to say of it."""
+"""The health of a service: its parts, the freshness of its feed, its STATUS line."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Vitals"]
 
-STALE_SECONDS = 60.0  # for which something may wait, past its time, to be stored or published
-SILENT_SECONDS = 15.0  # for which a part may give no sign of life
-# A dump may take as long as cleaning may, and a transaction waits for that of another process for half a minute.
-INTAKE_SECONDS = 75.0
-PROBE_SECONDS = 3.0  # between two questions to store and server
-ANSWER_SECONDS = 5.0  # for each step of an answer of the server
-COUNT_SECONDS = 15.0  # between two counts of entries
+_STALE_SECONDS = 60.0  # that a change may be late in the store or the feed
+_SILENT_SECONDS = 15.0  # between two signs of life of a part
+# A dump may take as long as cleaning may, and a transaction waits half a minute for another process.
+_INTAKE_SECONDS = 75.0
+_PROBE_SECONDS = 3.0  # between two questions to store and server
+_ANSWER_SECONDS = 5.0  # for each step of an answer of the server
+_COUNT_SECONDS = 15.0  # between two counts of entries
 
 
 class Vitals:
-    """Looks at the parts of a service: loops beat, and store and server are asked, each in a thread of its own.
+    """Watches the parts of a service: loops beat, and store and server are asked, each by a thread of its own.
 
     Attributes:
         health: Tells which parts do not answer; it never waits.
@@ -50,16 +50,16 @@ class Vitals:
         regenerate: float,
         report: Callable[[str, str | None], None],
     ) -> None:
-        """Look at nothing yet.
+        """Take the parts; `begin` starts to watch them.
 
         Args:
-            watcher: One of the parts, as are the next, `store` and `server`.
-            intake: See above.
-            schedule: See above.
+            watcher: Beats.
+            intake: Beats, and knows how long the store has refused dumps.
+            schedule: Beats.
             regenerator: Knows how long a change waits to be published.
-            store: See above.
-            server: See above.
-            address: Where the server is reached, such as "http://127.0.0.1:8080".
+            store: Asked.
+            server: Asked.
+            address: The server's, such as "http://127.0.0.1:8080".
             regenerate: Seconds that a change may have to wait for the next regeneration.
             report: Told of a store that cannot be read, as ("store:read", message), and with None once it can be.
         """
@@ -71,33 +71,33 @@ class Vitals:
         self._entries = self._problems = 0
         self._counted_at: float | None = None
         self._refused = False
-        self._asker = Asker(f"{address}/healthz", seconds=ANSWER_SECONDS)
-        self._reading = Probe("store", self._read_store, PROBE_SECONDS)
-        self._asking = Probe("server", self._ask_server, PROBE_SECONDS)
+        self._asker = Asker(f"{address}/healthz", seconds=_ANSWER_SECONDS)
+        self._reading = Probe("store", self._read_store, _PROBE_SECONDS)
+        self._asking = Probe("server", self._ask_server, _PROBE_SECONDS)
         self.health = Health(
             (
-                Part("watcher", watcher.pulse, SILENT_SECONDS, alive=lambda: watcher.alive),
-                Part("intake", intake.pulse, INTAKE_SECONDS, alive=lambda: intake.alive),
-                Part("schedule", schedule.pulse, SILENT_SECONDS, alive=lambda: schedule.alive, fault=schedule.overdue),
-                Part("store", self._reading.pulse, SILENT_SECONDS, alive=lambda: self._reading.alive),
+                Part("watcher", watcher.pulse, _SILENT_SECONDS, alive=lambda: watcher.alive),
+                Part("intake", intake.pulse, _INTAKE_SECONDS, alive=lambda: intake.alive),
+                Part("schedule", schedule.pulse, _SILENT_SECONDS, alive=lambda: schedule.alive, fault=schedule.overdue),
+                Part("store", self._reading.pulse, _SILENT_SECONDS, alive=lambda: self._reading.alive),
                 Part(
                     "server",
                     self._asking.pulse,
-                    SILENT_SECONDS,
+                    _SILENT_SECONDS,
                     alive=lambda: server.alive and self._asking.alive,
                 ),
             )
         )
 
     def begin(self) -> None:
-        """All parts run from now on."""
+        """Start to watch: all parts run from now on."""
         self._read_store()  # so that the first STATUS line knows
         self._reading.start()
         self._asking.start()
         self.health.begin()
 
     def rest(self) -> None:
-        """The parts are about to be stopped on purpose."""
+        """Watch no more: the parts are stopped on purpose."""
         self.health.rest()
         self._reading.stop()
         self._asking.stop()
@@ -105,36 +105,34 @@ class Vitals:
 
     @property
     def fresh(self) -> bool:
-        """Whether nothing has waited for longer than `STALE_SECONDS` past its time.
+        """False if the store has refused dumps, or a change has waited to be published, for too long.
 
-        That is: no dump has been refused by the store for so long, and no change in the store has waited for so long,
-        and the interval of regenerating, to be published, be it that rendering fails or that it takes its time. Dumps
-        that the queue holds while others are taken in do not count: they are served as they are done.
+        The queue does not count: its dumps are served as they are done.
         """
         refused = self._intake.refused_since
-        if refused is not None and time.monotonic() - refused > STALE_SECONDS:
+        if refused is not None and time.monotonic() - refused > _STALE_SECONDS:
             return False
-        return self._regenerator.waiting() <= self._regenerate + STALE_SECONDS
+        return self._regenerator.waiting() <= self._regenerate + _STALE_SECONDS
 
     def summarise(self, feeds: int) -> Summary:
-        """What the STATUS line says, as far as it is known: nothing is read."""
+        """Return the STATUS line's facts from memory."""
         return Summary(feeds, self._entries, self._problems, self._intake.last_dump)
 
     def _read_store(self) -> None:
-        """Read a little; that the store refuses is an answer as well, and a restart would not make it give another."""
+        """Read a little. A refusal is an answer too: a restart would not help."""
         try:
             self._problems = len(self._store.load_problems())
             now = time.monotonic()
-            if self._counted_at is None or now - self._counted_at > COUNT_SECONDS:
+            if self._counted_at is None or now - self._counted_at > _COUNT_SECONDS:
                 self._entries, self._counted_at = self._store.count_entries(), now
         except StoreError as error:
             self._reading.pulse.beat()  # the report may take its time
             self._refused = True
             self._report("store:read", str(error))
         else:
-            if self._refused:  # or this would wait for whoever else reports while the store is locked
+            if self._refused:  # a report may wait for the store
                 self._refused = False
                 self._report("store:read", None)
 
     def _ask_server(self) -> None:
-        self._asker.ask()  # whatever it answers, 429 and 503 among it, it does answer
+        self._asker.ask()  # any answer will do, 429 and 503 included

@@ -54,18 +54,8 @@ class Publishing:
     ) -> None:
         """Publish nothing yet.
 
-        Args:
-            store: Where the entries are.
-            plan: The feeds.
-            base_url: As for `Publisher`, like `known_bases` and `measure`.
-            known_bases: See above.
-            private: The names of feeds that no hub is told of.
-            hubs: As for `Pinger`, like `allow_private`.
-            allow_private: See above.
-            clock: The time, aware, in UTC.
-            report: Told of problems of the guard and of hubs.
-            measure: See above.
-            published: Called after each publication.
+        `private` names the feeds that no hub is told of, `published` is called after each publication; see `Publisher`
+        and `Pinger` for the others.
 
         Raises:
             StoreError: The store cannot be read.

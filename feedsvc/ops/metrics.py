@@ -98,15 +98,7 @@ def take_readings(
 ) -> Readings:
     """Return the readings; if the store cannot be read, those that it knows are missing.
 
-    Args:
-        store: The store.
-        standing: The problems that the daemon reports, message by key.
-        ready: See `Readings`, as for `parts`, `feeds` and `queue`.
-        parts: See above.
-        feeds: See above.
-        queue: See above.
-        hubs: The addresses of WebSub hubs.
-        now: Aware.
+    `standing` are the messages of the problems that the daemon reports, by key.
     """
     problems = Number(dict.fromkeys(KINDS, 0))
     problems.update(kind_of(key) for key in standing)

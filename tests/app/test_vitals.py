@@ -70,7 +70,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setattr(module, "PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_PROBE_SECONDS", 0.01)
     with closing(Place(tmp_path)) as made:
         yield made
 
@@ -101,8 +101,8 @@ def test_store_and_server_are_asked_all_the_time(place: Place) -> None:
 
 
 def test_a_server_that_takes_no_connection_does_not_answer(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.01)
-    monkeypatch.setattr(module, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent, closing(Store("sqlite://")) as store:
         vitals = Vitals(
             watcher=place.watcher,

@@ -1,7 +1,7 @@
-"""The configuration: one TOML file, every key of which can be overridden by an environment variable.
+"""The configuration: a TOML file, with an environment variable to override each key.
 
-A key is overridden by `FEEDSVC_` and its name in capitals, sections and keys joined by underscores
-(`FEEDSVC_SERVER_LISTEN`); the value is read as TOML where it is TOML, else as a plain string.
+The variable is `FEEDSVC_`, the section and the key in capitals (`FEEDSVC_SERVER_LISTEN`). Its value is
+TOML, or else a plain string.
 """
 
 from feedsvc.app.config.load import load_config

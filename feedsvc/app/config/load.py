@@ -1,4 +1,4 @@
-"""Reads the configuration, and says which key of which file or variable is wrong."""
+"""Reads the configuration; messages name the key, and the file or variable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_config"]
 
-PREFIX = "FEEDSVC_"
+_PREFIX = "FEEDSVC_"
 
 
 def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
@@ -27,7 +27,7 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
 
     Args:
         path: The TOML file; None for the defaults, with paths relative to the working folder.
-        environment: Where overrides are looked up.
+        environment: May hold overrides.
 
     Raises:
         ConfigError: The file cannot be read, or a key or value is wrong; the message names it.
@@ -52,7 +52,7 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
 
 
 def _keys(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
-    """Key to the section that it is, or None for a value."""
+    """Return each key with the section that it is, or None for a value."""
     return {
         name: field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, Section) else None
         for name, field in model.model_fields.items()
@@ -60,22 +60,22 @@ def _keys(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
 
 
 def _variables() -> dict[str, tuple[str, ...]]:
-    """Environment variable to the key that it overrides."""
+    """Return each environment variable with the key that it overrides."""
     found: dict[str, tuple[str, ...]] = {}
     for name, section in _keys(Config).items():
         for key in _keys(section) if section else ():
-            found[f"{PREFIX}{name}_{key}".upper()] = (name, key)
+            found[f"{_PREFIX}{name}_{key}".upper()] = (name, key)
         if section is None:
-            found[f"{PREFIX}{name}".upper()] = (name,)
+            found[f"{_PREFIX}{name}".upper()] = (name,)
     return found
 
 
 def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
-    """Write the overrides into `data`; answers key to variable."""
+    """Write the overrides into `data`; return each key with its variable."""
     known = _variables()
     overridden = {}
     for variable, text in environment.items():
-        if not variable.startswith(PREFIX) or variable == f"{PREFIX}CONFIG":
+        if not variable.startswith(_PREFIX) or variable == f"{_PREFIX}CONFIG":
             continue
         key = known.get(variable.replace("__", "_"))
         if key is None:
@@ -115,13 +115,13 @@ def _explain(
 
 
 def _say_place(place: Sequence[str | int], data: Mapping[str, Any]) -> str:
-    """A key as the file has it; one of [[feeds]] is told by its name, or else by its number."""
+    """Return a key as in the file; one of [[feeds]] is named by its name, or else by its number."""
     if len(place) == 1 or place[0] != "feeds" or not isinstance(place[1], int):
         return ".".join(map(str, place))
     feed = data["feeds"][place[1]]
     name = feed.get("name") if isinstance(feed, dict) else None
-    which = f'"{name}"' if isinstance(name, str) and place[2:] != ("name",) else f"number {place[1] + 1}"
-    return ": ".join(filter(None, (f"[[feeds]] {which}", ".".join(map(str, place[2:])))))
+    feed_label = f'"{name}"' if isinstance(name, str) and place[2:] != ("name",) else f"number {place[1] + 1}"
+    return ": ".join(filter(None, (f"[[feeds]] {feed_label}", ".".join(map(str, place[2:])))))
 
 
 def _section_at(place: Sequence[str]) -> type[BaseModel]:

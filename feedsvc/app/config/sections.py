@@ -33,7 +33,7 @@ __all__ = ["Config", "FeedsSection", "Section"]
 
 
 class Section(BaseModel):
-    """What all sections share: nothing unknown, nothing changed afterwards, nothing guessed."""
+    """A section: no unknown keys, no conversions, no changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -79,7 +79,7 @@ class FeedSection(Section):
 
 
 class ExcludeSection(Section):
-    """What a feed leaves out."""
+    """[feeds.exclude]: the entries that a feed leaves out."""
 
     source: Texts | None = None
     category: Texts | None = None
@@ -90,18 +90,18 @@ class ExcludeSection(Section):
 
     @property
     def values(self) -> dict[str, list[str]]:
-        """What is said, by key."""
+        """The keys that are given."""
         return {key: value for key in KEYS if (value := getattr(self, key))}
 
 
 class FilterSection(ExcludeSection):
-    """What a feed holds."""
+    """[feeds.filter]: the entries that a feed holds."""
 
     age: Age | None = None
 
 
 class FeedsSection(Section):
-    """One of [[feeds]]; what is not said is as in [feed]."""
+    """One of [[feeds]]; keys that are not given are as in [feed]."""
 
     name: FeedName
     title: Text
@@ -118,7 +118,7 @@ class FeedsSection(Section):
 
     @property
     def served_as(self) -> str:
-        """Its name in addresses, which the secret is a part of."""
+        """Its name in addresses, with the secret."""
         return f"{self.name}-{self.secret}" if self.secret else self.name
 
     @model_validator(mode="after")
@@ -131,7 +131,7 @@ class FeedsSection(Section):
 def _check_names(feeds: list[FeedsSection]) -> list[FeedsSection]:
     seen: set[str] = set()
     for feed in feeds:
-        # Files of a static site may live where case does not count.
+        # A file system may not tell the case of a static site's files apart.
         if feed.served_as.casefold() in seen:
             raise ValueError(f"two feeds have the name {feed.served_as!r} (case does not count); give each its own")
         seen.add(feed.served_as.casefold())
@@ -165,7 +165,7 @@ class WebsubSection(Section):
 
 
 class Config(Section):
-    """The whole configuration; relative paths are relative to the folder of the file it came from."""
+    """The whole configuration."""
 
     base_url: BaseUrl | None = None
     watch: WatchSection = WatchSection()
@@ -179,7 +179,7 @@ class Config(Section):
 
     @property
     def plan(self) -> Plan:
-        """What it says of feeds."""
+        """The feeds."""
         feed = self.feed
         everything = FeedSettings(
             title=feed.title,
@@ -211,7 +211,7 @@ class Config(Section):
 
     @property
     def guards(self) -> dict[str, Guard]:
-        """What keeps single feeds from the public, by their names in addresses."""
+        """The guards of private feeds, by their names in addresses."""
         return {
             own.served_as: Guard(parse_account(own.auth) if own.auth else None)
             for own in self.feeds
@@ -219,7 +219,7 @@ class Config(Section):
         }
 
     def resolve(self, folder: Path) -> Config:
-        """The same with absolute paths.
+        """Return a copy with absolute paths; relative ones are relative to `folder`.
 
         Raises:
             ConfigError: A path begins with "~" and a name that no user has.

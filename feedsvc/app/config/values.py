@@ -1,4 +1,4 @@
-"""The values of keys: how each kind is written, and what is said where it is not."""
+"""The types of values, with their messages."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ __all__ = [
     "parse_duration",
 ]
 
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
-CENTURY = timedelta(days=36525)
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_CENTURY = timedelta(days=36525)
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def parse_duration(value: object) -> timedelta:
-    """A number of seconds, or a text such as "500 ms", "5 m", "1.5 h", "90 d".
+    """Parse a number of seconds, or a text such as "500 ms", "5 m", "1.5 h", "90 d".
 
     Raises:
         ValueError: It is neither, negative, or longer than a century.
@@ -47,9 +47,9 @@ def parse_duration(value: object) -> timedelta:
     seconds = -1.0
     if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = value
-    elif isinstance(value, str) and (match := DURATION.fullmatch(value.strip())):
-        seconds = float(match[1]) * UNITS[match[2]]
-    if seconds > CENTURY.total_seconds():
+    elif isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > _CENTURY.total_seconds():
         raise ValueError("is longer than a century")
     if seconds >= 0:
         return timedelta(seconds=seconds)
@@ -70,7 +70,7 @@ def _parse_keep(value: object) -> timedelta | int | None:
         return None
     if isinstance(value, str) and (match := re.fullmatch(r"(\d+)\s*entries", value.strip())):
         return int(match[1])
-    if isinstance(value, str) and DURATION.fullmatch(value.strip()):
+    if isinstance(value, str) and _DURATION.fullmatch(value.strip()):
         return parse_duration(value)
     raise ValueError('give "forever", an age such as "90 d", or a number such as "10000 entries"')
 
@@ -85,7 +85,7 @@ def _check_base_url(value: str) -> str:
 def _check_hub(value: str) -> str:
     try:
         address = urlsplit(value)
-        named = address.hostname and address.port != 0  # a port that is none is an error when it is looked at
+        named = address.hostname and address.port != 0  # a malformed port raises when it is read
     except ValueError:
         named = False
     if not named or not re.fullmatch(r"https?://[\x21-\x7e]+", value) or "@" in address.netloc or address.fragment:
