@@ -98,4 +98,6 @@ def assemble_feed(store: Store, settings: FeedSettings, now: datetime) -> tuple[
     """The feed of everything alone, and since when it has held just that."""
     assembler = Assembler(store, Plan(settings, sources=False))
     assembler.refresh(now)
-    return assembler.load(EVERYTHING, now)
+    loaded = assembler.load(EVERYTHING, now)
+    assembler.save()
+    return loaded

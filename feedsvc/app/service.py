@@ -52,6 +52,7 @@ _SIGNAL_SECONDS = 0.05  # between two looks for a signal
 _DRAIN_SECONDS = 3.0  # for answers in flight when the server stops
 _INDEX = timedelta(seconds=2)  # between two updates of the search index
 _NOTICE = timedelta(seconds=1)  # between two looks for writes of another process (an import)
+_KEEP = timedelta(seconds=1)  # how often to keep archive pages that were asked for
 _PROBLEMS = timedelta(seconds=5)  # between two updates of the history of problems
 _AGE = timedelta(minutes=1)  # between two looks for entries that grew too old for a feed
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound to it here
@@ -250,6 +251,7 @@ class Service:
         self._schedule.add_regular("notice", _NOTICE, self._notice)
         if any(feed.filter.age for feed in self.config.feeds):
             self._schedule.add_regular("age", _AGE, self._regenerator.request)
+        self._schedule.add_regular("keep", _KEEP, self._publishing.keep)
         self._schedule.add_regular("problems", _PROBLEMS, self._history.refresh)
         self._schedule.add_regular("index", _INDEX, self._search.catch_up)
         self._schedule.add_regular("index-upkeep", when.upkeep, self._search.tidy)

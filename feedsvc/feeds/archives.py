@@ -1,10 +1,10 @@
 """Keeps the archives of feeds (RFC 5005, section 4), and gives out their pages.
 
 A page is closed when its entries are known; that is a matter of numbers, so that an import of 60,000
-closes hundreds of pages at once. Its bytes are made when somebody first asks for it. From then on they
-are kept in the store, and no new version, rule or title changes them. One thing does: an entry that is
-withdrawn or retired is cut out of the page that holds it, for then it has to go; the page stays, even
-empty, so that the chain holds. Caches may keep the old page for as long as they were told.
+closes hundreds of pages at once. Its bytes are made when somebody first asks for it, and kept in the
+store soon after (`Archives.keep`): no new version, rule or title changes them then. One thing does: an
+entry that is withdrawn or retired is cut out of the page that holds it, for then it has to go; the page
+stays, even empty, so that the chain holds. Caches may keep a page for ever once its bytes are kept.
 
 The bytes hold a placeholder for the base URL: the same page read under another base is another
 representation, with an ETag of its own.
@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from feedsvc.errors import StoreError
+from feedsvc.errors import RenderError, StoreError
 from feedsvc.feeds.formats.archive import (
     ANY_BASE,
     PAGE_ENTRIES,
@@ -50,6 +51,7 @@ logger = logging.getLogger(__name__)
 
 FOR_EVER = 31_536_000  # seconds: a year, the most that RFC 2616 knew and caches honour
 _KEPT = 16  # representations in memory
+_MOST_ASKED = 256  # pages that wait to be kept; others are asked for again
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Archives:
         self._reserve = reserve
         self._lock = Lock()
         self._kept: OrderedDict[tuple[str, int, str], tuple[object, Representation]] = OrderedDict()
+        self._asked: dict[tuple[str, int], FeedDocument] = {}  # closed pages to be kept, and the feeds they are of
 
     def update(
         self,
@@ -184,7 +187,9 @@ class Archives:
             tables.cut_page(archive, page, body, gone, now)
 
     def load(self, document: FeedDocument, number: int, base_url: str) -> Representation | None:
-        """A page of a feed's archive. It may wait for the store and render.
+        """A page of a feed's archive. It may render, and writes nothing.
+
+        A closed page may change until `keep` was called, so caches are to ask again for it until then.
 
         Args:
             document: The feed as it is published.
@@ -195,7 +200,7 @@ class Archives:
             None where there is no such page.
 
         Raises:
-            StoreError: The store cannot be read, or not written where the page is asked for for the first time.
+            StoreError: The store cannot be read.
             RenderError: The page cannot be rendered.
         """
         name = document.name
@@ -205,20 +210,39 @@ class Archives:
                 return None
             is_open = number > archive.closed
             state: object = document if is_open else reader.archives.load_modified(archive, number)
-            kept = self._recall((name, number, base_url), state)
-            if kept is not None:
-                return kept
+            found = self._recall((name, number, base_url), state)
+            if found is not None:
+                return found
             page = self._page(reader, document, archive, number)
         if page is None:
             return None
+        is_kept = not is_open and state is not None
+        if not is_open and not is_kept:
+            with self._lock:
+                if len(self._asked) < _MOST_ASKED:
+                    self._asked[name, number] = document
         made = represent(
             set_base(page.body, base_url),
             MEDIA_TYPE,
             last_modified=page.modified,
-            max_age=self._max_age if is_open else FOR_EVER,
-            immutable=not is_open,
+            max_age=FOR_EVER if is_kept else self._max_age,
+            immutable=is_kept,
         )
-        return self._keep((name, number, base_url), state if is_open else page.modified, made)
+        return made if state is None else self._remember((name, number, base_url), state, made)
+
+    def keep(self) -> None:
+        """Keep for ever the bytes of the closed pages that were asked for; to be called every now and then.
+
+        Raises:
+            StoreError: The store cannot be written; the next call tries again.
+        """
+        with self._lock:
+            asked = dict(self._asked)
+        for (name, number), document in asked.items():
+            with suppress(RenderError):  # whoever asks for it is told
+                self._freeze(document, number)
+            with self._lock:
+                del self._asked[name, number]
 
     def pages(self, document: FeedDocument, base_url: str) -> Iterator[tuple[int, Page]]:
         """All pages of a feed's archive by number, the oldest first; read or rendered as they are asked for.
@@ -237,37 +261,45 @@ class Archives:
                 archive = reader.archives.find(document.name)
                 if archive is None or number > archive.closed + 1:
                     return
-                page = self._page(reader, document, archive, number)
+                page = self._page(reader, document, archive, number) if number > archive.closed else None
+            if number <= archive.closed:
+                page = self._freeze(document, number)
             if page is not None:
                 yield number, Page(set_base(page.body, base_url), page.modified)
             number += 1
 
     def _page(self, reader: Writer, document: FeedDocument, archive: Archive, number: int) -> Page | None:
+        """A page as it is now: a closed one is read if its bytes are kept."""
         if number <= archive.closed:
-            return reader.archives.load_page(archive, number) or self._freeze(document, number)
+            kept = reader.archives.load_page(archive, number)
+            return kept or self._make(reader, document, archive, number, reader.archives.held(archive, number))[0]
         outside = _outside(reader.archives, archive, document)
         if not outside and archive.closed < archive.first:
             return None
-        entries = reader.load_live([member.number for member in outside])
         document = replace(document, open_state=state_of(outside))
-        sifted = _render(document, self._admit([entry for _, entry in entries]), number, archive)
-        return Page(sifted.body, sifted.document.updated)
+        return self._make(reader, document, archive, number, [member.number for member in outside])[0]
+
+    def _make(
+        self, reader: Writer, document: FeedDocument, archive: Archive, number: int, numbers: Sequence[int]
+    ) -> tuple[Page, dict[int, datetime]]:
+        """Render a page of the entries of these numbers; the `updated` of those that it shows, too."""
+        entries = dict(reader.load_live(numbers))
+        sifted = _render(document, self._admit(list(entries.values())), number, archive)
+        shown = {entry.key for entry in sifted.document.entries}
+        updated = {number: entry.updated for number, entry in entries.items() if entry.key in shown}
+        return Page(sifted.body, sifted.document.updated), updated
 
     def _freeze(self, document: FeedDocument, number: int) -> Page:
         """Make the bytes of a closed page, once and for all."""
         with self._store.writing() as writer:
-            archive = writer.archives.find(document.name)
+            tables = writer.archives
+            archive = tables.find(document.name)
             if archive is None:
                 raise StoreError(f"{self._store.url}: the archive of feed {document.name} is gone")
-            page = writer.archives.load_page(archive, number)
-            if page is not None:  # another was faster
-                return page
-            entries = dict(writer.load_live(writer.archives.held(archive, number)))
-            sifted = _render(document, self._admit(list(entries.values())), number, archive)
-            page = Page(sifted.body, sifted.document.updated)
-            shown = {entry.key for entry in sifted.document.entries}
-            updated = {number: entry.updated for number, entry in entries.items() if entry.key in shown}
-            writer.archives.save_page(archive, number, page, updated)
+            page = tables.load_page(archive, number)
+            if page is None:  # no other process was faster
+                page, updated = self._make(writer, document, archive, number, tables.held(archive, number))
+                tables.save_page(archive, number, page, updated)
             return page
 
     def _recall(self, key: tuple[str, int, str], state: object) -> Representation | None:
@@ -278,7 +310,7 @@ class Archives:
             self._kept.move_to_end(key)
             return found[1]
 
-    def _keep(self, key: tuple[str, int, str], state: object, made: Representation) -> Representation:
+    def _remember(self, key: tuple[str, int, str], state: object, made: Representation) -> Representation:
         with self._lock:
             self._kept[key] = state, made
             self._kept.move_to_end(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -95,6 +96,8 @@ class Assembler:
         self._records: dict[str, FeedRecord] = {}
         self._documents: dict[str, FeedDocument] = {}
         self._changed: frozenset[str] = frozenset()  # and not yet told
+        self._lock = threading.Lock()  # guards the next
+        self._unsaved: dict[str, tuple[str, datetime]] = {}  # feed to the digest of its document, and since when
 
     @property
     def documents(self) -> Mapping[str, FeedDocument]:
@@ -149,10 +152,10 @@ class Assembler:
         return changed
 
     def load(self, name: str, now: datetime) -> tuple[FeedDocument, datetime]:
-        """A feed with its entries, and since when it has held just that (its Last-Modified).
+        """A feed with its entries, and since when it has held just that (its Last-Modified). Nothing is written.
 
         Raises:
-            StoreError: The store cannot be read or written.
+            StoreError: The store cannot be read.
         """
         document = self._documents[name]
         document = replace(document, entries=tuple(document.entries))
@@ -164,11 +167,35 @@ class Assembler:
         # No feed shows which rules cleaned an entry: others that lead to the same are no change.
         shown = replace(document, entries=tuple(replace(entry, cleaner="") for entry in entries))
         digest = hashlib.sha256(repr(shown).encode("utf-8", "surrogatepass")).hexdigest()
+        return document, self._changed_at(name, digest, now)
+
+    def _changed_at(self, name: str, digest: str, now: datetime) -> datetime:
+        """Since when a feed has had a digest. It never goes back: if the clock did, it is a step after the last one."""
+        with self._lock:
+            unsaved = self._unsaved.get(name)
+        known, since = unsaved or self._store.load_feed_digest(name)
+        if since is not None and known == digest:
+            return since
+        moment = now.replace(microsecond=0)
+        if since is not None:
+            moment = max(moment, since + _STEP)
+        with self._lock:
+            self._unsaved[name] = digest, moment
+        return moment
+
+    def save(self) -> None:
+        """Keep since when feeds have been as they were loaded; if that fails, the next call tries again."""
+        with self._lock:
+            saved = dict(self._unsaved)
+        if not saved:
+            return
         try:
-            return document, self._store.save_feed_digest(name, digest, now, step=_STEP)
-        except StoreError as error:  # its entries are in the store; only this time may be another one later
-            logger.warning("time of a feed's change cannot be kept", extra={"feed": name, "reason": str(error)})
-            return document, now.replace(microsecond=0)
+            self._store.save_feed_digests(saved)
+        except StoreError as error:
+            logger.warning("times of changes cannot be kept", extra={"feeds": len(saved), "reason": str(error)})
+            return
+        with self._lock:
+            self._unsaved = {name: item for name, item in self._unsaved.items() if saved.get(name) != item}
 
     def version(self, name: str) -> str:
         """What differs when the feed holds other entries, or one of them has another `updated`."""

@@ -98,6 +98,7 @@ class Publishing:
         self._pinger.stop()
         try:
             self._guard.save(self._clock())
+            self.keep()
         except StoreError as error:
             more = {"store": self._store.url, "reason": str(error)}
             logger.error("what was published cannot be kept", extra=more)  # noqa: TRY400 - the reason says it all
@@ -118,6 +119,15 @@ class Publishing:
         """
         self._archives.drop_gone(self._clock())
 
+    def keep(self) -> None:
+        """Keep what answers have shown since the last call: an answer itself writes nothing.
+
+        Raises:
+            StoreError: The store cannot be written; the next call tries again.
+        """
+        self._assembler.save()
+        self._archives.keep()
+
     def publish(self) -> None:
         """Publish the feeds as they are in the store now, and have hubs told of those that changed.
 
@@ -133,6 +143,7 @@ class Publishing:
             self.publisher.publish(documents, resources, changed)
         finally:
             self._guard.save(self._clock())
+            self._assembler.save()
         if changed:
             more = {"feed": min(changed, key=list(documents).index), "feeds": len(changed)}
             logger.info("published", extra=more | {"entries": len(documents[EVERYTHING].entries)})

@@ -19,8 +19,8 @@ from feedsvc.store.search import SearchIndex
 from feedsvc.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from feedsvc.clean.learning.learned import Learned
     from feedsvc.store.feeds import FeedRecord
@@ -197,27 +197,20 @@ class Store(Database):
         with self._reading() as connection:
             return LearnedTables(connection).version()
 
-    def save_feed_digest(self, name: str, digest: str, now: datetime, step: timedelta) -> datetime:
-        """Remember what a feed's document holds; answer since when it holds that.
-
-        The answer never goes back: where the clock did, it is `step` after the one before.
-        """
-        known = sa.select(feeds.c.digest, feeds.c.last_modified).where(feeds.c.name == name)
+    def load_feed_digest(self, name: str) -> tuple[str | None, datetime | None]:
+        """Load the digest of a feed's document, and since when the feed has had it."""
         with self._reading() as connection:
+            known = sa.select(feeds.c.digest, feeds.c.last_modified).where(feeds.c.name == name)
             row = connection.execute(known).one_or_none()
-        if row is not None and row.digest == digest:
-            return row.last_modified  # type: ignore[no-any-return]
+        return (row.digest, row.last_modified) if row else (None, None)
+
+    def save_feed_digests(self, digests: Mapping[str, tuple[str, datetime]]) -> None:
+        """Keep digests of feeds' documents by name, and since when. A time never goes back."""
         with self.writing() as writer:
-            row = writer.connection.execute(known).one()
-            if row.digest == digest:  # another process was faster
-                return row.last_modified  # type: ignore[no-any-return]
-            since = now.replace(microsecond=0)
-            if row.last_modified is not None:
-                since = max(since, row.last_modified + step)
-            writer.connection.execute(
-                feeds.update().where(feeds.c.name == name).values(digest=digest, last_modified=since)
-            )
-            return since
+            for name, (digest, since) in digests.items():
+                older = sa.or_(feeds.c.last_modified.is_(None), feeds.c.last_modified < since)
+                changed = feeds.update().where(feeds.c.name == name, older)
+                writer.connection.execute(changed.values(digest=digest, last_modified=since))
 
     def load_announced(self, hub: str) -> dict[str, str]:
         """Topic to the version that a WebSub hub knows of."""

@@ -67,15 +67,21 @@ def walk(daemon: Daemon, path: str) -> Iterator[tuple[str, Response]]:
         path = before.removeprefix(daemon.address)
 
 
+def is_kept(answer: Response) -> bool:
+    return "immutable" in answer.fields["cache-control"]
+
+
 def walked(daemon: Daemon, path: str) -> list[str]:
     return sorted(title for _, answer in walk(daemon, path) for title in titles(answer.body))
 
 
 def closed_pages(daemon: Daemon, path: str) -> dict[str, tuple[bytes, str, str]]:
+    """The closed pages, once the daemon has kept them all."""
+    wait_for(lambda: all(is_kept(answer) for _, answer in walk(daemon, path) if link(answer.body, "next-archive")))
     return {
         path: (answer.body, answer.fields["etag"], answer.fields["last-modified"])
         for path, answer in walk(daemon, path)
-        if "immutable" in answer.fields["cache-control"]
+        if is_kept(answer)
     }
 
 
@@ -138,6 +144,7 @@ def test_pages_over_http(daemons: Daemons) -> None:
     daemon = prepare(daemons)
     daemon.start()
     take_in(daemon, *range(200))
+    assert wait_for(lambda: is_kept(daemon.get("/feeds/feed/archive/1.atom")))
     page = daemon.get("/feeds/feed/archive/1.atom")
     assert page.fields["cache-control"] == "public, max-age=31536000, immutable"
     assert page.fields["access-control-allow-origin"] == "*"

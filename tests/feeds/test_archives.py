@@ -97,6 +97,9 @@ class Site:
         return self.document
 
     def page(self, number: int, base: str = BASE) -> Representation:
+        """A page that was asked for before, so that it is kept."""
+        self.archives.load(self.document, number, base)
+        self.archives.keep()
         found = self.archives.load(self.document, number, base)
         assert found is not None
         return found
@@ -194,6 +197,39 @@ def test_what_caches_may_do(store: Store) -> None:
     request = Request({"type": "http", "method": "GET", "headers": []})
     assert respond(request, site.page(1)).fields["Cache-Control"] == "public, max-age=31536000, immutable"
     assert respond(request, site.page(5)).fields["Cache-Control"] == "public, max-age=60, stale-while-revalidate=600"
+
+
+def test_answer_writes_nothing_and_closed_pages_may_change_until_they_are_kept(store: Store) -> None:
+    ids = save(store, *(make_entry(number) for number in range(30)))
+    site = small(store)
+    with closing(Store(store.url)) as other, other.writing():  # nobody else can write meanwhile
+        pages = [site.archives.load(site.document, number, BASE) for number in range(1, 6)]
+    assert all(page and (page.immutable, page.max_age) == (False, 60) for page in pages)
+    change(store, ids[2], title="Corrected", updated=NOW)
+    site.publish([ids[2]])
+    first = site.archives.load(site.document, 1, BASE)
+    assert first
+    assert b"Corrected" in first.body
+    site.archives.keep()
+    kept = site.archives.load(site.document, 1, BASE)
+    assert kept
+    assert (kept.immutable, kept.max_age) == (True, FOR_EVER)
+    assert (kept.body, kept.etag, kept.last_modified) == (first.body, first.etag, first.last_modified)
+
+
+def test_page_that_cannot_be_kept_yet_is_kept_later(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(store, *(make_entry(number) for number in range(30)))
+    site = small(store)
+    site.archives.load(site.document, 1, BASE)
+    with monkeypatch.context() as patch:
+        patch.setattr("feedsvc.store.archives.ArchiveTables.save_page", None)
+        with pytest.raises(TypeError):
+            site.archives.keep()
+    site.archives.keep()
+    with store.archiving() as reader:
+        archive = reader.archives.find("feed")
+        assert archive
+        assert reader.archives.load_page(archive, 1)
 
 
 def test_few_entries_need_no_archive(store: Store) -> None:

@@ -128,6 +128,7 @@ def test_each_feed_has_a_last_modified_of_its_own(store: Store) -> None:
     save_dump(store, make_article(2, source="a"), path="/dumps/b")
     assembler.refresh(LATER)
     assert [assembler.load(name, LATER)[1] for name in ("feed", "a", "b")] == [LATER, LATER, NOW]
+    assembler.save()
     again = Assembler(store, Plan(SETTINGS))
     again.refresh(LATER + STEP)
     assert [again.load(name, LATER + STEP) for name in ("feed", "a", "b")] == [

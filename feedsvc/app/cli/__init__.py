@@ -182,6 +182,7 @@ def build(
         )
         files = build_site(folder, pages)
         guard.save(read_clock())
+        assembler.save()
     out.print(f"{files} files in {printable(str(folder))}", markup=False, soft_wrap=True)
     if missing:
         raise typer.Exit(WRONG)
