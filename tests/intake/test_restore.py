@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -113,7 +114,7 @@ class Home:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     for module in ("feedsvc.app.cli", "feedsvc.app.cli.restore"):  # it would outlive the test
-        monkeypatch.setattr(f"{module}.set_up_logs", lambda *_, **__: None)
+        monkeypatch.setattr(sys.modules[module], "set_up_logs", lambda *_, **__: None)
     return Home(tmp_path)
 
 
