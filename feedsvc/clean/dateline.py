@@ -88,9 +88,7 @@ _YEAR: Final = re.compile(r"\d{4}", re.ASCII)
 def is_dateline(line: str, published: datetime) -> bool:
     """Tell whether a line is one or two dates, with or without a time, each at most two days from publication.
 
-    Args:
-        line: In its matching form.
-        published: Aware.
+    The line is in its matching form, the date of publication aware.
     """
     if len(line) > _LONGEST or not _YEAR.search(line):
         return False

@@ -1,4 +1,4 @@
-"""How often each rule matches in the dumps of a source, how much of their text it takes, and when that changes.
+"""Averages of how often each rule matches in the dumps of a source and how much text it takes; alarms if they change.
 
 The dumps of a source are numbered 1, 2, 3 and so on as their entries are added. For each rule, x(n) is 1 if it matched
 in dump n, else 0; or the share of the dump's text that it took. Both are averaged with weights that fade:
@@ -26,7 +26,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+
+from feedsvc.clean.learning.learned import census_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -184,10 +185,8 @@ def observe_article(article: CleanEntry) -> Observation:
     """Return the effects of rules on an article."""
     taken = count_removals(article.removals)
     total = _length(article.text) + sum(each.characters for each in taken)
-    host = urlsplit(article.link).hostname if article.link else None
-    return Observation(
-        article.source or host or "", {each.rule: each.characters / total if total else 0.0 for each in taken}
-    )
+    source = census_source(article.source, article.link)
+    return Observation(source, {each.rule: each.characters / total if total else 0.0 for each in taken})
 
 
 def count_match(counter: Counter, *, number: int, share: float) -> Counter:

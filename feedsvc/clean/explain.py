@@ -42,12 +42,7 @@ _AROUND: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """An article with marks for its removals.
-
-    Attributes:
-        text: Plain text, blocks on lines of their own.
-        html: Sanitised.
-    """
+    """An article with marks for its removals, as plain text (blocks on lines of their own) and as sanitised HTML."""
 
     text: Pieces
     html: Pieces
@@ -86,9 +81,11 @@ def mark_removals(soup: BeautifulSoup, root: Tag, stripped: Stripped, addresses:
 
 def _place(hit: Hit, stripped: Stripped) -> PageElement:
     """Return the outermost of the nodes that go with a hit or around it."""
-    node: PageElement = hit.target.leaves[0].node if isinstance(hit.target, Line) else hit.target
     if isinstance(hit.target, Line):
-        node = next((leaf.node for leaf in hit.target.leaves if leaf.text and not leaf.stays), node)
+        leaves = hit.target.leaves
+        node = next((leaf.node for leaf in leaves if leaf.text and not leaf.stays), leaves[0].node)
+    else:
+        node = hit.target
     place = node
     for around in node.parents:
         if id(around) in stripped.gone:

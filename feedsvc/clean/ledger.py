@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bs4 import Tag
@@ -68,22 +69,14 @@ def write_ledger(
     kept: bool,
     stood_back: bool,
 ) -> Stripped:
-    """Name the nodes that go, and write a Removal for each hit.
-
-    Args:
-        taken: Hits, each with the leaves that go with it.
-        unwrapped: See `Stripped`.
-        sightings: See `Stripped`.
-        kept: See `Stripped`.
-        stood_back: See `Stripped`.
-    """
+    """Name the nodes that go with each hit and its leaves, and write a Removal for each hit."""
     gone: set[int] = set()
     found: list[tuple[Hit, Removal]] = []
     alternates: dict[tuple[str, str | None], None] = {}
     authors: dict[str, None] = {}
     # Lines last: their HTML leaves out the elements that have a removal of their own.
     for hit, leaves in sorted(taken, key=lambda pair: isinstance(pair[0].target, Line)):
-        nodes = _nodes(hit.target, leaves)
+        nodes: list[PageElement] = _line_nodes(hit.target, leaves) if isinstance(hit.target, Line) else [hit.target]
         html = "".join(dumped_html(node, gone) for node in nodes)
         gone.update(map(id, nodes))
         text = _joined(leaves)
@@ -128,18 +121,8 @@ def _author(rule: Rule, line: str) -> str:
 
 
 def _joined(leaves: list[Leaf]) -> str:
-    pieces = []
-    line = None
-    for leaf in leaves:
-        if leaf.line != line:
-            pieces.append(" ")
-            line = leaf.line
-        pieces.append(leaf.text)
-    return one_line("".join(pieces))
-
-
-def _nodes(target: Tag | Line, leaves: list[Leaf]) -> list[PageElement]:
-    return _line_nodes(target, leaves) if isinstance(target, Line) else [target]
+    lines = groupby(leaves, key=lambda leaf: leaf.line)
+    return one_line(" ".join("".join(leaf.text for leaf in line) for _, line in lines))
 
 
 def _line_nodes(line: Line, leaves: list[Leaf]) -> list[PageElement]:

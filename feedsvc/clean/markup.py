@@ -39,12 +39,7 @@ def plain_attributes(tag: Tag) -> Mapping[str, str]:
 
 
 def dumped_html(node: PageElement, gone: Collection[int]) -> str:
-    """Write an element or text of the parsed tree as it stood in the dump.
-
-    Args:
-        node: An element or some text.
-        gone: The id() of each node to leave out.
-    """
+    """Write a node of the parsed tree as it stood in the dump, without nodes that are gone (given by their id())."""
     pieces: list[str] = []
     stack: list[tuple[Iterator[PageElement], str]] = [(iter((node,)), "")]
     while stack:

@@ -31,17 +31,10 @@ def tidy_phrase(text: str | None) -> str | None:
 
 
 def pick_title(title: str, *, source: str | None, author: str | None, link: str | None, known: Collection[str]) -> str:
-    """Return the title without the name of its site at the end.
+    """Return the title, given on one line, without the name of its site at the end.
 
-    Args:
-        title: On one line.
-        source: The dump's.
-        author: The dump's.
-        link: The dump's, a valid absolute address.
-        known: Suffixes that recur in the source's titles.
-
-    Returns:
-        Empty only if the title was. A second call with the result changes nothing.
+    That is the name of the source, the author or the host of a valid link, or a known suffix that recurs in titles of
+    the source. The result is empty only if the title was; a second call with it changes nothing.
     """
     title = one_line(without_debris(title)) or title
     if not suffix_of(title):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from bs4 import Tag
@@ -68,7 +69,7 @@ class Line:
 
     @property
     def shows(self) -> bool:
-        """Whether anything of the article is left in it."""
+        """Something of the article is left in it."""
         for leaf in self.leaves:  # noqa: SIM110 - asked so often that any() shows
             if leaf.stays and leaf.shows:
                 return True
@@ -162,18 +163,12 @@ class Outline:
 
     @property
     def shows(self) -> bool:
-        """Whether a reader would see anything."""
+        """A reader would see something."""
         return any(leaf.stays and leaf.shows for leaf in self.leaves)
 
 
 def make_outline(soup: BeautifulSoup, root: Tag, matcher: Matcher, addresses: Addresses) -> Outline:
-    """Walk the tree once.
-
-    Args:
-        soup: The parsed document, for selectors that need all of it.
-        root: The element whose content is the article.
-        matcher: The rules that apply.
-        addresses: The dump's addresses.
+    """Walk the tree once, from the element whose content is the article.
 
     Returns:
         Leaves, lines, and the hits of element and address rules. Text rules wait until it is known how much of each
@@ -346,12 +341,8 @@ class _Walk:
         return same or is_lazy(last if is_plain else tag)
 
     def _shows_since(self, tag: Tag) -> bool:
-        for leaf in reversed(self.outline.leaves):
-            if leaf.node is tag:
-                break
-            if leaf.shows:
-                return True
-        return False
+        since = takewhile(lambda leaf: leaf.node is not tag, reversed(self.outline.leaves))
+        return any(leaf.shows for leaf in since)
 
 
 def _is_field(tag: Tag) -> bool:

@@ -46,13 +46,8 @@ _HERE: Final = frozenset({"home", "internal", "intranet", "lan", "local", "local
 def unwrap(address: str) -> str:
     """Return the address of the picture that an image proxy shows.
 
-    Proxies in proxies are unwrapped as well. Parameters of the proxy (size, quality, format) go with it.
-
-    Args:
-        address: A valid absolute address.
-
-    Returns:
-        A valid public http(s) address; the very same string if it is no proxy's or holds no such address.
+    Proxies in proxies are unwrapped as well. Parameters of the proxy (size, quality, format) go with it. The result is
+    a valid public http(s) address, or the very same string if the valid absolute address given is no proxy's.
     """
     while len(address) <= _LONGEST and any(hint in address for hint in _HINTS):
         inner = _wrapped(address)

@@ -83,22 +83,13 @@ def strip(outline: Outline, matcher: Matcher, published: datetime | None, sight:
 def strip_except(
     outline: Outline, matcher: Matcher, published: datetime | None, sight: Sight | None, restored: Collection[str]
 ) -> Stripped:
-    """Decide as `strip` does, but keep what was restored.
+    """Decide as `strip` does, but keep removals that were restored, given by their digests.
 
-    Removals are recognised by their HTML: restored ones stay even if a renamed or another rule takes them.
+    A digest is that of the HTML: a restored removal stays even if a renamed or another rule takes it.
 
     Restored removals count as kept: the element, its descendants and its ancestors stay, and the other rules run
-    again. The ledger names the same removals in the same order as without them, so that numbers stay valid.
-
-    Args:
-        outline: As for `strip`.
-        matcher: As for `strip`.
-        published: As for `strip`.
-        sight: As for `strip`.
-        restored: The digests of the removals that were restored.
-
-    Returns:
-        In its ledger, removals that stay are marked as restored.
+    again. The ledger names the same removals in the same order as without them, so that numbers stay valid. Removals
+    that stay are marked in it as restored.
     """
     first = stripped = strip(outline, matcher, published, sight)
     while kept := [
@@ -176,7 +167,7 @@ class _Decision:
 
     @property
     def takes_too_much(self) -> bool:
-        """Whether rules for every dump take more of the text than they may."""
+        """Rules for every dump take more of the text than they may."""
         generic = (leaves for hit, leaves in self.gone if not isinstance(hit.rule, Cause) and hit.rule.is_generic)
         taken = sum(len(leaf.text.strip()) for leaves in generic for leaf in leaves if leaf.shows)
         return taken > max(_ALWAYS_TAKEN, _MOST_TAKEN * self._outline.text_length)
@@ -234,10 +225,7 @@ class _Decision:
     def _take_at_edge(self, hits: list[Hit], kind: Lines, lines: list[Line]) -> None:
         """Take hits that reach the first lines that stay; each line that goes makes room for the next one.
 
-        Args:
-            hits: Hits of elements and addresses.
-            kind: HEAD or TAIL.
-            lines: All lines of the article, from that edge inwards.
+        Lines run from the edge, HEAD or TAIL, inwards; the hits are those of elements and addresses.
         """
         in_head = kind is Lines.HEAD
         hits = sorted(hits, key=lambda hit: -hit.start if in_head else hit.end)

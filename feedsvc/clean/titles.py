@@ -62,14 +62,10 @@ def strip_suffix(title: str, known: Collection[str]) -> str:
 
 
 def strip_site_name(title: str, names: Collection[str]) -> str:
-    """Remove the parts at the end of a title that name its site.
+    """Remove the parts at the end of a title that name its site: its source, its author, the host's own label.
 
     A part names the site if it is one of its names, alone or among words such as "News" and "中文", in any case
     and spacing; or if it ends as names of media do and a name of Chinese characters is short for it.
-
-    Args:
-        title: On one line.
-        names: The source, the author, the host's own label.
     """
     keys = [key for key in map(_squeezed, names) if len(key) >= _SHORTEST_NAME]
     while found := [suffix for suffix in suffix_of(title) if _names_site(_squeezed(suffix), keys)]:

@@ -123,13 +123,9 @@ _PAGE_HOSTS: Final = ("facebook.com", "fb.watch", "soundcloud.com")
 
 
 def find_video(address: str) -> Video | None:
-    """Return the video that an address leads to, of a player or of a page to watch it on.
+    """Return the video that a valid absolute address of a player or page leads to, the same for each of its addresses.
 
-    Args:
-        address: A valid absolute address.
-
-    Returns:
-        The same video for every address of it; None if no known service plays or shows it there.
+    None if no known service plays or shows it there.
     """
     for service in _SERVICES:
         if match := service.pattern.match(address):

@@ -15,6 +15,7 @@ protected, each by more than one test in tests/clean/test_census.py:
     bylines, credits        their text names a role, or their shape a person, even if the shape is theirs alone;
                             above the article, a shape without a name says nothing
     datelines, places       they stand in prose, or their shape is named for them
+
     disclaimers             their text speaks of the article, not of the page
     picture credits         a shape with a figure, caption or quote in it teaches nothing
     lists of names          the shape of an item has others in it; and a list says nothing without a name of its own
@@ -64,7 +65,7 @@ _MOST: Final = 0.75  # is enough to stay learned
 
 @dataclass(slots=True)
 class BlockCount:
-    """How often a block was seen in one shape.
+    """Counts of a block in one shape.
 
     Attributes:
         count: Dumps of the source with it.
@@ -89,7 +90,7 @@ class BlockCount:
 
 @dataclass(slots=True)
 class ShapeCount:
-    """How often lines were seen in a shape.
+    """Counts of lines in a shape.
 
     Attributes:
         seen: Lines.
@@ -168,7 +169,7 @@ class SourceCensus:
 
     @property
     def is_old(self) -> bool:
-        """Whether `forget` halves all counts."""
+        """`forget` halves all counts."""
         return self.dumps >= OLD
 
     def judge(self, known: Mapping[str, LearnedBlock], spread: Mapping[str, int]) -> dict[str, LearnedBlock]:

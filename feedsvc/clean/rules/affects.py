@@ -56,8 +56,7 @@ _ADDED: Final = frozenset({"*", "a", "body", "colgroup", "head", "html", "img", 
 class _MarkupSign:
     """Conditions on the markup for a selector or address to match: all the words, and one literal of each clause.
 
-    Attributes:
-        words: Classes, ids, attributes and tags, each with the expression that finds it as a whole.
+    A word is a class, id, attribute or tag, with the expression that finds it as a whole.
     """
 
     words: tuple[tuple[bytes, re.Pattern[bytes]], ...]
@@ -137,30 +136,19 @@ class Affects:
 
     def reach(self, link: str | None, source: str | None) -> bool:
         """Tell whether any of the rules applies to a dump with this tidy link and source."""
-        return self.everywhere or any(_applies(rule, _host(link), source) for rule, _ in self._signs)
+        host = _host(link)
+        return any(rule.applies(host, source) for rule, _ in self._signs)
 
     def may_match(self, raw: bytes, link: str | None, source: str | None) -> bool:
-        """Tell whether any of the rules may match something in a dump; False is certain.
-
-        Args:
-            raw: The whole file.
-            link: The article's tidy link, or None.
-            source: The article's source, or None.
-        """
+        """Tell whether any of the rules may match in a dump with this tidy link and source; False is certain."""
         dump, host = _Forms(raw), _host(link)
         return any(
-            _applies(rule, host, source) and any(sign.is_in(dump) for sign in signs) for rule, signs in self._signs
+            rule.applies(host, source) and any(sign.is_in(dump) for sign in signs) for rule, signs in self._signs
         )
 
 
 def _host(link: str | None) -> str:
     return (urlsplit(link).hostname or "") if link else ""
-
-
-def _applies(rule: Rule, host: str, source: str | None) -> bool:
-    if rule.is_generic or (source is not None and source in rule.sources):
-        return True
-    return any(host == each or host.endswith(f".{each}") for each in rule.hosts)
 
 
 def _signs_of(rule: Rule) -> list[_MarkupSign | _TextSign]:

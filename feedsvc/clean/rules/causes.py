@@ -19,12 +19,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The reason for a removal without a rule.
-
-    Attributes:
-        name: As a rule's name.
-        reason: For people.
-    """
+    """The name and, for people, the reason of a removal without a rule."""
 
     name: str
     reason: str

@@ -130,27 +130,14 @@ class Matchers:
     """Provides the matcher for a dump's host and source; dumps of one kind share one."""
 
     def __init__(self, rules: RuleSet) -> None:
-        """Sort the rules by their limits."""
+        """Compile nothing yet."""
         self._rules = rules.rules
-        self._generic = frozenset(number for number, rule in enumerate(self._rules) if rule.is_generic)
-        self._by_host: dict[str, set[int]] = {}
-        self._by_source: dict[str, set[int]] = {}
-        for number, rule in enumerate(self._rules):
-            for host in rule.hosts:
-                self._by_host.setdefault(host, set()).add(number)
-            for source in rule.sources:
-                self._by_source.setdefault(source, set()).add(number)
-        self._made: dict[frozenset[int], Matcher] = {}
+        self._made: dict[tuple[int, ...], Matcher] = {}
 
     def get(self, link: str | None, source: str | None) -> Matcher:
         """Return the matcher of all rules that apply to a dump with this tidy link and source, or None of them."""
-        chosen = set(self._generic)
-        labels = (urlsplit(link).hostname or "").split(".") if link else []
-        for start in range(len(labels)):
-            chosen |= self._by_host.get(".".join(labels[start:]), set())
-        if source is not None:
-            chosen |= self._by_source.get(source, set())
-        key = frozenset(chosen)
-        if key not in self._made:
-            self._made[key] = Matcher([self._rules[number] for number in sorted(key)])
-        return self._made[key]
+        host = (urlsplit(link).hostname or "") if link else ""
+        numbers = tuple(number for number, rule in enumerate(self._rules) if rule.applies(host, source))
+        if numbers not in self._made:
+            self._made[numbers] = Matcher([self._rules[number] for number in numbers])
+        return self._made[numbers]

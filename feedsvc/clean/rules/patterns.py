@@ -49,12 +49,7 @@ class Patterns:
     """
 
     def __init__(self, rules: Iterable[tuple[Rule, tuple[str, ...]]], *, whole: bool) -> None:
-        """Sort the expressions.
-
-        Args:
-            rules: Each rule with its expressions.
-            whole: Whether an expression must match the whole text, or only its start.
-        """
+        """Sort the expressions of each rule; they must match the whole of a text, or only its start."""
         self._whole = whole
         self._rules: list[Rule] = []
         self._tries: list[tuple[int, _Matches]] = []  # the expressions, each with the number of its rule

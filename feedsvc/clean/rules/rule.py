@@ -30,7 +30,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -38,7 +38,7 @@ from feedsvc import __version__
 from feedsvc.clean.rules.patterns import compile_pattern
 from feedsvc.clean.rules.selectors import compile_selector
 
-__all__ = ["Action", "Edge", "Follow", "Rule", "RuleSet"]
+__all__ = ["Action", "Edge", "Rule", "RuleSet"]
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 
@@ -59,12 +59,6 @@ class Edge(StrEnum):
 
     HEAD = "head"
     TAIL = "tail"
-
-
-class Follow(StrEnum):
-    """Lines that go together with the line that a rule takes."""
-
-    LINKS = "links"  # the lines of links below it, up to the first line that is none
 
 
 _Text = Annotated[str, Field(min_length=1)]
@@ -110,18 +104,24 @@ class Rule(BaseModel):
     share_density: _Share | None = None
     form: bool = False
     max_text: Annotated[int, Field(ge=1)] | None = None
-    then: Follow | None = None
+    then: Literal["links"] | None = None
     hosts: tuple[str, ...] = ()
     sources: tuple[_Text, ...] = ()
 
     @property
     def is_generic(self) -> bool:
-        """Whether the rule applies to every dump."""
+        """The rule applies to every dump."""
         return not self.hosts and not self.sources
+
+    def applies(self, host: str, source: str | None) -> bool:
+        """Tell whether the rule applies to a dump with a link to this host ("" for none) and this source."""
+        if self.is_generic or source in self.sources:
+            return True
+        return any(host == each or host.endswith(f".{each}") for each in self.hosts)
 
     @property
     def looks_inside(self) -> bool:
-        """Whether the rule has conditions on the content of an element, known at its end only."""
+        """The rule has conditions on the content of an element, known at its end only."""
         return bool(self.css or self.classes) and not (
             self.link_density is None and self.share_density is None and self.max_text is None and not self.form
         )
