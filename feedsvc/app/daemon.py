@@ -147,7 +147,8 @@ class _Daemon:
         waiting = False
         while not self._ending:
             try:
-                return self._start(config, listener, refill)
+                self._supervisor.starting("opening the store")
+                return self._start(self._make(config, listener), refill)
             except StoreLocked as error:
                 if not waiting:
                     logger.warning("waiting for the store", extra={"reason": str(error)})
@@ -178,7 +179,7 @@ class _Daemon:
                         continue
                     mend(service.config.store.url, self._clock(), damage=damage)
                     self._mended_at, damage = time.monotonic(), None
-                fresh = self._start(service.config, listener, math.inf)
+                fresh = self._start(self._make(service.config, listener), math.inf)
             except FeedsvcError as error:
                 if str(error) != said:
                     said = str(error)
@@ -191,9 +192,10 @@ class _Daemon:
                 return fresh
         return service
 
-    def _start(self, config: Config, listener: socket.socket, refill_seconds: float = 0.0) -> Service:
-        self._supervisor.starting("opening the store")
-        service = Service(config, listener, self._metrics, clock=self._clock, broken=self._break)
+    def _make(self, config: Config, listener: socket.socket) -> Service:
+        return Service(config, listener, self._metrics, clock=self._clock, broken=self._break)
+
+    def _start(self, service: Service, refill_seconds: float = 0.0) -> Service:
         try:
             service.start(self._interrupted, self._is_ending, self._supervisor.starting, refill_seconds=refill_seconds)
         except FeedsvcError:
@@ -210,7 +212,7 @@ class _Daemon:
             config = self._load()
             if config.server.listen != old.server.listen and self._manager.listener is None:
                 fresh = bind(config.server.listen)
-            successor = Service(config, fresh or listener, self._metrics, clock=self._clock, broken=self._break)
+            successor = self._make(config, fresh or listener)
         except FeedsvcError as error:
             service.report("config", f"the changed configuration was refused: {error}")
             if fresh is not None:
@@ -218,16 +220,14 @@ class _Daemon:
             return service, listener, Reply(done=False, message=str(error))
         service.stop_work()
         try:
-            successor.start(self._interrupted, self._is_ending, self._supervisor.starting)
+            self._start(successor)
         except FeedsvcError as error:
-            successor.stop_work()
-            successor.stop_serving()
             if fresh is not None:
                 fresh.close()
             logger.exception("the new configuration cannot start, back to the old one")
             reply = Reply(done=False, message=str(error))
             try:
-                restored = self._start(old, listener)
+                restored = self._start(self._make(old, listener))
             except FeedsvcError as fault:
                 logger.error("nor can the old one", extra={"reason": str(fault)})  # noqa: TRY400 - the reason says it all
                 self._break(None)  # what was published is served until it can

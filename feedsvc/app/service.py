@@ -184,10 +184,10 @@ class Service:
     def start(
         self,
         interrupted: Callable[[], bool],
-        ending: Callable[[], bool] = lambda: False,
-        tell: Callable[[str], None] = lambda _stage: None,
+        ending: Callable[[], bool],
+        tell: Callable[[str], None],
         *,
-        refill_seconds: float = 0.0,
+        refill_seconds: float,
     ) -> None:
         """Start to watch, publish and serve. A store that holds entries is served first, even if it cannot be written.
 

@@ -9,20 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from feedsvc.app.config.values import (
-    Age,
-    Auth,
-    BaseUrl,
-    Duration,
-    FeedName,
-    HubUrl,
-    Keep,
-    Network,
-    Secret,
-    Text,
-    Texts,
-    When,
-)
+from feedsvc.app.config import values
 from feedsvc.errors import ConfigError
 from feedsvc.feeds.filters import KEYS, make_filter
 from feedsvc.feeds.plan import FeedSettings, Plan
@@ -45,7 +32,7 @@ class WatchSection(Section):
     recursive: bool = True
     polling: bool = False
     on_delete: Literal["keep", "withdraw"] = "keep"
-    settle: Duration = timedelta(seconds=0.5)
+    settle: values.Duration = timedelta(seconds=0.5)
     max_bytes: int = Field(default=8 * 2**20, gt=0)
 
 
@@ -53,17 +40,17 @@ class StoreSection(Section):
     """[store]."""
 
     url: str = "sqlite:///var/feedsvc.db"
-    keep: Keep = None
+    keep: values.Keep = None
 
 
 class ServerSection(Section):
     """[server]."""
 
     listen: str = "127.0.0.1:8080"
-    trusted_proxies: list[Network] = []
+    trusted_proxies: list[values.Network] = []
     rate: int = Field(default=600, ge=0)
-    auth: Auth | None = None
-    operators: list[Network] = ["127.0.0.1/32", "::1/128"]
+    auth: values.Auth | None = None
+    operators: list[values.Network] = ["127.0.0.1/32", "::1/128"]
 
 
 class FeedSection(Section):
@@ -81,15 +68,15 @@ class FeedSection(Section):
 class ExcludeSection(Section):
     """[feeds.exclude]: the entries that a feed leaves out."""
 
-    source: Texts | None = None
-    category: Texts | None = None
-    author: Texts | None = None
-    title: Texts | None = None
-    text: Texts | None = None
-    language: Texts | None = None
+    source: values.Texts | None = None
+    category: values.Texts | None = None
+    author: values.Texts | None = None
+    title: values.Texts | None = None
+    text: values.Texts | None = None
+    language: values.Texts | None = None
 
     @property
-    def values(self) -> dict[str, list[str]]:
+    def given(self) -> dict[str, list[str]]:
         """The keys that are given."""
         return {key: value for key in KEYS if (value := getattr(self, key))}
 
@@ -97,14 +84,14 @@ class ExcludeSection(Section):
 class FilterSection(ExcludeSection):
     """[feeds.filter]: the entries that a feed holds."""
 
-    age: Age | None = None
+    age: values.Age | None = None
 
 
 class FeedsSection(Section):
     """One of [[feeds]]; keys that are not given are as in [feed]."""
 
-    name: FeedName
-    title: Text
+    name: values.FeedName
+    title: values.Text
     subtitle: str | None = None
     author: str | None = Field(default=None, min_length=1)
     language: str | None = None
@@ -113,8 +100,8 @@ class FeedsSection(Section):
     formats: list[Literal["atom", "rss", "json"]] = Field(default=["atom", "rss", "json"], min_length=1)
     filter: FilterSection = FilterSection()
     exclude: ExcludeSection = ExcludeSection()
-    secret: Secret | None = None
-    auth: Auth | None = None
+    secret: values.Secret | None = None
+    auth: values.Auth | None = None
 
     @property
     def served_as(self) -> str:
@@ -151,23 +138,23 @@ class CleanSection(Section):
 class ScheduleSection(Section):
     """[schedule]."""
 
-    regenerate: Duration = timedelta(seconds=0.25)
-    rescan: When = timedelta(minutes=5)
-    retention: When = timedelta(hours=1)
-    upkeep: When = timedelta(days=1)
+    regenerate: values.Duration = timedelta(seconds=0.25)
+    rescan: values.When = timedelta(minutes=5)
+    retention: values.When = timedelta(hours=1)
+    upkeep: values.When = timedelta(days=1)
 
 
 class WebsubSection(Section):
     """[websub]."""
 
-    hubs: list[HubUrl] = []
+    hubs: list[values.HubUrl] = []
     allow_private: bool = False
 
 
 class Config(Section):
     """The whole configuration."""
 
-    base_url: BaseUrl | None = None
+    base_url: values.BaseUrl | None = None
     watch: WatchSection = WatchSection()
     store: StoreSection = StoreSection()
     server: ServerSection = ServerSection()
@@ -203,7 +190,7 @@ class Config(Section):
                 # A hub would have to know the secret or the password.
                 hubs=() if own.secret or own.auth else tuple(self.websub.hubs),
                 listed=own.secret is None,
-                filter=make_filter(own.filter.values, own.exclude.values, own.filter.age),
+                filter=make_filter(own.filter.given, own.exclude.given, own.filter.age),
             )
             for own in self.feeds
         ]

@@ -17,22 +17,6 @@ from feedsvc.links import tidy_link
 from feedsvc.runtime.schedule import parse_trigger
 from feedsvc.store.feed_names import FEED_NAME
 
-__all__ = [
-    "Age",
-    "Auth",
-    "BaseUrl",
-    "Duration",
-    "FeedName",
-    "HubUrl",
-    "Keep",
-    "Network",
-    "Secret",
-    "Text",
-    "Texts",
-    "When",
-    "parse_duration",
-]
-
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _CENTURY = timedelta(days=36525)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
