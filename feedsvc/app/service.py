@@ -12,7 +12,7 @@ import time
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from feedsvc.app.pipeline import make_ingest
 from feedsvc.app.vitals import Vitals
@@ -22,7 +22,7 @@ from feedsvc.feeds.search import Search
 from feedsvc.http import Operations, Server, make_app, parse_account
 from feedsvc.intake.queue import Intake
 from feedsvc.ops.history import History
-from feedsvc.ops.metrics import take_readings
+from feedsvc.ops.metrics import read_gauges
 from feedsvc.ops.problems import Problems
 from feedsvc.runtime.clock import read_clock
 from feedsvc.runtime.schedule import Regenerator, Schedule
@@ -32,12 +32,12 @@ from feedsvc.watch import Watcher
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from feedsvc.app.config import Config
     from feedsvc.http.front import Front
     from feedsvc.intake.ingest import Report
-    from feedsvc.ops.metrics import Metrics, Readings
+    from feedsvc.ops.metrics import Metrics
     from feedsvc.runtime.clock import Clock
     from feedsvc.runtime.supervisor import Summary
 
@@ -256,7 +256,7 @@ class Service:
         self._schedule.add_regular("index", _INDEX, self._search.catch_up)
         self._schedule.add_regular("index-upkeep", when.upkeep, self._search.tidy)
         self._schedule.start()
-        self._metrics.attach(self._take_readings, lambda: self._watcher.overflows)
+        self._metrics.attach(self._read_gauges, lambda: self._watcher.overflows)
 
     def stop_work(self) -> None:
         """Stop all but the server, which serves on."""
@@ -343,8 +343,8 @@ class Service:
             if report.outcome:
                 self._metrics.count_dump(report.outcome, report.removed, report.seconds)
 
-    def _take_readings(self) -> Readings:
-        return take_readings(
+    def _read_gauges(self) -> Iterator[Any]:
+        return read_gauges(
             self._store,
             self._problems.standing(),
             ready=self._is_well(),

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: counters are kept here, state is read at each scrape.
+"""Metrics for Prometheus: counters are kept here, gauges are read at each scrape.
 
 One object lasts as long as the process, so that no counter goes back when the configuration is loaded again.
 """
@@ -32,15 +32,14 @@ from feedsvc.ops.problems import KINDS, kind_of
 from feedsvc.store.operations import OperationTables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from typing import Any
 
     from prometheus_client.core import Metric
 
     from feedsvc.store import Store
 
-__all__ = ["Metrics", "Readings", "take_readings"]
+__all__ = ["Metrics", "read_gauges"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,38 +53,37 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # one more series for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readings:
-    """State at a scrape; None or empty if unknown.
+class _Stored:
+    """State that the store knows; nothing if it cannot be read."""
 
-    Attributes:
-        ready: The feed is served.
-        parts: Part to whether it works.
-        feeds: How many are served.
-        queue: How many changes of dumps wait.
-        problems: Kind to the number of problems that stand.
-        hubs: WebSub hub to whether it takes what it is told.
-        dumps: Outcome to the number of dumps that are there.
-        learned: State to the number of learned blocks.
-        store_bytes: Size of the files "main" and "wal".
-        newest_entry_age: Seconds since the newest entry was published.
-        store_failed: The store could not be read.
-    """
-
-    ready: bool
-    parts: Mapping[str, bool] = field(default_factory=dict)
-    feeds: int = 0
-    queue: int = 0
-    problems: Mapping[str, int] = field(default_factory=dict)
-    hubs: Mapping[str, bool] = field(default_factory=dict)
+    readable: bool = False
     entries: int | None = None
+    newest_entry_age: float | None = None
+    problems: Mapping[str, int] = field(default_factory=dict)
     dumps: Mapping[str, int] = field(default_factory=dict)
     learned: Mapping[str, int] = field(default_factory=dict)
-    store_bytes: Mapping[str, int] = field(default_factory=dict)
-    newest_entry_age: float | None = None
-    store_failed: bool = False
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
-def take_readings(
+def _read(store: Store, now: datetime) -> _Stored:
+    dumps = store.count_dumps()
+    with store.accounting() as account:
+        drifting, (stood_back, _) = len(account.counters.alarms()), account.stood_back(0)
+    with store.archiving() as reader:
+        tables = OperationTables(reader.connection)
+        newest, learned, sizes = tables.newest_entry(), tables.count_learned(), tables.sizes()
+    return _Stored(
+        readable=True,
+        entries=store.count_entries(),
+        newest_entry_age=(now - newest).total_seconds() if newest else None,
+        problems={"drift": drifting, "stood-back": stood_back, "dump": dumps[Outcome.QUARANTINED]},
+        dumps=dumps,
+        learned=learned,
+        sizes=sizes,
+    )
+
+
+def read_gauges(
     store: Store,
     standing: Mapping[str, str],
     *,
@@ -95,50 +93,47 @@ def take_readings(
     queue: int,
     hubs: Sequence[str],
     now: datetime,
-) -> Readings:
-    """Return the readings; if the store cannot be read, those that it knows are missing.
+) -> Iterator[Metric]:
+    """Yield the state of a daemon; if the store cannot be read, without the state that it knows.
 
-    `standing` are the messages of the problems that the daemon reports, by key.
+    `standing` holds the messages of the problems that the daemon reports, by key; `parts` says which parts work.
     """
-    problems = Number(dict.fromkeys(KINDS, 0))
-    problems.update(kind_of(key) for key in standing)
-    known: dict[str, Any] = {}
+    stored = _Stored()
     try:
-        known = _read(store, now)
+        stored = _read(store, now)
     except StoreError as error:
         logger.warning("metrics without the store", extra={"store": store.url, "reason": str(error)})
-        known["store_failed"] = True
-    problems.update(known.pop("problems", {}))
-    return Readings(
-        ready=ready,
-        parts=parts,
-        feeds=feeds,
-        queue=queue,
-        problems=problems,
-        hubs={hub: f"websub:{hub}" not in standing for hub in hubs},
-        **known,
+    problems = Number(dict.fromkeys(KINDS, 0))
+    problems.update(kind_of(key) for key in standing)
+    problems.update(stored.problems)
+    for name, text, value in (
+        ("feedsvc_ready", "1 while the feed is served and all parts work.", ready),
+        ("feedsvc_feeds", "Feeds served.", feeds),
+        ("feedsvc_intake_queue", "Changes of dumps that wait to be taken in.", queue),
+        ("feedsvc_store_readable", "0 while the store cannot be read; what it knows is missing then.", stored.readable),
+        ("feedsvc_entries", "Entries that are live.", stored.entries),
+        ("feedsvc_newest_entry_age_seconds", "Seconds since the newest entry was published.", stored.newest_entry_age),
+    ):
+        if value is not None:
+            yield GaugeMetricFamily(name, text, value=float(value))
+    told = {hub: f"websub:{hub}" not in standing for hub in hubs}
+    families: tuple[tuple[str, str, str, Mapping[str, float]], ...] = (
+        ("feedsvc_part_up", "1 while a part works.", "part", parts),
+        ("feedsvc_problems", "Problems that stand.", "kind", problems),
+        ("feedsvc_dumps", "Dumps that are there.", "outcome", stored.dumps),
+        ("feedsvc_learned_blocks", "Blocks of boilerplate that are known.", "state", stored.learned),
+        ("feedsvc_store_size_bytes", "Size of the store's files.", "file", stored.sizes),
+        ("feedsvc_websub_hub_up", "1 while a hub takes what it is told.", "hub", told),
     )
-
-
-def _read(store: Store, now: datetime) -> dict[str, Any]:
-    dumps = store.count_dumps()
-    with store.accounting() as account:
-        drifting, (stood_back, _) = len(account.counters.alarms()), account.stood_back(0)
-    with store.archiving() as reader:
-        tables = OperationTables(reader.connection)
-        newest, learned, sizes = tables.newest_entry(), tables.count_learned(), tables.sizes()
-    return {
-        "entries": store.count_entries(),
-        "dumps": dumps,
-        "learned": learned,
-        "store_bytes": sizes,
-        "newest_entry_age": (now - newest).total_seconds() if newest else None,
-        "problems": {"drift": drifting, "stood-back": stood_back, "dump": dumps[Outcome.QUARANTINED]},
-    }
+    for name, text, label, values in families:
+        family = GaugeMetricFamily(name, text, labels=[label])
+        for key, number in values.items():
+            family.add_metric([key], float(number))
+        yield family
 
 
 class Metrics(Collector):
-    """The counters and the readings. Safe for threads."""
+    """The counters, and the gauges of the service that runs. Safe for threads."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -146,7 +141,7 @@ class Metrics(Collector):
         # Feeds are answered by the ten thousand a second: the library's counters would take a few percent of that.
         self._requests: dict[tuple[str, str, int], list[int]] = {}
         self._lock = threading.Lock()  # guards the next three
-        self._read: Callable[[], Readings] | None = None
+        self._read: Callable[[], Iterable[Metric]] | None = None
         self._overflows: Callable[[], int] = int
         self._overflows_before = 0
         self._published: float | None = None  # monotonic
@@ -214,13 +209,13 @@ class Metrics(Collector):
         with self._lock:
             self._published = time.monotonic()
 
-    # Readings
+    # Gauges
 
-    def attach(self, read: Callable[[], Readings], overflows: Callable[[], int]) -> None:
+    def attach(self, read: Callable[[], Iterable[Metric]], overflows: Callable[[], int]) -> None:
         """Read from these from now on.
 
         Args:
-            read: Called at each scrape.
+            read: Called at each scrape; see `read_gauges`.
             overflows: Gives how often the watcher lost events; the count of the watcher before it is added.
         """
         with self._lock:
@@ -246,38 +241,10 @@ class Metrics(Collector):
             age = "Seconds since all feeds were brought up to date."
             yield GaugeMetricFamily("feedsvc_feed_age_seconds", age, value=time.monotonic() - published)
         if read is not None:
-            yield from _gauges(read())
+            yield from read()
 
     def render(self, accept: str) -> tuple[str, bytes]:
         """Return the media type and the bytes: OpenMetrics if the Accept field asks for it, else Prometheus text."""
         # The library fails on a malformed version, and would repeat the version in a field of the answer.
         encode, media_type = choose_encoder(_OPENMETRICS if _OPENMETRICS.partition(";")[0] in accept else "")
         return media_type, encode(self._registry)
-
-
-def _gauges(found: Readings) -> Iterator[Metric]:
-    single = (
-        ("feedsvc_ready", "1 while the feed is served and all parts work.", found.ready),
-        ("feedsvc_feeds", "Feeds served.", found.feeds),
-        ("feedsvc_intake_queue", "Changes of dumps that wait to be taken in.", found.queue),
-        ("feedsvc_store_readable", "0 while the store cannot be read; what it knows is missing then.", True),
-        ("feedsvc_entries", "Entries that are live.", found.entries),
-        ("feedsvc_newest_entry_age_seconds", "Seconds since the newest entry was published.", found.newest_entry_age),
-    )
-    for name, text, value in single:
-        known = not found.store_failed if name == "feedsvc_store_readable" else value
-        if known is not None:
-            yield GaugeMetricFamily(name, text, value=float(known))
-    families = (
-        ("feedsvc_part_up", "1 while a part works.", "part", found.parts),
-        ("feedsvc_problems", "Problems that stand.", "kind", found.problems),
-        ("feedsvc_dumps", "Dumps that are there.", "outcome", found.dumps),
-        ("feedsvc_learned_blocks", "Blocks of boilerplate that are known.", "state", found.learned),
-        ("feedsvc_store_size_bytes", "Size of the store's files.", "file", found.store_bytes),
-        ("feedsvc_websub_hub_up", "1 while a hub takes what it is told.", "hub", found.hubs),
-    )
-    for name, text, label, values in families:
-        family = GaugeMetricFamily(name, text, labels=[label])
-        for key, number in values.items():
-            family.add_metric([key], float(number))
-        yield family
