@@ -13,7 +13,7 @@ from feedsvc.model import Entry, FeedDocument
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from feedsvc.feeds.publish import Renderer
+    from feedsvc.feeds.formats import Renderer
 
 FIRST = datetime(2024, 1, 4, 14, 45, 2, tzinfo=UTC)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from feedsvc.app.pipeline import load_configured
 from feedsvc.clean import Cleaner, failed_samples, packs_in
 from feedsvc.errors import DaemonUnreachable, FeedsvcError
-from feedsvc.feeds.filters import Candidate
-from feedsvc.feeds.guard import compare, describe_refused
+from feedsvc.feeds.guard import describe_refused, find_refused
+from feedsvc.feeds.plan import Candidate
 from feedsvc.http import bind
 from feedsvc.ops.status import ask_ready
 from feedsvc.store import Store
@@ -125,7 +125,7 @@ def _check_published(url: str) -> Iterator[Check]:
     if url.startswith("sqlite:///") and not path.exists():
         return
     with suppress(FeedsvcError), closing(Store(url)) as store:
-        if refused := compare(store):
+        if refused := find_refused(store):
             yield Check(Level.WARNING, "published", describe_refused(refused))
 
 

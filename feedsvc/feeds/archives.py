@@ -1,13 +1,14 @@
-"""Keeps the archives of feeds (RFC 5005, section 4), and gives out their pages.
+"""Keeps the archives of feeds (RFC 5005, section 4) and gives out their pages.
 
-A page is closed when its entries are known; that is a matter of numbers, so that an import of 60,000
-closes hundreds of pages at once. Its bytes are made when somebody first asks for it, and kept in the
-store soon after (`Archives.keep`): no new version, rule or title changes them then. One thing does: an
-entry that is withdrawn or retired is cut out of the page that holds it, for then it has to go; the page
-stays, even empty, so that the chain holds. Caches may keep a page for ever once its bytes are kept.
+    entries that changed since archives last followed -> the feeds they belong to -> Membership -> pages
 
-The bytes hold a placeholder for the base URL: the same page read under another base is another
-representation, with an ETag of its own.
+A page is closed as soon as its entries are known, by their numbers alone: an import of 60,000 closes hundreds at once.
+Its bytes are made at the first request and kept in the store soon after (`Archives.keep`). No new version, rule or
+title changes them then; only entries that are withdrawn or retired are cut out. The page stays, even if it is empty, so
+that the chain holds. Caches may keep a page for ever once its bytes are kept.
+
+The bytes hold a placeholder for the base URL: under another base URL a page is another representation,
+with its own ETag.
 """
 
 from __future__ import annotations
@@ -20,15 +21,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import RenderError, StoreError
-from feedsvc.feeds.formats.archive import (
-    ANY_BASE,
-    PAGE_ENTRIES,
-    RESERVE,
-    page_of,
-    set_base,
-    split,
-    state_of,
-)
+from feedsvc.feeds.formats.archive import ANY_BASE, PAGE_ENTRIES, RESERVE, page_of, set_base, split, state_of
 from feedsvc.feeds.formats.atom import MEDIA_TYPE, render_atom
 from feedsvc.feeds.formats.inspect import inspect_atom
 from feedsvc.feeds.formats.parts import cut_xml
@@ -37,40 +30,40 @@ from feedsvc.feeds.represent import represent
 from feedsvc.store import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from feedsvc.feeds.catalogue import Catalogue
     from feedsvc.feeds.formats.sift import Sifted
     from feedsvc.model import Entry, FeedDocument, Member, Representation
     from feedsvc.store import Archive, Store, Writer
     from feedsvc.store.archives import ArchiveTables
 
-__all__ = ["FOR_EVER", "Archives", "Membership"]
+__all__ = ["Archives", "Follower", "Membership"]
 
 logger = logging.getLogger(__name__)
 
-FOR_EVER = 31_536_000  # seconds: a year, the most that RFC 2616 knew and caches honour
+_FOR_EVER = 31_536_000  # seconds: a year, the most that RFC 2616 allowed and caches honour
 _KEPT = 16  # representations in memory
 _MOST_ASKED = 256  # pages that wait to be kept; others are asked for again
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A feed, and what changed of which entries it has. Entries are named by the store's numbers.
+    """The changes of one feed's entries, each by its number in the store.
 
     Attributes:
         feed: The feed's name.
-        shown: The entries that the feed itself holds, if they have room: they are not for closed pages yet.
-        joined: Entries that are the feed's, whatever their age, and that are new or have changed, whether they
-            are shown or not; those that are known already do no harm. None for all that are live.
-        left: Entries that were withdrawn or retired, or are the feed's no longer.
-        rule: Fingerprint of what decides which entries are the feed's; with another one its archive begins anew,
-            and `joined` has to name all of its entries.
+        shown: The entries that the feed itself holds or has room for: no closed page takes them yet.
+        joined: The feed's new and changed entries of any age, shown or not; known ones do no harm.
+        left: Entries that were withdrawn or retired, or belong to the feed no longer.
+        rule: Fingerprint of the feed's filter. If it differs from the last one, the archive begins anew, and `joined`
+            must name all entries of the feed.
     """
 
     feed: str
     shown: Collection[int]
-    joined: Collection[int] | None
+    joined: Collection[int]
     left: Collection[int] = ()
     rule: str = ""
 
@@ -87,13 +80,13 @@ class Archives:
         page_entries: int = PAGE_ENTRIES,
         reserve: int = RESERVE,
     ) -> None:
-        """Keep archives in `store`.
+        """Use the archives of a store.
 
         Args:
             store: The store.
-            max_age: Seconds for which a cache may reuse the open page.
-            admit: Gives entries as readers may see them, without those that they may not; see `feedsvc.feeds.guard`.
-            page_entries: How many entries a page has that is closed from now on.
+            max_age: Seconds for which a cache may reuse a page that may change.
+            admit: Gives entries as readers may see them, see `Guard.admit`.
+            page_entries: The number of entries of pages that are closed from now on.
             reserve: See `feedsvc.feeds.formats.archive.split`.
         """
         self._store = store
@@ -106,37 +99,28 @@ class Archives:
         self._asked: dict[tuple[str, int], FeedDocument] = {}  # closed pages to be kept, and the feeds they are of
 
     def update(
-        self,
-        feeds: Sequence[Membership],
-        now: datetime,
-        *,
-        since: int | None = None,
-        until: int = 0,
-        absent: Collection[str] = (),
+        self, feeds: Sequence[Membership], now: datetime, *, since: int, until: int, absent: Collection[str] = ()
     ) -> bool:
-        """Take down which entries feeds have, and close pages, in one transaction.
-
-        To be called before feeds are published; see `feedsvc.feeds.membership`.
+        """Save which entries feeds have, and close pages, in one transaction. Comes before feeds are published.
 
         Args:
-            feeds: What changed.
+            feeds: The changes.
             now: Aware, in UTC.
-            since: The revision after which changes were looked at; None where that does not count.
-            until: The last one that was.
-            absent: The names of feeds that are there no more.
+            since: The revision after which the changes came.
+            until: The last revision that they include.
+            absent: The names of feeds that no longer exist.
 
         Returns:
-            Whether it was done; it was not where another process did it meanwhile, at least in part.
+            Whether it was done. Nothing is done if another process has followed since.
 
         Raises:
             StoreError: The store cannot be written.
         """
         with self._store.writing() as writer:
             tables = writer.archives
-            if since is not None:
-                if tables.revision() != since:
-                    return False
-                tables.save_revision(max(since, until))
+            if tables.revision() != since:
+                return False
+            tables.save_revision(max(since, until))
             tables.abandon(absent)
             for feed in feeds:
                 self._update(tables, feed)
@@ -146,10 +130,10 @@ class Archives:
         return True
 
     def linked(self, document: FeedDocument) -> FeedDocument:
-        """A feed that leads to its archive.
+        """Link a feed to its archive.
 
         Args:
-            document: The feed with its entries, those included that readers may not see.
+            document: The feed with all its entries, also those that readers may not see.
 
         Raises:
             StoreError: The store cannot be read.
@@ -173,7 +157,7 @@ class Archives:
             logger.info("archive pages closed", extra={"feed": feed.feed, "pages": archive.closed})
 
     def drop_gone(self, now: datetime) -> None:
-        """Take what was withdrawn or retired out of all pages; to be called after a start and after retention.
+        """Cut withdrawn and retired entries out of all pages; for the start and after retention.
 
         Raises:
             StoreError: The store cannot be written.
@@ -187,9 +171,9 @@ class Archives:
             tables.cut_page(archive, page, body, gone, now)
 
     def load(self, document: FeedDocument, number: int, base_url: str) -> Representation | None:
-        """A page of a feed's archive. It may render, and writes nothing.
+        """Give a page of a feed's archive, and write nothing. It may render.
 
-        A closed page may change until `keep` was called, so caches are to ask again for it until then.
+        A closed page may change until `keep` was called, so caches are told to ask again for it.
 
         Args:
             document: The feed as it is published.
@@ -197,7 +181,7 @@ class Archives:
             base_url: Of the request.
 
         Returns:
-            None where there is no such page.
+            None if there is no such page.
 
         Raises:
             StoreError: The store cannot be read.
@@ -225,13 +209,13 @@ class Archives:
             set_base(page.body, base_url),
             MEDIA_TYPE,
             last_modified=page.modified,
-            max_age=FOR_EVER if is_kept else self._max_age,
+            max_age=_FOR_EVER if is_kept else self._max_age,
             immutable=is_kept,
         )
         return made if state is None else self._remember((name, number, base_url), state, made)
 
     def keep(self) -> None:
-        """Keep for ever the bytes of the closed pages that were asked for; to be called every now and then.
+        """Keep the bytes of the closed pages that were asked for; to be called every now and then.
 
         Raises:
             StoreError: The store cannot be written; the next call tries again.
@@ -239,17 +223,17 @@ class Archives:
         with self._lock:
             asked = dict(self._asked)
         for (name, number), document in asked.items():
-            with suppress(RenderError):  # whoever asks for it is told
+            with suppress(RenderError):  # the request was answered with it
                 self._freeze(document, number)
             with self._lock:
                 del self._asked[name, number]
 
     def pages(self, document: FeedDocument, base_url: str) -> Iterator[tuple[int, Page]]:
-        """All pages of a feed's archive by number, the oldest first; read or rendered as they are asked for.
+        """Give all pages of a feed's archive by number, the oldest first, and keep the closed ones.
 
         Args:
             document: The feed as it is published.
-            base_url: Where it will be.
+            base_url: Of the site.
 
         Raises:
             StoreError: The store cannot be read or written.
@@ -269,7 +253,7 @@ class Archives:
             number += 1
 
     def _page(self, reader: Writer, document: FeedDocument, archive: Archive, number: int) -> Page | None:
-        """A page as it is now: a closed one is read if its bytes are kept."""
+        """Read a page, or render it if its bytes are not kept; None if it would be a first page without entries."""
         if number <= archive.closed:
             kept = reader.archives.load_page(archive, number)
             return kept or self._make(reader, document, archive, number, reader.archives.held(archive, number))[0]
@@ -282,7 +266,7 @@ class Archives:
     def _make(
         self, reader: Writer, document: FeedDocument, archive: Archive, number: int, numbers: Sequence[int]
     ) -> tuple[Page, dict[int, datetime]]:
-        """Render a page of the entries of these numbers; the `updated` of those that it shows, too."""
+        """Render a page of these entries; also give the `updated` of each entry that it shows."""
         entries = dict(reader.load_live(numbers))
         sifted = _render(document, self._admit(list(entries.values())), number, archive)
         shown = {entry.key for entry in sifted.document.entries}
@@ -290,7 +274,7 @@ class Archives:
         return Page(sifted.body, sifted.document.updated), updated
 
     def _freeze(self, document: FeedDocument, number: int) -> Page:
-        """Make the bytes of a closed page, once and for all."""
+        """Make the bytes of a closed page once and for all."""
         with self._store.writing() as writer:
             tables = writer.archives
             archive = tables.find(document.name)
@@ -320,7 +304,7 @@ class Archives:
 
 
 def _outside(tables: ArchiveTables, archive: Archive, document: FeedDocument) -> list[Member]:
-    """What the open page holds: whatever neither the feed nor a closed page does."""
+    """The entries of the open page: those that neither the feed nor a closed page holds."""
     shown = {entry.key for entry in document.entries}
     return [member for member in tables.members(archive) if member.key not in shown]
 
@@ -341,3 +325,82 @@ def _render(document: FeedDocument, entries: Sequence[Entry], number: int, archi
             extra={"feed": document.name, "entry": fault.entry.id, "reason": fault.reason},
         )
     return sifted
+
+
+class Follower:
+    """Brings archives up to date with a catalogue.
+
+    The store keeps the revision that archives have followed to, so no entry is looked at twice, not even after a
+    restart. All entries are looked at only for a feed with a new archive or another filter.
+    """
+
+    def __init__(self, store: Store, catalogue: Catalogue, archives: Archives) -> None:
+        """Begin with the first `follow`."""
+        self._store = store
+        self._catalogue = catalogue
+        self._archives = archives
+        self._followed: dict[str, str] | None = None  # feed to its rule, of those whose archives are kept up
+        self._seen: int | None = None  # the last revision that was followed here
+
+    def follow(self, now: datetime) -> frozenset[str]:
+        """Take over the changes of the catalogue's last refresh.
+
+        Returns:
+            The names of the feeds whose archives, and so whose links, may have changed.
+
+        Raises:
+            StoreError: The store cannot be read or written.
+        """
+        while (moved := self._follow(now)) is None:  # another process was faster
+            self._followed = None
+        return moved
+
+    def _follow(self, now: datetime) -> frozenset[str] | None:
+        catalogue = self._catalogue
+        rules = {name: feed.filter.rule for name, feed in catalogue.feeds.items()}
+        with self._store.archiving() as reader:
+            since = reader.archives.revision()
+            if since > catalogue.revision:  # another process did; it may have feeds that the catalogue does not know
+                return frozenset()  # the next refresh of the catalogue catches up
+            known = reader.archives.load_memberships() if self._followed is None else self._followed
+            fresh = {name for name, rule in rules.items() if known.get(name) != rule}
+            absent = known.keys() - rules.keys()
+            # Changes that another process has archived move links here too; archiving them again does no harm.
+            unseen = since if self._seen is None else min(since, self._seen)
+            if unseen == catalogue.revision and not fresh and not absent:
+                self._followed, self._seen = rules, unseen
+                return frozenset()
+            joined, left = self._look(reader, unseen)
+            if fresh:
+                for number, names in catalogue.members(reader.feeds, fresh):
+                    _add(joined, number, names)
+        feeds = [
+            Membership(
+                name,
+                shown={spot.number for spot in catalogue.spots(name)},
+                joined=joined.get(name, set()),
+                left=left.get(name, set()),
+                rule=rules[name],
+            )
+            for name in sorted({*joined, *left, *fresh} & rules.keys())
+        ]
+        if not self._archives.update(feeds, now, since=since, until=catalogue.revision, absent=absent):
+            return None
+        self._followed, self._seen = rules, catalogue.revision
+        return frozenset(feed.feed for feed in feeds)
+
+    def _look(self, reader: Writer, since: int) -> tuple[dict[str, set[int]], dict[str, set[int]]]:
+        """The numbers of changed entries by the feeds that they belong to, and by those that hold them wrongly."""
+        joined: dict[str, set[int]] = {}
+        left: dict[str, set[int]] = {}
+        belonging = {number: set(names) for number, names in self._catalogue.changes(reader.feeds, since)}
+        for number, names in belonging.items():
+            _add(joined, number, names)
+        for number, holders in reader.archives.load_holders(belonging).items():
+            _add(left, number, (name for name in holders if name not in belonging[number]))
+        return joined, left
+
+
+def _add(found: dict[str, set[int]], number: int, names: Iterable[str]) -> None:
+    for name in names:
+        found.setdefault(name, set()).add(number)

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, overload
 
 from feedsvc.errors import StoreError
+from feedsvc.feeds.archives import Follower
 from feedsvc.feeds.catalogue import Catalogue
 from feedsvc.feeds.formats import fit
-from feedsvc.feeds.membership import Follower
 from feedsvc.feeds.plan import FeedSettings, Plan
 from feedsvc.model import Entry, FeedDocument
 

@@ -17,38 +17,38 @@ last good one stays.
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from feedsvc import __version__
 from feedsvc.errors import RenderError
+from feedsvc.feeds.formats.addresses import EVERYTHING
 from feedsvc.feeds.formats.sift import sift
-from feedsvc.feeds.known import find_lost, hold, version_of
-from feedsvc.model import FeedDocument
 from feedsvc.store.published import LeftOut, Mark
+from feedsvc.store.schema import LIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from feedsvc.feeds.formats import Format
+    from feedsvc.feeds.formats import Format, Renderer
     from feedsvc.feeds.formats.sift import Fault
-    from feedsvc.model import Entry
+    from feedsvc.model import Entry, FeedDocument
     from feedsvc.store import Store
+    from feedsvc.store.published import State
 
-__all__ = ["Guard", "compare", "count_entries", "describe_refused"]
+__all__ = ["Guard", "count_entries", "describe_refused", "find_lost", "find_refused", "hold"]
 
 logger = logging.getLogger(__name__)
-
-Renderer = Callable[[FeedDocument, str], bytes]
 
 _NAMED = 3  # ids in a message
 _ACCEPT = "if that is meant, run `feedsvc accept` and restart feedsvc"
 
 
-def compare(store: Store) -> dict[str, str]:
+def find_refused(store: Store) -> dict[str, str]:
     """Compare all live entries with what was last published of them.
 
     Returns:
@@ -113,7 +113,7 @@ class Guard:
         """
         with self._store.archiving() as reader:
             number, some = reader.published.load_lost(_NAMED)
-        refused = compare(self._store)
+        refused = find_refused(self._store)
         with self._lock:
             self._refused |= refused
         self._report("guard:refused", describe_refused(refused) if refused else None)
@@ -150,7 +150,7 @@ class Guard:
         item = self._left_out.get(entry.key)
         if item is None:
             return False
-        if item.version == version_of(entry):
+        if item.version == _version_of(entry):
             return True
         del self._left_out[entry.key]
         self._faults.pop(entry.key, None)
@@ -212,7 +212,7 @@ class Guard:
             for fault in faults:
                 key = fault.entry.key
                 logger.error("entry left out", extra={"entry": fault.entry.id, "reason": fault.reason})
-                item = LeftOut(key, fault.reason, version_of(fault.entry), fault.entry.updated)
+                item = LeftOut(key, fault.reason, _version_of(fault.entry), fault.entry.updated)
                 self._left_out[key] = self._faults[key] = item
 
     def save(self, now: datetime) -> None:
@@ -251,3 +251,62 @@ def _moved(entry: Entry, mark: Mark | None) -> bool:
 
 def _say_left_out(item: LeftOut) -> str:
     return f"entry {item.key} is left out of all feeds until it changes: {item.reason}"
+
+
+def hold(entry: Entry, mark: Mark | None, origin: str | None) -> tuple[Entry, str | None]:
+    """Compare an entry with what was last published of it.
+
+    Args:
+        entry: As the store has it now.
+        mark: As it was published; None where it was not.
+        origin: Fingerprint of the dump that it comes from now, or None.
+
+    Returns:
+        The entry as it may be published, and what was refused, in words, or None.
+    """
+    if mark is None or (entry.id, entry.updated) == (mark.id, mark.updated):
+        return entry, None
+    held, refused = entry, []
+    if entry.id != mark.id:
+        held = replace(held, id=mark.id)
+        refused.append(f"has the id {entry.id!r} now")
+    same = entry.digest == mark.digest or (origin is not None and origin == mark.origin)
+    if entry.updated < mark.updated:
+        refused.append(f"is dated back to {entry.updated.isoformat()}")
+    elif entry.updated > mark.updated and same:
+        refused.append(f"is dated {entry.updated.isoformat()} now though the article is the same")
+    else:
+        return held, "; ".join(refused) or None
+    return replace(held, updated=mark.updated), "; ".join(refused)
+
+
+def find_lost(
+    before: Iterable[str], after: FeedDocument, states: Mapping[str, State], left_out: Iterable[str] = ()
+) -> list[str]:
+    """Say what a feed has lost without a reason.
+
+    Reasons are that an entry was withdrawn or retired, is left out, was pushed out by newer ones, or (for
+    feeds other than that of everything) does not match the feed's filter any more.
+
+    Args:
+        before: The keys of the entries that were published.
+        after: The feed as it is to be published.
+        states: What became of the entries that are in the store, by key.
+        left_out: The keys of those that are left out.
+    """
+    gone = set(before) - {entry.key for entry in after.entries} - set(left_out)
+    oldest = min((entry.published for entry in after.entries), default=None)
+    lost = []
+    for key in sorted(gone):
+        state = states.get(key)
+        if state is None:
+            lost.append(f"entry {key} was published and is not in the store any more")
+        elif after.name == EVERYTHING and state.state == LIVE and (oldest is None or state.published > oldest):
+            lost.append(f"entry {state.id!r} is missing, though others that are older are there")
+    return lost
+
+
+def _version_of(entry: Entry) -> str:
+    """Fingerprint of an entry and of what renders it: with another one it is tried again."""
+    text = f"{__version__} {replace(entry, cleaner='')!r}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,17 +1,186 @@
-"""Which feeds there are to be, as the user says."""
+"""Which entries a feed holds: what the configuration says becomes a Filter.
+
+All keys of a filter must match; of the several values of a key, one. What is compared is folded: case and width do
+not count (Unicode NFKC and case folding). A word is found where no other letter touches it; scripts that are written
+without spaces, such as Chinese, have no such bounds.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import unicodedata
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
-from feedsvc.feeds.filters import Filter, fold, of_source
 from feedsvc.feeds.formats.addresses import EVERYTHING
+from feedsvc.text import is_unspaced
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import timedelta
 
-__all__ = ["FeedSettings", "Plan"]
+__all__ = ["KEYS", "Candidate", "FeedSettings", "Filter", "Plan", "make_filter", "of_source"]
+
+KEYS: Final = ("source", "category", "author", "title", "text", "language")
+"""What a filter may name, beside the age."""
+
+_COLUMNS: Final = {"category": "categories"}  # where the entry calls it differently
+
+
+def fold_case(text: str) -> str:
+    """Fold case, width and white space, so that what reads the same compares equal."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+class Candidate:
+    """An entry as filters see it; folded when a filter asks for it.
+
+    Only what filters name need be given.
+    """
+
+    __slots__ = ("_author", "_categories", "_folded", "_language", "_source", "_text", "_title")
+
+    def __init__(
+        self,
+        *,
+        source: str | None = None,
+        author: str | None = None,
+        categories: Sequence[str] = (),
+        title: str = "",
+        text: str = "",
+        language: str | None = None,
+    ) -> None:
+        """See `feedsvc.model.Entry`."""
+        self._source, self._author, self._language = source, author, language
+        self._categories, self._title, self._text = categories, title, text
+        self._folded: dict[str, tuple[str, ...]] = {}
+
+    @classmethod
+    def of_row(cls, row: Any, columns: Collection[str]) -> Candidate:  # noqa: ANN401 - any object with these attributes
+        """Take its source and these properties from a row of the store."""
+        return cls(source=row.source, **{name: getattr(row, name) for name in columns if name != "source"})
+
+    @property
+    def source(self) -> str | None:
+        """As it is, not folded."""
+        return self._source
+
+    def folded(self, key: str) -> tuple[str, ...]:
+        """The values of a key of filters, folded."""
+        found = self._folded.get(key)
+        if found is None:
+            values = self._categories if key == "category" else (getattr(self, f"_{key}"),)
+            found = self._folded[key] = tuple(fold_case(value) for value in values if value)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A decision on entries.
+
+    Attributes:
+        include: All must hold.
+        exclude: None may hold.
+        age: How long after its publication an entry stays; None for ever.
+        source: Whether an entry may belong, as far as its source goes; None where any source will do.
+        columns: The properties of an entry that it looks at.
+        rule: Fingerprint of all but the age; the same in any process.
+    """
+
+    include: tuple[Callable[[Candidate], bool], ...] = ()
+    exclude: tuple[Callable[[Candidate], bool], ...] = ()
+    age: timedelta | None = None
+    source: Callable[[Candidate], bool] | None = None
+    columns: frozenset[str] = frozenset()
+    rule: str = ""
+
+    def matches(self, entry: Candidate) -> bool:
+        """Whether the entry belongs, whatever its age."""
+        return all(holds(entry) for holds in self.include) and not any(holds(entry) for holds in self.exclude)
+
+    def accepts(self, source: Candidate) -> bool:
+        """Whether any entry with this one's source may belong."""
+        return self.source is None or self.source(source)
+
+
+def make_filter(
+    include: Mapping[str, Sequence[str]], exclude: Mapping[str, Sequence[str]], age: timedelta | None
+) -> Filter:
+    """Make a filter.
+
+    Args:
+        include: Values by key, see KEYS; a key without values does not count.
+        exclude: The same: an entry that matches any of these keys does not belong.
+        age: How long after its publication an entry stays; None for ever.
+    """
+    conditions = {key: _condition(key, include[key]) for key in KEYS if include.get(key)}
+    columns = {_COLUMNS.get(key, key) for key in KEYS if include.get(key) or exclude.get(key)}
+    return Filter(
+        include=tuple(conditions.values()),
+        exclude=tuple(_condition(key, exclude[key]) for key in KEYS if exclude.get(key)),
+        age=age,
+        source=conditions.get("source"),
+        columns=frozenset(columns),
+        rule=_fingerprint(include, exclude),
+    )
+
+
+def of_source(source: str) -> Filter:
+    """The filter of just one source, as it is written."""
+    is_it = partial(_is_source, source)
+    return Filter(include=(is_it,), source=is_it, columns=frozenset({"source"}), rule=_fingerprint(source))
+
+
+def _fingerprint(*rule: str | Mapping[str, Sequence[str]]) -> str:
+    parts = [
+        part if isinstance(part, str) else [[key, sorted(map(fold_case, part[key]))] for key in KEYS if part.get(key)]
+        for part in rule
+    ]
+    # What matches everything has none.
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest() if any(parts) else ""
+
+
+def _condition(key: str, values: Sequence[str]) -> Callable[[Candidate], bool]:
+    folded = tuple(fold_case(value) for value in values)
+    if key in {"source", "category"}:
+        return partial(_equals, key, frozenset(folded))
+    return partial(_speaks if key == "language" else _says, key, folded)  # a byline may name several authors
+
+
+def _is_source(source: str, entry: Candidate) -> bool:
+    return entry.source == source
+
+
+def _equals(key: str, values: frozenset[str], entry: Candidate) -> bool:
+    return not values.isdisjoint(entry.folded(key))
+
+
+def _speaks(key: str, values: tuple[str, ...], entry: Candidate) -> bool:
+    """RFC 4647, section 3.3.1: "zh" stands for "zh-CN" as well."""
+    return any(tag == value or tag.startswith(f"{value}-") for tag in entry.folded(key) for value in values)
+
+
+def _says(key: str, values: tuple[str, ...], entry: Candidate) -> bool:
+    return any(_holds(text, value) for text in entry.folded(key) for value in values)
+
+
+def _holds(text: str, word: str) -> bool:
+    start = text.find(word)
+    while start >= 0:
+        end = start + len(word)
+        before, after = text[start - 1 : start] if start else "", text[end : end + 1]
+        if not (_runs_on(before) and _runs_on(word[:1])) and not (_runs_on(after) and _runs_on(word[-1:])):
+            return True
+        start = text.find(word, start + 1)
+    return False
+
+
+def _runs_on(character: str) -> bool:
+    """Whether a letter or digit beside this character belongs to the same word."""
+    return character.isalnum() and not is_unspaced(character)
+
 
 _ALL_FORMATS = ("atom", "rss", "json")
 _ALL_ENTRIES = Filter()
@@ -71,7 +240,7 @@ class Plan:
         """
         found = {feed.name: feed for feed in (self.everything, *self.configured)}
         if self.sources:
-            for source, name in sorted(sources.items(), key=lambda item: (fold(item[0]), item)):
+            for source, name in sorted(sources.items(), key=lambda item: (fold_case(item[0]), item)):
                 found.setdefault(name, self._of_source(source, name))
         return found
 

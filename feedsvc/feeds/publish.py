@@ -28,12 +28,10 @@ if TYPE_CHECKING:
 
     from feedsvc.feeds.formats import Format
 
-__all__ = ["ArchiveLoader", "ListRenderer", "Loader", "Publisher", "Renderer", "Resource"]
+__all__ = ["ArchiveLoader", "Loader", "Publisher", "Resource"]
 
 _log = logging.getLogger(__name__)
 
-Renderer = Callable[[FeedDocument, str], bytes]
-ListRenderer = Callable[[Mapping[str, FeedDocument], str], bytes]
 # A feed of a name as it is now, and since when it has been so, aware.
 Loader = Callable[[str], tuple[FeedDocument, "datetime"]]
 

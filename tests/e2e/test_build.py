@@ -12,7 +12,7 @@ from waiting import wait_for
 
 from e2e.harness import SEEDS, Client, feedsvc, make_dump, write_toml
 from e2e.nginx import nginx
-from feedsvc.feeds.export import Page, build_site
+from feedsvc.feeds.export import SitePage, build_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,16 +85,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     public = build(tmp_path_factory.mktemp("site"), "public")
     # As a site with more than one feed has them.
     entries = (public / "feed.atom").read_bytes()
-    pages = [Page(address, entries) for address in ("/feeds/x.rss", "/feeds/x.json", "/feeds.opml", "/feeds/x")]
-    build_site(public, [*pages, Page("/feeds/x/archive/1.atom", entries), *_pages_of(public)])
+    pages = [SitePage(address, entries) for address in ("/feeds/x.rss", "/feeds/x.json", "/feeds.opml", "/feeds/x")]
+    build_site(public, [*pages, SitePage("/feeds/x/archive/1.atom", entries), *_pages_of(public)])
     return public
 
 
-def _pages_of(public: Path) -> Iterator[Page]:
+def _pages_of(public: Path) -> Iterator[SitePage]:
     for name in ("feed.atom", "index.html", "style.css", "icon.png"):
-        yield Page("/" if name == "index.html" else f"/{name}", (public / name).read_bytes())
+        yield SitePage("/" if name == "index.html" else f"/{name}", (public / name).read_bytes())
     for page in sorted(public.glob("entries/*/index.html")):
-        yield Page(f"/entries/{page.parent.name}", page.read_bytes())
+        yield SitePage(f"/entries/{page.parent.name}", page.read_bytes())
 
 
 @pytest.fixture(scope="module")

@@ -14,20 +14,20 @@ import signal
 import sys
 from pathlib import Path
 
-from feedsvc.feeds.export import Page, build_site
+from feedsvc.feeds.export import SitePage, build_site
 
 LONG = b"<p>text</p>" * 100
 OLD = [
-    Page("/entries/a", LONG + b"a"),
-    Page("/entries/gone", LONG + b"gone"),
-    Page("/small.atom", b"small"),
-    Page("/feed.atom", LONG + b"old"),
+    SitePage("/entries/a", LONG + b"a"),
+    SitePage("/entries/gone", LONG + b"gone"),
+    SitePage("/small.atom", b"small"),
+    SitePage("/feed.atom", LONG + b"old"),
 ]
 NEW = [
-    Page("/entries/a", LONG + b"a"),
-    Page("/entries/b", LONG + b"b"),
-    Page("/small.atom", LONG + b"has grown"),
-    Page("/feed.atom", LONG + b"new"),
+    SitePage("/entries/a", LONG + b"a"),
+    SitePage("/entries/b", LONG + b"b"),
+    SitePage("/small.atom", LONG + b"has grown"),
+    SitePage("/feed.atom", LONG + b"new"),
 ]
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.utime", "os.chmod")
 MINE = {"mine.txt": b"mine", "entries/gone/mine.txt": b"mine"}
@@ -58,7 +58,7 @@ def main(folder: Path) -> None:
     sys.stdout.write(str(kills))
 
 
-def made(site: Path, pages: list[Page]) -> dict[str, bytes]:
+def made(site: Path, pages: list[SitePage]) -> dict[str, bytes]:
     """What a whole build of these pages holds, beside files of others."""
     for name, body in MINE.items():
         (site / name).parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def made(site: Path, pages: list[Page]) -> dict[str, bytes]:
     return content(site)
 
 
-def killed(folder: Path, start: list[Page] | None, at: int) -> bool:
+def killed(folder: Path, start: list[SitePage] | None, at: int) -> bool:
     """Whether the build of NEW was killed at a call; where it had fewer, it came to its end."""
     site = folder / "site"
     shutil.rmtree(site, ignore_errors=True)
@@ -107,7 +107,7 @@ def die_at(at: int) -> None:
 
 
 def look(
-    found: dict[str, bytes], old: dict[str, bytes], new: dict[str, bytes], start: list[Page] | None, at: int
+    found: dict[str, bytes], old: dict[str, bytes], new: dict[str, bytes], start: list[SitePage] | None, at: int
 ) -> None:
     """Every file is whole, and every twin is of the file that is there."""
     for name, body in found.items():

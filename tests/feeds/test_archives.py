@@ -19,7 +19,7 @@ from lxml import etree
 from places import DATA
 from starlette.requests import Request
 
-from feedsvc.feeds.archives import FOR_EVER, Archives, Membership
+from feedsvc.feeds.archives import _FOR_EVER, Archives, Membership
 from feedsvc.feeds.assemble import FeedSettings
 from feedsvc.feeds.formats.addresses import archive_path, feed_path, parse_archive_path
 from feedsvc.feeds.formats.atom import render_atom
@@ -90,9 +90,9 @@ class Site:
     ) -> FeedDocument:
         number = numbers(self.store)
         shown = [number[entry.id] for entry in document.entries]
-        new = None if joined is None else [number[entry_id] for entry_id in joined]
+        new = number.values() if joined is None else [number[entry_id] for entry_id in joined]
         gone = [number[entry_id] for entry_id in left]
-        self.archives.update([Membership(document.name, shown, new, gone, rule)], now)
+        self.archives.update([Membership(document.name, shown, new, gone, rule)], now, since=0, until=0)
         self.document = self.archives.linked(document)
         return self.document
 
@@ -190,7 +190,7 @@ def test_first_page_is_the_oldest_and_numbers_have_no_gap(store: Store) -> None:
 def test_what_caches_may_do(store: Store) -> None:
     save(store, *(make_entry(number) for number in range(30)))
     site = small(store)
-    assert (site.page(1).immutable, site.page(1).max_age) == (True, FOR_EVER)
+    assert (site.page(1).immutable, site.page(1).max_age) == (True, _FOR_EVER)
     assert (site.page(5).immutable, site.page(5).max_age) == (False, 60)
     assert site.page(1) is site.page(1)
     assert site.page(5) is site.page(5)
@@ -213,7 +213,7 @@ def test_answer_writes_nothing_and_closed_pages_may_change_until_they_are_kept(s
     site.archives.keep()
     kept = site.archives.load(site.document, 1, BASE)
     assert kept
-    assert (kept.immutable, kept.max_age) == (True, FOR_EVER)
+    assert (kept.immutable, kept.max_age) == (True, _FOR_EVER)
     assert (kept.body, kept.etag, kept.last_modified) == (first.body, first.etag, first.last_modified)
 
 

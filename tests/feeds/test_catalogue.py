@@ -11,8 +11,7 @@ import pytest
 from articles import NOW, PUBLISHED, make_article, make_file, save_article, save_dump
 
 from feedsvc.feeds.catalogue import Catalogue
-from feedsvc.feeds.filters import make_filter
-from feedsvc.feeds.plan import FeedSettings, Plan
+from feedsvc.feeds.plan import FeedSettings, Plan, make_filter
 from feedsvc.model import Place
 from feedsvc.store import Store
 

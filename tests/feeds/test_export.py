@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from feedsvc.errors import RenderError
-from feedsvc.feeds.export import MANIFEST, TWINS, BuildError, Page, build_site, file_name
+from feedsvc.feeds.export import MANIFEST, TWINS, BuildError, SitePage, build_site, file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 LONG = b"<p>text</p>" * 100  # worth compressing
 MODIFIED = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 PAGES = [
-    Page("/icon.png", bytes(range(256))),  # not worth it
-    Page("/entries/a1", LONG + b"a1"),
-    Page("/entries/b2", LONG + b"b2"),
-    Page("/feeds/x/archive/1.atom", LONG + b"archive"),
-    Page("/feeds/x", LONG + b"page"),
-    Page("/feeds/x.atom", LONG + b"x"),
-    Page("/feed.atom", LONG + b"feed", MODIFIED),
-    Page("/", LONG + b"front", MODIFIED),
+    SitePage("/icon.png", bytes(range(256))),  # not worth it
+    SitePage("/entries/a1", LONG + b"a1"),
+    SitePage("/entries/b2", LONG + b"b2"),
+    SitePage("/feeds/x/archive/1.atom", LONG + b"archive"),
+    SitePage("/feeds/x", LONG + b"page"),
+    SitePage("/feeds/x.atom", LONG + b"x"),
+    SitePage("/feed.atom", LONG + b"feed", MODIFIED),
+    SitePage("/", LONG + b"front", MODIFIED),
 ]
 NAMES = {
     "icon.png", "entries/a1/index.html", "entries/b2/index.html", "feeds/x/archive/1.atom", "feeds/x/index.html",
@@ -50,11 +50,11 @@ def content(site: Path) -> dict[str, bytes]:
     return {path.relative_to(site).as_posix(): path.read_bytes() for path in site.rglob("*") if path.is_file()}
 
 
-def changed(pages: list[Page], address: str, body: bytes) -> list[Page]:
-    return [Page(page.address, body) if page.address == address else page for page in pages]
+def changed(pages: list[SitePage], address: str, body: bytes) -> list[SitePage]:
+    return [SitePage(page.address, body) if page.address == address else page for page in pages]
 
 
-def without(address: str) -> list[Page]:
+def without(address: str) -> list[SitePage]:
     return [page for page in PAGES if page.address != address]
 
 
@@ -90,7 +90,7 @@ def test_name_of_an_address(address: str, name: str) -> None:
 )
 def test_address_that_names_no_file_is_refused(site: Path, address: str) -> None:
     with pytest.raises(BuildError, match=re.escape(repr(address))):
-        build_site(site, [Page(address, b"")])
+        build_site(site, [SitePage(address, b"")])
 
 
 def test_everything_is_written_with_its_twins(site: Path) -> None:
@@ -153,7 +153,7 @@ def test_twins_follow_their_file(site: Path) -> None:
 
 
 def test_codings_that_are_given_are_taken(site: Path) -> None:
-    build_site(site, [Page("/feed.atom", LONG, MODIFIED, {"br": b"as br", "zstd": b"as zstd"})])
+    build_site(site, [SitePage("/feed.atom", LONG, MODIFIED, {"br": b"as br", "zstd": b"as zstd"})])
     assert content(site).keys() == {"feed.atom", "feed.atom.br", "feed.atom.zst", MANIFEST}
     assert (site / "feed.atom.br").read_bytes() == b"as br"
 
@@ -239,8 +239,8 @@ def test_failed_render_deletes_nothing(site: Path) -> None:
     build_site(site, PAGES)
     before = content(site)
 
-    def failing() -> Iterator[Page]:
-        yield Page("/entries/c3", b"new")
+    def failing() -> Iterator[SitePage]:
+        yield SitePage("/entries/c3", b"new")
         raise RenderError("feed x: cannot be rendered")
 
     with pytest.raises(RenderError):
@@ -322,9 +322,9 @@ def test_reader_of_the_site_never_misses_a_file(site: Path) -> None:
     """While a file is replaced, it or the one before is there; its twins may not be for a moment."""
     build_site(site, PAGES)
 
-    def looking() -> Iterator[Page]:
+    def looking() -> Iterator[SitePage]:
         for page in PAGES:
-            yield Page(page.address, page.body + b"changed")
+            yield SitePage(page.address, page.body + b"changed")
             assert (site / file_name(page.address)).read_bytes() == page.body + b"changed"
             assert content(site).keys() >= NAMES
 

@@ -15,8 +15,7 @@ from lxml import etree
 
 from feedsvc.errors import RenderError
 from feedsvc.feeds.formats import FORMATS
-from feedsvc.feeds.guard import Guard, compare
-from feedsvc.feeds.known import find_lost, hold
+from feedsvc.feeds.guard import Guard, find_lost, find_refused, hold
 from feedsvc.feeds.resources import make_resources
 from feedsvc.model import Entry, FeedDocument
 from feedsvc.store import Store
@@ -154,7 +153,7 @@ def test_first_publication_reports_nothing(store: Store) -> None:
     readers = Readers(store)
     assert len(readers.read()) == 4
     assert readers.problems == {}
-    assert compare(store) == {}
+    assert find_refused(store) == {}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +172,7 @@ def test_upgrade_that_makes_old_entries_unread_is_refused(store: Store, values: 
     readers = Readers(store)  # after the upgrade
     assert "4 entries keep the id and date that readers know" in readers.problems["guard:refused"]
     assert "run `feedsvc accept`" in readers.problems["guard:refused"]
-    assert set(compare(store)) == set(before)
+    assert set(find_refused(store)) == set(before)
     for again in (readers, Readers(store)):
         assert again.read() == before
         assert again.read() == before
@@ -235,7 +234,7 @@ def test_entry_at_fault_is_left_out_until_it_changes(store: Store, monkeypatch: 
     assert bad.key not in {entry.key for entry in again.guard.admit(again.document().entries)}
     assert again.read() == rest
     with monkeypatch.context() as patch:
-        patch.setattr("feedsvc.feeds.known.__version__", "99")
+        patch.setattr("feedsvc.feeds.guard.__version__", "99")
         assert bad.key in {entry.key for entry in Readers(store).guard.admit(again.document().entries)}
     again.change(entries.c.key == bad.key, content="short")
     assert set(again.read()) == {*rest, bad.id}

@@ -15,7 +15,8 @@ from feedsvc.feeds.represent import represent
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from feedsvc.feeds.publish import Publisher, Renderer
+    from feedsvc.feeds.formats import Renderer
+    from feedsvc.feeds.publish import Publisher
     from feedsvc.model import FeedDocument, Representation
 
 NOW = datetime(2024, 4, 4, 12, 0, 0, tzinfo=UTC)

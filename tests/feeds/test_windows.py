@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedsvc.feeds.windows import Effect, Spot, Window
+from feedsvc.feeds.catalogue import Effect, Spot, Window
 
 MOST = 3
 

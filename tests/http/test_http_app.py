@@ -23,7 +23,7 @@ from feedsvc.model import Removal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from feedsvc.feeds.publish import Renderer
+    from feedsvc.feeds.formats import Renderer
     from feedsvc.model import Entry, FeedDocument
 
 NOW = datetime(2024, 4, 4, 12, 0, 0, tzinfo=UTC)

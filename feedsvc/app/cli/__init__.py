@@ -49,8 +49,7 @@ from feedsvc.app.daemon import run_daemon
 from feedsvc.errors import ConfigError, DaemonUnreachable, FeedsvcError, RuleError, UnknownName, WatchError
 from feedsvc.feeds.archives import Archives
 from feedsvc.feeds.assemble import Assembler
-from feedsvc.feeds.export import build_site
-from feedsvc.feeds.export_pages import site_pages
+from feedsvc.feeds.export import build_site, site_pages
 from feedsvc.feeds.guard import Guard
 from feedsvc.feeds.resources import MAX_AGE
 from feedsvc.http import hash_password

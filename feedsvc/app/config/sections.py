@@ -11,8 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from feedsvc.app.config import values
 from feedsvc.errors import ConfigError
-from feedsvc.feeds.filters import KEYS, make_filter
-from feedsvc.feeds.plan import FeedSettings, Plan
+from feedsvc.feeds.plan import KEYS, FeedSettings, Plan, make_filter
 from feedsvc.http import Guard, parse_account
 from feedsvc.store.feed_names import FEED_NAME
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from feedsvc.feeds.filters import fold
 from feedsvc.feeds.formats.addresses import EVERYTHING
+from feedsvc.feeds.plan import fold_case
 from feedsvc.http import parse_account
 from feedsvc.links import tidy_link
 from feedsvc.runtime.schedule import parse_trigger
@@ -94,7 +94,7 @@ def _listed(value: object) -> object:
 
 
 def _check_text(value: str) -> str:
-    if not fold(value):
+    if not fold_case(value):
         raise ValueError("give at least one character that can be seen")
     return value
 

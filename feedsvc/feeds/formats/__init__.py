@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from feedsvc.feeds.formats import atom, json_feed, parts, rss
 from feedsvc.feeds.formats.inspect import Finding, inspect_atom, inspect_json_feed, inspect_rss
+from feedsvc.model import FeedDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from feedsvc.model import Entry, FeedDocument
+    from feedsvc.model import Entry
 
-__all__ = ["FORMATS", "Format", "fit"]
+__all__ = ["FORMATS", "Format", "Renderer", "fit"]
+
+Renderer = Callable[[FeedDocument, str], bytes]  # from a feed and the base URL to bytes; raises RenderError
 
 _MEDIUM = 70  # bytes of an element that names a picture, without its address
 _FRAME = 700  # bytes of an Atom entry's element names, dates and id, rounded up
@@ -35,7 +39,7 @@ class Format:
 
     extension: str
     media_type: str
-    render: Callable[[FeedDocument, str], bytes]
+    render: Renderer
     inspect: Callable[[bytes], Sequence[Finding]]
     split: Callable[[bytes], dict[str, bytes]]
     cut: Callable[[bytes, Collection[str]], bytes]

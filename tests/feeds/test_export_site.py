@@ -9,8 +9,7 @@ import pytest
 from articles import NOW, live_entries, make_article, save_dump
 
 from feedsvc.feeds.assemble import Assembler, FeedSettings, Plan
-from feedsvc.feeds.export import Page
-from feedsvc.feeds.export_pages import site_pages
+from feedsvc.feeds.export import SitePage, site_pages
 from feedsvc.feeds.formats.atom import render_atom
 from feedsvc.feeds.pages.assets import static_files
 from feedsvc.feeds.pages.pages import render_entry
@@ -34,13 +33,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def make_site(store: Store) -> tuple[Assembler, list[Page]]:
+def make_site(store: Store) -> tuple[Assembler, list[SitePage]]:
     assembler = Assembler(store, Plan(SETTINGS))
     assembler.refresh(NOW)
     return assembler, list(site_pages(store, assembler, BASE, NOW))
 
 
-def entry_pages(store: Store) -> list[Page]:
+def entry_pages(store: Store) -> list[SitePage]:
     return [page for page in make_site(store)[1] if page.address.startswith("/entries/")]
 
 
@@ -49,7 +48,7 @@ def test_entry_pages_are_those_of_the_daemon(store: Store) -> None:
     for entry in live_entries(store):
         found = store.load_entry(entry.key)
         assert found is not None
-        expected.append(Page(f"/entries/{entry.key}", render_entry(*found, BASE, "News", searchable=False)))
+        expected.append(SitePage(f"/entries/{entry.key}", render_entry(*found, BASE, "News", searchable=False)))
     pages = entry_pages(store)
     assert pages == expected
     assert sum("two" in page.body.decode() for page in pages) == 84

@@ -12,12 +12,10 @@ import pytest
 import sqlalchemy as sa
 from articles import NOW, make_article, save_dump
 
-from feedsvc.feeds.archives import Archives
+from feedsvc.feeds.archives import Archives, Follower
 from feedsvc.feeds.assemble import Assembler
 from feedsvc.feeds.catalogue import Catalogue
-from feedsvc.feeds.filters import make_filter
-from feedsvc.feeds.membership import Follower
-from feedsvc.feeds.plan import FeedSettings, Plan
+from feedsvc.feeds.plan import FeedSettings, Plan, make_filter
 from feedsvc.store import Store
 from feedsvc.store.archives import OPEN
 from feedsvc.store.schema import LIVE, archive_entries, archives, entries
