@@ -1,7 +1,6 @@
-"""What a cleaned article means for what is stored: added, updated, unchanged or duplicate.
+"""A cleaned article beside the stored entry -> added, updated, unchanged or duplicate.
 
-Pure: it looks at the article, at what is stored, and at `now`, and says what the entry is to be.
-The rules it keeps, so that nothing comes back as unread:
+Pure. Its rules, so that nothing comes back as unread:
 
 - An entry's `id` and `key` are minted once and never change.
 - `updated` moves only when the article's digest changed, and never back.
@@ -36,7 +35,7 @@ _DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-
 
 
 class Verdict(StrEnum):
-    """What a dump did to the entry that it is about."""
+    """The effect of a dump on its entry."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -46,7 +45,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict, the entry as it is to be stored, and whether this dump owns it from now on."""
+    """The verdict, the entry to be stored, and whether this dump owns it from now on."""
 
     verdict: Verdict
     entry: Entry
@@ -54,11 +53,11 @@ class Decision:
 
 
 def identities(article: CleanEntry) -> tuple[str, ...]:
-    """The names under which an article is known, the one that its key is made of first.
+    """Give the names under which an article is known, the one that its key is made of first.
 
-    That is its canonical link and then the link as it is shown, so that an entry is found again even
-    where a later version knows more spellings; without a link, its title and time. That is the title
-    as the dump gives it, for what is taken off it may change with what is known of its source.
+    These are its canonical link and the link as it is shown, so that a later version that knows more spellings finds
+    the entry again; without a link, its title and time. It is the title as the dump gives it, for cleaning may take
+    more off it once more is known of its source.
     """
     if article.link is None:
         return (f"{article.published:%Y-%m-%dT%H:%M:%SZ} {article.given_title or article.title}",)
@@ -67,10 +66,9 @@ def identities(article: CleanEntry) -> tuple[str, ...]:
 
 
 def article_digest(article: CleanEntry) -> str:
-    """Fingerprint of what a reader would call the article: title, text, pictures.
+    """Fingerprint of title, text and pictures: the article in the eyes of a reader.
 
-    Markup, white space, hosts and parameters of picture addresses do not count: they change
-    without the article changing.
+    Markup, white space, hosts and parameters of picture addresses do not count: they change by themselves.
     """
     parts = [article.title, "".join(article.text.split())]
     for image in article.images:
@@ -82,8 +80,8 @@ def article_digest(article: CleanEntry) -> str:
 def mint_entry(article: CleanEntry, *, cleaner: str) -> Entry:
     """Make the entry of an article that was never seen before.
 
-    The id is a tag: URI (RFC 4151, section 2.1) of the article's host and day, and depends on the
-    article alone: a store rebuilt from the same dumps mints the same ids.
+    The id is a tag: URI (RFC 4151, section 2.1) of the article's host and day. It depends on the article alone: a store
+    rebuilt from the same dumps mints the same ids.
     """
     name = identities(article)[0]
     key = base64.b32encode(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:10]).decode().lower()
@@ -112,13 +110,13 @@ def mint_entry(article: CleanEntry, *, cleaner: str) -> Entry:
 
 
 def decide_entry(article: CleanEntry, known: Known | None, place: Place, *, cleaner: str, now: datetime) -> Decision:
-    """Decide what becomes of `article`, found at `place`.
+    """Decide about `article`, found at `place`.
 
     Args:
-        article: The cleaned article.
-        known: What is stored under the article's identity, cleaned by the same `cleaner`; None if nothing.
-        place: Where the article was found.
-        cleaner: Fingerprint of the rules that cleaned it.
+        article: Cleaned by the rules with the fingerprint `cleaner`, as the entry in `known` was.
+        known: The entry stored under the article's identity, or None.
+        place: Of the article.
+        cleaner: See `article`.
         now: Aware, in UTC.
     """
     fresh = mint_entry(article, cleaner=cleaner)

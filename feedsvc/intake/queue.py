@@ -27,18 +27,18 @@ __all__ = ["BATCH", "Intake"]
 _T = TypeVar("_T")
 
 BATCH = 64  # dumps a transaction: the flush to disk is shared, and nobody waits long for the lock
-_LATE_SECONDS = 0.1  # between two looks whether a dump that takes long is cleaned
-_MANY_REQUESTS = 1000  # a second; with more of them the server needs most of what one process can do
-_REST = 3.0  # seconds that are left to those for each that a batch took of the processor
+_LATE_SECONDS = 0.1  # between two looks at dumps that take long to clean
+_MANY_REQUESTS = 1000  # a second; more take most of the time of one process
+_REST = 3.0  # seconds left to them for each second of the processor that a batch took
 
 
 class Intake:
-    """Takes what the watcher delivers into the store, and says when something changed.
+    """Takes the watcher's changes and listings into the store.
 
     Attributes:
         pulse: Beats between two dumps, and while there is nothing to do.
-        last_dump: When a dump was last taken in, in monotonic seconds; None before the first.
-        refused_since: Since when the store refuses what is to be stored, in monotonic seconds; None while it does not.
+        last_dump: The monotonic seconds at which a dump was last taken in; None before the first.
+        refused_since: The monotonic seconds since which the store refuses writes; None while it takes them.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Intake:
         Args:
             ingest: The pipeline.
             changed: Called after a batch in which an entry was added, changed or withdrawn.
-            taken: Told what became of each batch.
-            answered: How many requests this process has answered: where they are many, they go first.
-            report: Told as ("store", message) while the store cannot be written, as ("intake", message) while no
-                file can be read, and with None afterwards.
+            taken: Given the reports of each batch.
+            answered: Counts the requests that this process has answered: if they are many, they go first.
+            report: Told as ("store", message) while the store cannot be written, as ("intake", message) while no file
+                can be read, and with None afterwards.
         """
         self.pulse = Pulse()
         self.last_dump: float | None = None
@@ -73,13 +73,13 @@ class Intake:
         self._backlog: deque[Change] = deque()
         self._stopping = threading.Event()
         self._idle = threading.Event()
-        self._outdated = threading.Event()  # whether entries may be left that other rules cleaned
+        self._outdated = threading.Event()  # set if entries may be left that other rules cleaned
         self._outdated.set()
         self._delivering = threading.Lock()  # so that `_idle` is not set beside a full queue
         self._thread = threading.Thread(target=self._run, name="intake")
 
     def deliver(self, item: Change | Listing) -> None:
-        """Put something in the queue; never waits for the store."""
+        """Queue a change or listing; never waits for the store."""
         with self._delivering:
             self._idle.clear()
             if isinstance(item, Listing):
@@ -94,7 +94,7 @@ class Intake:
         self._thread.start()
 
     def look_again(self) -> None:
-        """Clean again what is outdated, once the queue is worked off."""
+        """Clean outdated entries again, once the queue is worked off."""
         self._outdated.set()
         self._queue.put(None)
 
@@ -106,12 +106,12 @@ class Intake:
             self._thread.join()
 
     def wait_idle(self, timeout: float) -> bool:
-        """Wait until the queue is worked off, at most `timeout` seconds; answers whether it is."""
+        """Wait at most `timeout` seconds until the queue is worked off; tell if it is."""
         return self._idle.wait(timeout)
 
     @property
     def depth(self) -> int:
-        """How many changes wait."""
+        """The number of changes that wait."""
         return self._queue.qsize() + len(self._backlog)
 
     @property
@@ -147,7 +147,7 @@ class Intake:
         return self._stopping.is_set() or not self._queue.empty()
 
     def _next_batch(self, *, wait: bool) -> list[Change]:
-        """What arrived since the last call, filled up with what listings found: a large one delays nobody."""
+        """Give the changes since the last call, filled up with those of listings: a large one delays nobody."""
         batch = self._ingest.late()
         while len(batch) < BATCH:
             try:
@@ -175,7 +175,7 @@ class Intake:
         return batch
 
     def _compare(self, directory: str) -> None:
-        """What a listing found takes the place of what an earlier one found: most of it is the same."""
+        """Put the changes of a listing in place of an earlier one's: most of them are the same."""
         with self._delivering:
             listing = self._listings.pop(directory)
         found = self._persist(partial(self._ingest.compare, listing))
@@ -189,7 +189,7 @@ class Intake:
         return self._stopping.is_set()
 
     def _persist(self, work: Callable[[], _T]) -> _T | None:
-        """Do what needs the store, again and again while the store refuses; None when stopped meanwhile."""
+        """Do work again and again while the store refuses it; None if stopped meanwhile."""
         failed: set[str] = set()
         while not self._interrupted():
             try:

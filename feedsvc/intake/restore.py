@@ -1,4 +1,4 @@
-"""What people ask of the account of removals, and bringing a removal back."""
+"""Restores a removal; finds entries by the names that people give."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def find_entry(account: Account, name: str) -> Subject:
-    """The entry with this key, id or link.
+    """Give the entry with this key, id or link.
 
     Raises:
         UnknownName: There is none; the message names some that are like it.
@@ -35,7 +35,7 @@ def find_entry(account: Account, name: str) -> Subject:
 
 
 def check_name(kind: str, name: str, known: Collection[str]) -> None:
-    """Look whether something is known by this name.
+    """Check that a name is known.
 
     Raises:
         UnknownName: It is not; the message names some that are like it.
@@ -45,14 +45,14 @@ def check_name(kind: str, name: str, known: Collection[str]) -> None:
 
 
 def restore_removal(store: Store, ingest: Ingest, name: str, number: int, *, undo: bool) -> RemovedItem:
-    """Bring a removal back into its entry for good, or let it go again; `updated` does not move.
+    """Bring a removal back into its entry for good, or `undo` that; `updated` does not move.
 
     Args:
-        store: Where the entry is.
-        ingest: The pipeline into the store, which cleans the entry again.
+        store: Of the entry.
+        ingest: The pipeline into the store.
         name: The entry's key, id or link.
         number: The removal's in the entry's ledger, from 1.
-        undo: Whether it is to go again.
+        undo: Remove it again.
 
     Returns:
         The removal as it is now.

@@ -1,4 +1,4 @@
-"""Which stored entries would change, and how, if other rules became live.
+"""The stored entries that would change, and how, if other rules became live.
 
     rules that differ -> reach -> dumps that they may match -> cleaned by the new rules -> compared with the store
                          (SQL)    (bytes of the dumps)         (as many as time allows)
@@ -41,13 +41,11 @@ _GOLDEN = 0.6180339887498949  # its multiples, whole parts left out, fall evenly
 
 @dataclass(frozen=True, slots=True)
 class RuleChanges:
-    """How two sets of rules differ.
+    """The difference between two sets of rules, by their names.
 
     Attributes:
-        added: Names.
-        removed: Names.
-        changed: Names, those of rules that only moved included: which of two rules takes something may depend on it.
-        rules: All that differs, the old form and the new of what changed.
+        changed: Also rules that only moved: it may decide which of two rules takes something.
+        rules: All that differ, those that changed in both forms.
     """
 
     added: tuple[str, ...] = ()
@@ -58,17 +56,16 @@ class RuleChanges:
 
 @dataclass(slots=True)
 class Diff:
-    """What would change.
+    """The entries that would change.
 
     Attributes:
-        rules: How the rules differ.
-        live_version: The feedsvc that used the live rules; where it is another, entries are all cleaned again anyway.
+        live_version: The feedsvc that used the live rules; if it is another, all entries are cleaned again anyway.
         looked_at: Entries that the rules apply to and whose dump is kept.
         affected: Those whose dump holds something that one of the rules may match.
-        cleaned: Those that were cleaned by the new rules; fewer than `affected` where time was short.
+        cleaned: Those that were cleaned by the new rules; fewer than `affected` if time was short.
         uncleanable: Those of them that cannot be cleaned, and stay as they are.
-        changes: What was found, the largest losses first.
-        estimate: How many would change in all: the number that was found, or what it lets expect.
+        changes: The largest losses first.
+        estimate: How many would change in all: the number that was found, or that can be expected from it.
     """
 
     rules: RuleChanges
@@ -82,17 +79,12 @@ class Diff:
 
     @property
     def is_exact(self) -> bool:
-        """Whether all that may change was cleaned."""
+        """Whether all affected entries were cleaned."""
         return self.cleaned == self.affected
 
 
 def make_saved(rules: RuleSet, digest: str) -> SavedRules:
-    """Give a set of rules the form in which the store keeps it.
-
-    Args:
-        rules: The rules.
-        digest: The cleaner's, by which entries name it.
-    """
+    """Give rules the form in which the store keeps them; entries name them by their cleaner's `digest`."""
     return SavedRules(digest, __version__, [rule.model_dump(mode="json") for rule in rules.rules])
 
 
@@ -100,7 +92,7 @@ def read_saved(saved: SavedRules) -> RuleSet:
     """Read rules that were saved.
 
     Raises:
-        StoreError: Another version wrote them, and its rules could say what ours cannot.
+        StoreError: Another version wrote them, and they are no rules for this one.
     """
     try:
         return RuleSet(tuple(Rule.model_validate(rule) for rule in saved.rules))
@@ -112,7 +104,7 @@ def read_saved(saved: SavedRules) -> RuleSet:
 
 
 def compare_rules(live: RuleSet, planned: RuleSet) -> RuleChanges:
-    """Tell how two sets of rules differ."""
+    """Compare two sets of rules."""
     old = {rule.name: rule for rule in live.rules}
     new = {rule.name: rule for rule in planned.rules}
     before, after = [name for name in old if name in new], [name for name in new if name in old]
@@ -136,19 +128,19 @@ def diff_rules(
     source: str | None = None,
     seconds: float | None = None,
     workers: int = 1,
-    progress: Callable[[str, int, int | None], None] = lambda _what, _done, _of: None,
+    progress: Callable[[str, int, int | None], None] = lambda _stage, _done, _of: None,
 ) -> Diff:
-    """Tell what would change in the store if other rules became live.
+    """Find the entries in the store that would change if other rules became live.
 
     Args:
-        store: Where the live rules, entries and dumps are.
-        planned: The rules as they would be.
+        store: Its live rules are compared.
+        planned: The other rules.
         make_cleaner: Makes the cleaner that uses a set of rules.
-        source: Look at the entries of this source only; None for all.
-        seconds: How long to take for all, as long as a third of it is left to clean; None for as long as it takes.
-            The newest are cleaned first, and among the others as many, evenly chosen.
-        workers: How many processes clean; with 1, none but this one.
-        progress: Told what is being done, how much of it is done, and of how much (None where that is not known).
+        source: Of the only entries to look at; None for all.
+        seconds: To take for all, but a third of them is left to clean; None for no limit. The newest are cleaned first,
+            and as many of the others, evenly chosen.
+        workers: Processes that clean; with 1, none but this one.
+        progress: Told the stage, how much of it is done, and of how much (None if that is not known).
 
     Raises:
         StoreError: The store cannot be read, or does not know which rules are live.
@@ -198,7 +190,7 @@ def _in_batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 
 def _mixed(numbers: Sequence[int]) -> Iterator[int]:
-    """Give all numbers once, batches from the beginning and batches spread evenly in turns."""
+    """Give all numbers once, in turn batches from the beginning and batches spread evenly."""
     taken: set[int] = set()
     first, step = 0, 0
     while len(taken) < len(numbers):
@@ -217,11 +209,11 @@ def _mixed(numbers: Sequence[int]) -> Iterator[int]:
 
 
 def _estimate(changed: Mapping[int, bool], number: int) -> int:
-    """Tell how many of all entries change, from those that were cleaned.
+    """Estimate how many of a number of entries change.
 
     Args:
-        changed: Place among all, newest first, to whether it changes.
-        number: How many there are in all.
+        changed: Place among all, newest first, to whether it changes, of those that were cleaned.
+        number: Of all.
     """
     first = next(index for index in range(number + 1) if index not in changed)
     known = sum(changed[index] for index in range(first))
@@ -234,11 +226,7 @@ def _estimate(changed: Mapping[int, bool], number: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What each worker process is told.
-
-    Attributes:
-        digest: Of the live rules, as entries have it.
-    """
+    """The task of each worker process; the digest is that of the live rules, as entries have it."""
 
     affects: Affects
     live: RuleSet
@@ -248,7 +236,7 @@ class _Task:
 
 
 class _Bench:
-    """What a worker works with."""
+    """The cleaners of a worker."""
 
     def __init__(self, task: _Task) -> None:
         self.task = task
@@ -257,7 +245,7 @@ class _Bench:
 
 
 def _scan(bench: _Bench, rows: Sequence[RawDump]) -> tuple[int, list[tuple[int, int]]]:
-    """Tell how many of these entries the rules apply to; and of those that they may change, time and number."""
+    """Count the entries that the rules apply to; give time and number of those that they may change."""
     affects = bench.task.affects
     reached = [row for row in rows if affects.reach(row.link, row.source)]
     return len(reached), [
@@ -270,7 +258,7 @@ def _scan(bench: _Bench, rows: Sequence[RawDump]) -> tuple[int, list[tuple[int, 
 def _compare(
     bench: _Bench, rows: Sequence[tuple[int, Article, list[Removed]]]
 ) -> list[tuple[int, EntryDiff | Literal[False] | None]]:
-    """Tell what changes in each of these entries; False for one that cannot be cleaned."""
+    """Find the difference in each of these entries; False for one that cannot be cleaned."""
     return [(number, _compare_one(bench, article, removed)) for number, article, removed in rows]
 
 

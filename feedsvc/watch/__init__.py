@@ -1,12 +1,12 @@
-"""Watched folders: says which dump files have settled, which are gone, and what each folder holds.
+"""Watched folders: their files that have settled, those that are gone, and lists of all.
 
     inotify or polling -> watchdog's observer -> Settling -> deliver(Change)
     start, rescan, lost events, folder back   -> scan     -> deliver(Listing)
 
-What counts as a file here, everywhere alike:
+Files, everywhere alike:
 
-- Regular files only, by `lstat`: no symbolic link is followed, wherever it leads, and no FIFO, socket or device is
-  ever opened. What a link inside the folder leads to inside the folder is delivered under its own name.
+- Regular files only, by `lstat`: no symbolic link is followed, and no FIFO, socket or device is opened. A file
+  inside the folder is delivered under its own name, even if a link leads to it.
 - A watched folder may itself be a symbolic link: it is followed, and paths keep the name that was configured.
 - Hidden folders (`.git`, `.stfolder`) are not entered. Hidden files are delivered.
 - A folder that lies inside another watched folder, or is the same one, is dropped: a file has one path only.

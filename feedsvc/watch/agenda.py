@@ -1,4 +1,4 @@
-"""What is due when: the one place where the observer's threads and the watcher's own thread meet.
+"""The times at which things are due: the one place where the observer's threads and the watcher's own thread meet.
 
 Its lock is held for no call but a look at a file, so that it can be taken under any other lock.
 """
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = -math.inf
 _PATIENCE = 10  # a listing waits for quiet at most so many times the settle time
-_RESTLESS = 60  # for a file that has not settled after so many times the settle time, it is said
+_RESTLESS = 60  # a file that has not settled after so many times the settle time is reported
 
 
 class Agenda:
@@ -44,12 +44,7 @@ class Agenda:
         self._closed = False
 
     def touch(self, path: str, *, finished: bool = False) -> None:
-        """Note that something happened to a file; nothing is noted where no file is.
-
-        Args:
-            path: The file.
-            finished: Whether its writer has closed it.
-        """
+        """Note that something happened to a file, if it is there; perhaps its writer `finished` it."""
         with self._changed:
             state = _seen(path)
             # A link or a FIFO; or deleted since, and the news of that is on its way.
@@ -57,12 +52,7 @@ class Agenda:
                 self._put(path, state, finished=finished)
 
     def replace(self, path: str, *, finished: bool = False) -> None:
-        """Note that what stood at a path stands there no longer.
-
-        Args:
-            path: The path.
-            finished: Whether a file that stands there now was renamed into place.
-        """
+        """Note that a path holds another file or none; a `finished` one was renamed into place."""
         with self._changed:
             self._put(path, _seen(path), finished=finished)
 
@@ -75,16 +65,14 @@ class Agenda:
         self._wake(self._settling.next_due())
 
     def collect(self) -> list[Change]:
-        """Take out what has settled."""
+        """Take out the changes that have settled."""
         with self._changed:
             return self._settling.collect(time.monotonic(), observe)
 
     def unsettled(self, folder: Folder, files: Iterable[tuple[str, FileState]]) -> frozenset[str]:
-        """Say about which paths of a folder a Change will follow.
+        """Give the paths of a folder for which a Change will follow.
 
-        Args:
-            folder: The folder.
-            files: Those that it holds. The ones that changed just now are noted too: they may be being written.
+        Of its `files`, those that changed just now are noted too: they may be being written.
         """
         wall_clock, fresh = time.time_ns(), self._settle * 1e9  # the times of files are the wall clock's
         with self._changed:
@@ -110,16 +98,16 @@ class Agenda:
             self._wake(at)
 
     def list_at_once(self, folder: Folder) -> None:
-        """Have a folder listed even though something still settles."""
+        """Have a folder listed although something still settles."""
         with self._changed:
             self._listings[folder.name] = _AT_ONCE
             self._wake(_AT_ONCE)
 
     def take_listing(self, folder: Folder) -> bool:
-        """Say whether the folder is to be listed now; if so, that is no longer on the agenda."""
+        """Whether the folder is to be listed now; if so, that leaves the agenda."""
         with self._changed:
             now, at = time.monotonic(), self._listings.get(folder.name, math.inf)
-            # Quiet everywhere: what is missing here may be about to be told under its new name in another folder.
+            # Quiet everywhere: a file that is missing here may soon be told under its new name in another folder.
             if now < at or (self._settling and now < at + _PATIENCE * self._settle):
                 return False
             del self._listings[folder.name]
@@ -138,7 +126,7 @@ class Agenda:
             self._wake(_AT_ONCE)
 
     def take_check(self) -> bool:
-        """Say whether the folders are to be looked at now; if so, the next look is an interval away."""
+        """Whether the folders are to be looked at now; if so, the next look is an interval away."""
         with self._changed:
             now = time.monotonic()
             if now < self._check_at:
@@ -147,7 +135,7 @@ class Agenda:
             return True
 
     def wait(self) -> bool:
-        """Sleep until something may be due; say whether to go on."""
+        """Sleep until something may be due; False if that is over for good."""
         with self._changed:
             self._wake_at = min(self._check_at, self._settling.next_due())
             while not self._closed and (left := self._wake_at - time.monotonic()) > 0:

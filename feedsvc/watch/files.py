@@ -1,4 +1,4 @@
-"""What is told about files, and how the file system is asked. All paths are `str`; they may hold surrogate escapes."""
+"""Files as the file system has them. All paths are `str`; they may hold surrogate escapes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,9 @@ _STRIDE = 256  # files that are looked at in a row
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What tells that a file has changed, without reading it.
+    """The properties of a file that change with it, in bytes and nanoseconds since 1970.
 
-    Attributes:
-        size: Bytes.
-        mtime_ns: Nanoseconds since the epoch.
-        inode: Tells a file that was replaced by one of the same size and time.
+    The inode changes if a file is replaced by one of the same size and time.
     """
 
     size: int
@@ -48,9 +45,9 @@ class Listing:
     Attributes:
         directory: The watched folder, as configured, made absolute.
         files: By path. A path that is in none of these three is gone.
-        unsettled: Paths about which a Change will follow. One that is not in `files` has just vanished, and may be
-            back in a moment.
-        unreadable: Paths and folders that could not be looked at: nothing is known about them and what is below them.
+        unsettled: Paths of Changes that will follow. One that is not in `files` has just vanished, and may be back in
+            a moment.
+        unreadable: Files and folders that could not be looked at: nothing is known of them, nor of files below them.
     """
 
     directory: str
@@ -66,13 +63,10 @@ def _state_of(status: os.stat_result) -> FileState | None:
 
 
 def observe(path: str) -> FileState | None:
-    """Look at one path.
-
-    Returns:
-        None where no regular file stands: nothing, or something else.
+    """Look at one path; None if there is no regular file.
 
     Raises:
-        OSError: It cannot be told.
+        OSError: It cannot be looked at.
     """
     try:
         return _state_of(os.lstat(path))
@@ -81,7 +75,7 @@ def observe(path: str) -> FileState | None:
 
 
 def is_gone(path: str) -> bool:
-    """Say whether nothing stands at a path; not where it cannot be told."""
+    """Whether nothing stands at a path; False if that cannot be told."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -92,7 +86,7 @@ def is_gone(path: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Say whether the folder of this name is not to be entered."""
+    """Whether the folder of this name is not to be entered."""
     return name.startswith(".")
 
 
@@ -102,10 +96,10 @@ def scan(
     """Look at all files below a folder.
 
     Args:
-        directory: The folder; it may be a symbolic link, which is followed.
+        directory: The folder; a symbolic link is followed.
         recursive: Whether to enter the folders inside.
-        interrupted: Asked before each folder, and now and then within; the scan ends early where it says True, and
-            its result is worth nothing. It may do other work: the scan has no lock and leaves no state behind.
+        interrupted: Asked before each folder, and now and then within; if True, the scan ends early, and its result is
+            worth nothing. It may do other work: the scan holds no lock and no state.
 
     Returns:
         The regular files, and the paths that could not be looked at.

@@ -1,4 +1,4 @@
-"""One watched folder: its name, what stands there, and what is wrong with it."""
+"""One watched folder: its name, its identity, and its problems."""
 
 # Paths stay strings here: they may be no valid Unicode.
 # ruff: noqa: PTH116, PTH118, PTH206
@@ -23,12 +23,9 @@ __all__ = ["Folder", "Identity", "distinct"]
 
 logger = logging.getLogger(__name__)
 
-_RETRY = 1.0  # seconds after which something that failed is tried again, twice as many the next time
-_LONGEST = 60.0
-
 
 class Identity(NamedTuple):
-    """Tells a folder from another one of the same name."""
+    """The difference between a folder and another one of the same name."""
 
     device: int
     inode: int
@@ -40,20 +37,20 @@ class Folder:
 
     Attributes:
         name: As configured, made absolute. All paths told to others begin with it.
-        real: Where it is watched: the same without symbolic links.
-        identity: What stood there at the last look; None where no folder did.
-        emitter: What watches it, or None.
+        real: The same without symbolic links: the path that is watched.
+        identity: At the last look; None if there was no folder.
+        emitter: watchdog's, if it is watched.
         overflows: The emitter's count that is already dealt with.
-        device: The file system on which files were last seen, or None.
+        device: The file system on which files were last seen.
         rearm: Whether its watch is to be set anew although it works.
-        missing: What is wrong with the folder itself, or None.
-        unwatched: Why it is not watched, or not wholly, or None.
-        unlisted: Why its listing cannot be had or believed, or None.
-        partly: What is in it that cannot be read, or None.
-        restless: What is in it that does not come to rest, or None.
-        seconds: What its last listing took.
-        watching: When to set its watches again.
-        listing: When to list it again.
+        missing: The problem with the folder itself.
+        unwatched: Why it is not watched, or not wholly.
+        unlisted: Why its listing cannot be had or believed.
+        partly: The problem with the files in it that cannot be read.
+        restless: The problem with the files in it that do not come to rest.
+        seconds: Of its last listing.
+        watching: The time to set its watches again.
+        listing: The time to list it again.
     """
 
     name: str
@@ -69,21 +66,21 @@ class Folder:
     partly: str | None = None
     restless: str | None = None
     seconds: float = 0.0
-    watching: Backoff = field(default_factory=lambda: Backoff(_RETRY, _LONGEST))
-    listing: Backoff = field(default_factory=lambda: Backoff(_RETRY, _LONGEST))
+    watching: Backoff = field(default_factory=Backoff)
+    listing: Backoff = field(default_factory=Backoff)
 
     @property
     def prefix(self) -> str:
-        """What all paths below it begin with."""
+        """The start of all paths below it."""
         return os.path.join(self.name, "")
 
     @property
     def problem(self) -> str | None:
-        """The worst thing that is wrong with it, for people."""
+        """Its worst problem, for people."""
         return self.missing or self.unwatched or self.unlisted or self.partly or self.restless
 
     def look(self) -> Identity | None:
-        """See what stands there; say in `missing` why it is no folder."""
+        """Give the identity of the folder that stands there; else say in `missing` why there is none."""
         try:
             status = os.stat(self.name)
         except OSError as error:
@@ -98,7 +95,7 @@ class Folder:
         return None
 
     def path_of(self, event_path: str, *, recursive: bool) -> str | None:
-        """Translate a path from its emitter into one under its name; None where it is not to be told."""
+        """Translate a path from its emitter into one under its name; None if it is not to be told."""
         real = os.path.join(self.real, "")
         if not event_path.startswith(real):
             return None
@@ -110,12 +107,7 @@ class Folder:
 
 
 def distinct(directories: Iterable[str], *, recursive: bool) -> list[Folder]:
-    """Make folders of names, without those whose files another one has as well.
-
-    Args:
-        directories: Paths, absolute or not.
-        recursive: Whether folders inside are watched too.
-    """
+    """Make folders of paths, absolute or not, without those whose files are another one's as well."""
     folders: dict[str, Folder] = {}
     for name in map(os.path.abspath, directories):
         folder = Folder(name, os.path.realpath(name))

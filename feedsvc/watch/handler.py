@@ -1,4 +1,4 @@
-"""watchdog's events of one folder, turned into what is due."""
+"""watchdog's events of one folder -> the agenda."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ __all__ = ["FolderHandler"]
 
 
 class FolderHandler(FileSystemEventHandler):
-    """Takes the events of one folder. What says nothing about a file's content is left out."""
+    """Takes the events of one folder, but for those that say nothing about a file's content."""
 
     def __init__(self, folder: Folder, agenda: Agenda, *, recursive: bool, polling: bool) -> None:
-        """Take the folder, and where to note what happens in it."""
+        """Note the events of `folder` in `agenda`."""
         self._folder = folder
         self._agenda = agenda
         self._recursive = recursive
         self._polling = polling
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Take one event; called by the observer's thread."""
+        """Take one event, in the observer's thread."""
         source, destination = self._path(event.src_path), self._path(event.dest_path)
         match event:
             case FileClosedEvent() if source:
@@ -51,7 +51,7 @@ class FolderHandler(FileSystemEventHandler):
                     # Polling calls it a move when another file got the inode, which may still be written.
                     self._agenda.replace(destination, finished=not self._polling)
             case DirDeletedEvent() | DirMovedEvent():
-                # What was inside is not known here.
+                # The files inside are not known here.
                 self._agenda.request_listing(self._folder)
                 if event.src_path == self._folder.real:
                     self._agenda.check_at_once()

@@ -72,7 +72,7 @@ class TreeEmitter(EventEmitter):
 
     Attributes:
         overflows: How often the kernel's queue overflowed and events were lost.
-        shortage: Why folders inside are not watched that could be at another time, as an errno; 0 where all are.
+        shortage: The errno that keeps folders inside from being watched for a time; 0 if all are.
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class TreeEmitter(EventEmitter):
         event_filter: list[type[FileSystemEvent]] | None = None,
         inotify_fd: Reader,
     ) -> None:
-        """Take what BaseObserver passes, and the reader that all emitters share."""
+        """Pass on BaseObserver's arguments; all emitters share one reader."""
         super().__init__(event_queue, watch, timeout=timeout, event_filter=event_filter)
         self.overflows = 0
         self.shortage = 0
         self._inotify_fd = inotify_fd
-        # Taken by the reader's thread and by whoever starts and stops; losing the root stops from within.
+        # Taken by the reader's thread and by those that start and stop; losing the root stops from within.
         self._lock = threading.RLock()
         self._folders: dict[WatchDescriptor, tuple[str, CallbackId]] = {}
 
@@ -116,7 +116,7 @@ class TreeEmitter(EventEmitter):
         self.stopped_event.wait()
 
     def on_event(self, event: InotifyEvent) -> None:
-        """Turn one inotify event into watchdog's (WatchCallback)."""
+        """Turn an inotify event into watchdog's (WatchCallback)."""
         with self._lock:
             known = self._folders.get(event.wd)
             if known is None:
@@ -199,7 +199,7 @@ class TreeEmitter(EventEmitter):
                 self.shortage = error.errno or errno.EIO
 
     def _add_watch(self, folder: str) -> bool:
-        """Set one watch; say whether the folder wants listing."""
+        """Set one watch; tell if the folder is to be listed."""
         if not self._inotify_fd.should_keep_running():  # its file descriptor may be another's by now
             raise OSError(errno.EBADF, "the reader of inotify events has ended", folder)
         callback_id = CallbackId(next(_callback_ids))
@@ -232,7 +232,7 @@ class TreeEmitter(EventEmitter):
 
 
 class Reader(InotifyFD):
-    """watchdog's reader of inotify events; however it begins or ends, it leaves no file descriptor open."""
+    """watchdog's reader of inotify events, but it never leaves a file descriptor open."""
 
     def __init__(self) -> None:
         """Open the inotify instance.
@@ -250,7 +250,7 @@ class Reader(InotifyFD):
         self.name = "inotify"
 
     def run(self) -> None:
-        """Read until it is stopped; end orderly where that fails."""
+        """Read until it is stopped; end orderly if that fails."""
         try:
             super().run()
         except Exception:  # the watcher sees that it ended, and starts another
@@ -258,7 +258,7 @@ class Reader(InotifyFD):
             self.abandon()
 
     def abandon(self) -> None:
-        """Close all where no thread reads: it would be left to that thread."""
+        """Close all although no thread reads, which else does it."""
         with self._lock:
             self._is_reading = False
         self.stop()
@@ -289,5 +289,5 @@ class TreeObserver(BaseObserver):
         self._inotify_fd.join()
 
     def is_alive(self) -> bool:
-        """Say whether both the observer and its reader run."""
+        """Whether both the observer and its reader run."""
         return super().is_alive() and self._inotify_fd.is_alive()

@@ -1,10 +1,15 @@
-"""How soon something is done again that was done a moment ago: pure bookkeeping. Times are passed in."""
+"""The time until something is done again: pure bookkeeping. Times are passed in."""
 
 from __future__ import annotations
 
 import math
+from typing import Final
 
-__all__ = ["Backoff", "Pace"]
+from feedsvc.runtime.backoff import RETRY_SECONDS, backoff
+
+__all__ = ["LONGEST_PAUSE", "Backoff", "Pace"]
+
+LONGEST_PAUSE: Final = 60.0  # seconds to the next attempt, if one after the other fails
 
 _FREE = 8  # times that a file is told one soon after the other before it has to rest
 _LONGEST = 32  # times the settle time, for which it has to rest at most
@@ -12,39 +17,38 @@ _SOON = 4  # within so many times the rest that was asked for
 
 
 class Backoff:
-    """When to try again what failed: after a while that doubles with each failure. Safe for one thread only."""
+    """The time of the next attempt at something that fails. Safe for one thread only."""
 
-    def __init__(self, first: float, longest: float) -> None:
-        """Take the first and the longest wait, in seconds."""
-        self._first = first
-        self._longest = longest
-        self._wait = 0.0
+    def __init__(self) -> None:
+        """Begin without a failure."""
+        self._failures = 0
         self._at = math.inf
 
     def fail(self, now: float) -> float:
-        """Note a failure; give the wait until the next attempt, in seconds."""
-        self._wait = min(2 * self._wait or self._first, self._longest)
-        self._at = now + self._wait
-        return self._wait
+        """Note a failure; give the seconds until the next attempt."""
+        self._failures += 1
+        pause = backoff(self._failures, first=RETRY_SECONDS, longest=LONGEST_PAUSE)
+        self._at = now + pause
+        return pause
 
     def succeed(self) -> None:
         """Note that nothing is to be tried again."""
-        self._wait, self._at = 0.0, math.inf
+        self._failures, self._at = 0, math.inf
 
     @property
     def failing(self) -> bool:
         """Whether something is to be tried again."""
-        return self._at < math.inf
+        return self._failures > 0
 
     def due(self, now: float) -> bool:
-        """Say whether the next attempt is due."""
+        """Whether the next attempt is due."""
         return now >= self._at
 
 
 class Pace:
-    """How long a file must rest that changes again and again, so that reading it does not keep others waiting.
+    """The rest that a file needs that changes again and again, so that reading it does not keep others waiting.
 
-    A file whose writer opens and closes it for each line would be read at each of them.
+    If its writer opens and closes it for each line, it would be read at each of them.
     """
 
     def __init__(self, settle: float) -> None:
@@ -53,13 +57,7 @@ class Pace:
         self._often: dict[str, tuple[float, int]] = {}  # when a path was told last, and how often; oldest first
 
     def note(self, path: str, now: float, *, again: bool) -> None:
-        """Note that a path is told.
-
-        Args:
-            path: The path.
-            now: Monotonic seconds.
-            again: Whether it was told a moment ago; once only is not kept here.
-        """
+        """Note that a path is told, perhaps again after a moment; once only is not kept here."""
         while self._often and next(iter(self._often.values()))[0] < now - _SOON * _LONGEST * self._settle:
             del self._often[next(iter(self._often))]
         at, times = self._often.pop(path, (-math.inf, 1))
@@ -67,7 +65,7 @@ class Pace:
             self._often[path] = (now, times + 1)
 
     def rest(self, path: str) -> float:
-        """Give the seconds for which a path must not change before it is told; 0 where none are asked."""
+        """Give the seconds for which a path must not change before it is told, perhaps 0."""
         return self._rest(self._often[path][1]) if path in self._often else 0.0
 
     def _rest(self, times: int) -> float:

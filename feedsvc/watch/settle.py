@@ -1,4 +1,4 @@
-"""When a file has settled: pure bookkeeping. Times are passed in, and so is the look at a file."""
+"""The time at which a file has settled: pure bookkeeping. Times are passed in, and so is the look at a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Settling"]
 
 logger = logging.getLogger(__name__)
 
-_SOON = 4  # times the settle time, for which it is remembered what was told
+_SOON = 4  # times the settle time, for which told paths are remembered
 
 
 @dataclass(slots=True)
@@ -34,11 +34,10 @@ class _Pending:
 
 
 class Settling:
-    """The paths that something happened to, each until it can be told what became of it.
+    """The paths that something happened to, each until its Change can be told.
 
-    One rule holds for all: what is seen at a path must stay the same for a while; seeing no file there is no different.
-    Only for a file that its writer has finished nothing is waited for, unless that happens all the time.
-    Not safe for threads: the caller locks.
+    One rule holds for all: a path must look the same for a while, also if no file is there. Only a file that its writer
+    has finished need not wait, unless that happens all the time. Not safe for threads: the caller locks.
     """
 
     def __init__(self, settle: float) -> None:
@@ -50,13 +49,7 @@ class Settling:
         self._told: dict[str, tuple[float, FileState]] = {}  # what was collected lately, oldest first
 
     def offer(self, path: str, state: FileState | None, now: float) -> None:
-        """Note that something happened to a path; the wait begins anew.
-
-        Args:
-            path: The path.
-            state: What is seen there now.
-            now: Monotonic seconds.
-        """
+        """Note that something happened to a path, and how it looks now; the wait begins anew."""
         self._put(path, _Pending(now + max(self._settle, self._pace.rest(path)), 0.0, state, finished=False), now)
 
     def finish(self, path: str, now: float) -> None:
@@ -77,14 +70,9 @@ class Settling:
         heapq.heappush(self._heap, (pending.due, path))
 
     def collect(self, now: float, observe: Callable[[str], FileState | None]) -> list[Change]:
-        """Take out what has settled by now.
+        """Take out the paths that have settled by now, each once, in the order in which they fell due.
 
-        Args:
-            now: Monotonic seconds.
-            observe: Looks at a path; an OSError from it drops the path, which the next rescan then finds.
-
-        Returns:
-            Each path once, in the order in which they fell due.
+        An OSError from `observe`, which looks at a path, drops it; the next rescan then finds it.
         """
         while self._told and (oldest := next(iter(self._told.items())))[1][0] < now - _SOON * self._settle:
             del self._told[oldest[0]]
@@ -116,19 +104,19 @@ class Settling:
         return changes
 
     def next_due(self) -> float:
-        """Give the time at which to collect next (it may find nothing); infinity where nothing is pending."""
+        """Give the time at which to collect next, perhaps in vain; infinity if nothing is pending."""
         return self._heap[0][0] if self._heap else math.inf
 
     def __contains__(self, path: str) -> bool:
-        """Say whether something is still to be told about a path."""
+        """Whether a path is still to be told."""
         return path in self._pending
 
     def told(self, path: str, state: FileState) -> bool:
-        """Say whether a file was collected in this state a moment ago."""
+        """Whether a file was collected in this state a moment ago."""
         return path in self._told and self._told[path][1] == state
 
     def below(self, prefix: str) -> frozenset[str]:
-        """Give the paths with this prefix about which something is still to be told."""
+        """Give the paths with this prefix that are still to be told."""
         return frozenset(path for path in self._pending if path.startswith(prefix))
 
     def restless(self, prefix: str, now: float, patience: float) -> list[str]:
@@ -137,7 +125,7 @@ class Settling:
         return [path for path, _ in waiting if path.startswith(prefix)]
 
     def __len__(self) -> int:
-        """Count the paths about which something is still to be told."""
+        """Count the paths that are still to be told."""
         return len(self._pending)
 
     def discard(self, prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""Looks after the folders and delivers what is due."""
+"""Looks after the folders and delivers their changes and listings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import WatchError
+from feedsvc.runtime.backoff import RETRY_SECONDS
 from feedsvc.runtime.health import Pulse, show_thread
 from feedsvc.text import printable
 from feedsvc.watch.agenda import Agenda
 from feedsvc.watch.files import Listing, is_gone, scan
 from feedsvc.watch.folder import distinct
-from feedsvc.watch.pace import Backoff
+from feedsvc.watch.pace import LONGEST_PAUSE, Backoff
 from feedsvc.watch.watches import Watches
 
 if TYPE_CHECKING:
@@ -29,21 +30,19 @@ __all__ = ["Watcher"]
 logger = logging.getLogger(__name__)
 
 _CHECK_INTERVAL = 0.25  # seconds between two looks at the folders themselves
-_RETRY = 1.0  # seconds after which a listing that failed is tried again
-_LONGEST = 60.0  # seconds to the next attempt, where one after the other fails
 _SHOWN = 3  # paths of many that a message names
-_SHARE = 10  # listings because of lost events take at most one part in so many of the time
+_SHARE = 10  # listings after lost events take at most this part of the time
 
 
 class Watcher:
-    """Watches folders and delivers what happens in them, until it is stopped. It can be started once.
+    """Watches folders and delivers their changes, until it is stopped. It can be started once.
 
     A path is delivered once its file was closed by its writer or renamed into place, else once its size and time have
     not changed for `settle` seconds; as gone once it was absent for that long. A Listing comes for each folder at the
     start, at each rescan, when a folder is back or another one stands in its place, when a folder inside was moved
     away or deleted, and when events were lost. A missing folder is reported and waited for; no Listing comes of it.
     The same goes for a folder that is empty after its file system was changed (an unmount leaves an empty one).
-    What fails is said and tried again; threads that end by themselves are replaced.
+    Failures are reported, and tried again; threads that end by themselves are replaced.
 
     Attributes:
         overflows: How often a folder lost events because the kernel's queue was full.
@@ -64,14 +63,14 @@ class Watcher:
         """Take the folders; nothing is read yet.
 
         Args:
-            directories: The folders. Those inside others, or the same, are dropped.
+            directories: Those inside others, or the same, are dropped.
             recursive: Whether folders inside are watched.
             polling: Whether to poll, for network file systems.
             settle: Seconds for which a file must not change.
-            deliver: Takes what is delivered. Called by one thread at a time: in `start` by the caller's, later by the
-                watcher's own. Returns fast; what it raises is logged.
-            report: Takes a key and the message of a problem that stands from now on, or None where it ended. Called
-                like `deliver`.
+            deliver: Called by one thread at a time: in `start` by the caller's, later by the watcher's own. Returns
+                fast; an exception is logged.
+            report: Takes a key and the message of a problem that stands from now on, or None if it ended. Called like
+                `deliver`.
             poll_interval: Seconds between two polls.
         """
         self.overflows = 0
@@ -86,7 +85,7 @@ class Watcher:
         self._agenda = Agenda(settle, _CHECK_INTERVAL)
         self._watches = Watches(self._agenda, recursive=recursive, polling=polling, poll_interval=poll_interval)
         self._told: dict[str, str | None] = {}  # the problems that were last reported, by key
-        self._mending = Backoff(_RETRY, _LONGEST)
+        self._mending = Backoff()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
@@ -108,7 +107,7 @@ class Watcher:
         self._thread.start()
 
     def rescan(self) -> None:
-        """Have each folder listed again, and armed again where it is not wholly watched. Returns at once."""
+        """Have each folder listed again, and watched again if it is not wholly watched. Returns at once."""
         for folder in self._folders:
             folder.rearm = folder.unwatched is not None
             self._agenda.list_at_once(folder)
@@ -135,11 +134,11 @@ class Watcher:
                 self._check_folders()
                 self._list_folders()
                 self._collect()
-            except Exception as error:  # whatever it is: watching goes on
+            except Exception as error:  # watching goes on
                 logger.exception("watching failed", extra={"folders": len(self._folders)})
                 self._tell("watch", f"watching failed, it goes on: {type(error).__name__}: {printable(str(error))}")
-                self._stopping.wait(_RETRY)
-                for folder in self._folders:  # what was in hand is lost
+                self._stopping.wait(RETRY_SECONDS)
+                for folder in self._folders:  # changes in hand are lost
                     self._agenda.request_listing(folder)
             else:
                 self._tell("watch", None)
@@ -152,10 +151,10 @@ class Watcher:
                 self._tell_folder(folder)
 
     def _mend(self) -> None:
-        """Start another observer where the one there is has ended."""
+        """Start another observer if this one has ended."""
         now = time.monotonic()
         if self._watches.alive:
-            if self._mending.due(now - _LONGEST):  # it lives on
+            if self._mending.due(now - LONGEST_PAUSE):  # it lives on
                 self._mending.succeed()
             return
         if self._mending.failing and not self._mending.due(now):
@@ -176,7 +175,7 @@ class Watcher:
         folder.rearm = False
         if identity != folder.identity:
             folder.identity = identity
-            # What was pending is told by the next listing: the files may be there still, out of sight.
+            # The next listing tells what was pending: the files may be there still, out of sight.
             self._agenda.discard(folder)
         if identity is None:
             folder.unwatched = folder.unlisted = folder.partly = folder.restless = None
@@ -230,12 +229,12 @@ class Watcher:
             files, unreadable = scan(folder.name, recursive=self._recursive, interrupted=go_on_meanwhile)
         except OSError as error:
             folder.unlisted = f"folder {folder.name} cannot be read: {error.strerror}"
-            self._agenda.request_listing(folder, after=_RETRY)
+            self._agenda.request_listing(folder, after=RETRY_SECONDS)
             return
         if self._stopping.is_set():
             return
         if folder.look() != folder.identity:  # not the folder that was scanned, or not all of it
-            self._agenda.request_listing(folder, after=_RETRY)
+            self._agenda.request_listing(folder, after=RETRY_SECONDS)
             return
         if files:
             folder.device = folder.identity.device
@@ -244,7 +243,7 @@ class Watcher:
                 f"folder {folder.name} is empty since its file system was changed (unmounted?);"
                 " its entries stay until there are files again"
             )
-            self._agenda.request_listing(folder, after=_RETRY)
+            self._agenda.request_listing(folder, after=RETRY_SECONDS)
             return
         folder.unlisted = folder.partly = None
         if stuck := sorted(path for path in unreadable if not is_gone(path)):
@@ -264,7 +263,7 @@ class Watcher:
         return self._stopping.is_set()
 
     def _collect(self) -> list[str]:
-        """Hand over what has settled; give the paths."""
+        """Hand over the changes that have settled; give their paths."""
         intact: dict[str, bool] = {}
         told: list[str] = []
         for change in self._agenda.collect():
@@ -286,7 +285,7 @@ class Watcher:
     def _hand_over(self, told: Change | Listing, path: str) -> None:
         try:
             self._deliver(told)
-        except Exception:  # whatever it is: watching goes on
+        except Exception:  # watching goes on
             logger.exception("was not taken in", extra={"path": path})
 
     def _tell_folder(self, folder: Folder) -> None:
@@ -303,6 +302,6 @@ class Watcher:
 
 
 def _some(paths: Sequence[str]) -> str:
-    """The first of some paths, for people."""
+    """Name the first of some paths, for people."""
     more = len(paths) - _SHOWN
     return ", ".join(map(printable, paths[:_SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -1,17 +1,25 @@
-"""The watches of all folders on one observer, which is replaced where its threads ended."""
+"""The watches of all folders on one of watchdog's observers, which is replaced if its threads ended."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING
 
+from watchdog.observers.polling import PollingObserverVFS
+
+from feedsvc.watch.files import is_hidden
 from feedsvc.watch.handler import FolderHandler
-from feedsvc.watch.observer import open_observer
+
+if sys.platform == "linux":
+    from feedsvc.watch.inotify import TreeObserver as NativeObserver
+else:
+    from watchdog.observers import Observer as NativeObserver
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from watchdog.observers.api import BaseObserver
 
@@ -22,6 +30,7 @@ __all__ = ["Watches"]
 
 logger = logging.getLogger(__name__)
 
+_DEEPEST = 200  # folders; watchdog's snapshots recurse
 _NO_FILES = (
     "inotify instances or open files are used up: raise fs.inotify.max_user_instances or the limit of open files,"
     " or set polling = true"
@@ -37,13 +46,9 @@ class Watches:
     """Sets and removes the watches of folders. For one thread."""
 
     def __init__(self, agenda: Agenda, *, recursive: bool, polling: bool, poll_interval: float) -> None:
-        """Take where events are noted, and how to watch; nothing is opened yet.
+        """Note events in `agenda`, of folders inside as well if `recursive`; nothing is opened yet.
 
-        Args:
-            agenda: Where what happens is noted.
-            recursive: Whether folders inside are watched.
-            polling: Whether to poll, for network file systems.
-            poll_interval: Seconds between two polls.
+        `polling`, for network file systems, looks at the files every `poll_interval` seconds.
         """
         self._agenda = agenda
         self._recursive = recursive
@@ -52,14 +57,14 @@ class Watches:
         self._observer: BaseObserver | None = None
 
     def set(self, folder: Folder) -> bool:
-        """Watch a folder; where that fails, note why in `unwatched` and say False."""
+        """Watch a folder; if that fails, note why in `unwatched` and give False."""
         if not self.alive:
             _say_unwatched(folder, "a thread had ended, another one is started in a moment")
             return False
         folder.real = os.path.realpath(folder.name)
         try:
             if self._observer is None:
-                self._observer = open_observer(polling=self._polling, poll_interval=self._poll_interval)
+                self._observer = self._open_observer()
             handler = FolderHandler(folder, self._agenda, recursive=self._recursive, polling=self._polling)
             watch = self._observer.schedule(handler, folder.real, recursive=self._recursive)
         except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
@@ -71,6 +76,16 @@ class Watches:
         folder.overflows = 0
         return True
 
+    def _open_observer(self) -> BaseObserver:
+        observer = (
+            # Not PollingObserver: it would follow symbolic links.
+            PollingObserverVFS(stat=os.lstat, listdir=_visible_entries, polling_interval=self._poll_interval)  # type: ignore[arg-type]  # takes floats
+            if self._polling
+            else NativeObserver()
+        )
+        observer.start()
+        return observer
+
     def remove(self, folder: Folder) -> None:
         """End the watch of a folder, if it has one."""
         if self._observer is not None and folder.emitter is not None:
@@ -78,10 +93,9 @@ class Watches:
         folder.emitter = None
 
     def ask(self, folder: Folder) -> int:
-        """Hear what only the inotify emitter can tell.
+        """Give how often events were lost since the last call; note a shortage in `unwatched`.
 
-        Returns:
-            How often events were lost since the last call.
+        Only the inotify emitter knows either.
         """
         emitter = folder.emitter
         if emitter is None:
@@ -95,18 +109,12 @@ class Watches:
         lost, folder.overflows = overflows - folder.overflows, overflows
         return lost
 
-    def mend(self, folders: Sequence[Folder]) -> bool:
-        """Give up the observer where a thread of its ended by itself; all folders are unwatched then.
-
-        Returns:
-            Whether it was so.
-        """
-        if self._observer is None or self._observer.is_alive():
-            return False
-        self.stop()
-        for folder in folders:
-            folder.emitter = None
-        return True
+    def mend(self, folders: Sequence[Folder]) -> None:
+        """Give up the observer if a thread of its ended by itself; all folders are unwatched then."""
+        if not self.alive:
+            self.stop()
+            for folder in folders:
+                folder.emitter = None
 
     def stop(self) -> None:
         """End all threads and wait for them."""
@@ -123,3 +131,12 @@ class Watches:
 
 def _say_unwatched(folder: Folder, reason: str) -> None:
     folder.unwatched = f"folder {folder.name} cannot be watched wholly, it is read at each rescan: {reason}"
+
+
+def _visible_entries(path: str) -> Iterator[os.DirEntry[str]]:
+    # What is raised here makes watchdog keep what it knew of the whole tree until the next look.
+    if path.count(os.sep) > _DEEPEST:
+        logger.warning("too deep to be polled", extra={"path": path})
+        return
+    with os.scandir(path) as entries:
+        yield from (e for e in entries if not (is_hidden(e.name) and e.is_dir(follow_symlinks=False)))

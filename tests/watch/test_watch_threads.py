@@ -14,8 +14,7 @@ import pytest
 from watchdog.events import FileSystemEventHandler
 from watchdog.observers import Observer
 
-from feedsvc.watch import Change, Listing, Watcher
-from feedsvc.watch import observer as observer_module
+from feedsvc.watch import Change, Listing, Watcher, watches
 from feedsvc.watch.folder import Folder, Identity
 from watch.place import BOUND, SHORT, Place, linux_only, tree, write
 
@@ -106,7 +105,7 @@ def test_a_watch_that_ended_is_set_again(place: Place, *, polling: bool) -> None
 @linux_only
 def test_other_systems_get_watchdogs_own_observer(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
     # Linux's own stands for it here: its events are the ones that all of them send.
-    monkeypatch.setattr(observer_module, "NativeObserver", Observer)
+    monkeypatch.setattr(watches, "NativeObserver", Observer)
     write(place.outside / "s" / "y.txt")
     write(place.outside / "z.txt")
     with place.watch() as watcher:

@@ -2,8 +2,8 @@
 
     Ingest -> Pool -> Process == socket ==> child: Job -> Cleaned
 
-A dump that takes too long or too much memory, or that ends the process, harms nothing but itself. Each process has
-one dump in hand at a time, so it is always known which one is at fault.
+A dump that takes too much time or memory, or that ends the process, harms nothing but itself. Each process has one dump
+in hand at a time, so the one at fault is known.
 """
 
 from feedsvc.clean.sandbox.pool import Pool, Ticket

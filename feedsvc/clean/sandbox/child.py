@@ -1,8 +1,8 @@
-"""The process that cleans: takes a job after the other from the socket that is its standard input.
+"""The process that cleans: takes one job after the other from the socket that is its standard input.
 
-It imports nothing but what cleaning needs, for it is started anew whenever a dump made an end of it. The kernel ends
-it when a job takes too much processor time: no code of its own has to run for that, and a machine that stands still
-costs a dump nothing.
+It imports nothing that cleaning does not need, for it is started anew after each dump that ends it. The kernel ends it
+when a job takes too much processor time: no code of its own has to run for that, and a machine that stands still costs
+a dump nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Collector(logging.Handler):
         self.lines: list[LogLine] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one."""
+        """Keep a record."""
         more = {
             name: value if isinstance(value, int | float | None) else str(value)
             for name, value in vars(record).items()
@@ -61,7 +61,7 @@ class _Collector(logging.Handler):
         self.lines.append(LogLine(record.name, record.levelno, record.getMessage(), more))
 
     def take(self) -> tuple[LogLine, ...]:
-        """Those that were kept since the last call."""
+        """Give the records since the last call."""
         lines, self.lines = tuple(self.lines), []
         return lines
 
@@ -112,14 +112,14 @@ def _serve(connection: socket.socket, set_up: SetUp) -> None:
         signal.setitimer(signal.ITIMER_PROF, set_up.seconds)
         try:
             cleaned = clean_job(message, cleaner)
-        except (MemoryError, SystemError):  # the latter is what becomes of it on the way through some extensions
+        except (MemoryError, SystemError):  # some extensions turn the former into the latter
             cleaned = Cleaned((), CleaningError(message.path, NO_MEMORY))
         jobs += 1
         exhausted = cleaned.fault is not None and cleaned.fault.reason == NO_MEMORY
         ends = exhausted or jobs >= _MOST_JOBS or (_pages(1) - base) * _PAGE > set_up.growth
         try:
             send(connection, ChildMessage(cleaned, collector.take(), ends))
-        except MemoryError:  # what came out is too large to be handed over
+        except MemoryError:  # the result is too large to be handed over
             ends = True
             send(connection, ChildMessage(Cleaned((), CleaningError(message.path, NO_MEMORY)), (), ends))
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -129,7 +129,7 @@ def _serve(connection: socket.socket, set_up: SetUp) -> None:
 
 
 def _pages(field: int) -> int:
-    """A field of /proc/self/statm (proc(5)): 0 for the size of the address space, 1 for what is resident."""
+    """Read a field of /proc/self/statm (proc(5)): 0 for the size of the address space, 1 for resident memory."""
     try:
         return int(Path("/proc/self/statm").read_bytes().split()[field])
     except OSError:

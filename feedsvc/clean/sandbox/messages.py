@@ -1,7 +1,7 @@
-"""What goes between the daemon and a process that cleans: frames of pickled messages over a socket.
+"""The messages between the daemon and a process that cleans: frames of pickled objects over a socket.
 
-The process has seen hostile bytes, so what it answers is read with a list of the classes that an answer is made of:
-nothing else is called while it is read.
+The process has seen hostile bytes, so its messages are read with a list of the classes that they are made of: nothing
+else is called meanwhile.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 RESERVED: Final = frozenset({*vars(logging.makeLogRecord({})), "asctime", "message"})
-"""What a log record's extra fields cannot be called."""
+"""Names that a log record's extra fields cannot have."""
 
 _LENGTH: Final = struct.Struct("!Q")
 _PIECE: Final = 1 << 20
@@ -55,11 +55,11 @@ class SetUp:
     """The first message to a process.
 
     Attributes:
-        learns: Whether it cleans by what is learned; `News` say what that is.
+        learns: Whether it cleans by learned blocks, which `News` bring.
         seconds: Processor time that a job may take.
         memory: Bytes that it may take.
         growth: Bytes of resident memory beyond which the process ends after a job.
-        level: What it has to log.
+        level: The lowest that it logs.
     """
 
     rules: RuleSet
@@ -72,12 +72,7 @@ class SetUp:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What was learned since the last message.
-
-    Attributes:
-        sources: All blocks of each source with a change, as block, sign, links, text; none where nothing is learned
-            any more.
-    """
+    """The blocks learned since the last message: all of each source with a change, as block, sign, links, text."""
 
     version: int
     sources: dict[str, tuple[tuple[str, str, str | None, str], ...]] = field(default_factory=dict)
@@ -85,12 +80,7 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A log record.
-
-    Attributes:
-        name: The logger's.
-        more: Its extra fields.
-    """
+    """A log record: the logger's name, and with `more` its extra fields."""
 
     name: str
     level: int
@@ -100,11 +90,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class ChildMessage:
-    """What a process says: when it is ready, without `cleaned`, and after each job.
-
-    Attributes:
-        ends: It ends now, for it has grown too large to go on with.
-    """
+    """Sent when a process is ready, without `cleaned`, and after each job; it `ends` if it has grown too large."""
 
     cleaned: Cleaned | None = None
     logs: tuple[LogLine, ...] = ()
@@ -112,7 +98,7 @@ class ChildMessage:
 
 
 def make_news(before: Learned, now: Learned) -> News:
-    """What a process that knows `before` must be told: a source at a time, for most of them stay as they are."""
+    """Make the news for a process that knows `before`: a source at a time, for most of them stay as they are."""
     sources = {
         source: tuple((each.block, str(each.sign), each.links, each.text) for each in now.of(source).values())
         for source in sorted(before.sources.keys() | now.sources.keys())
@@ -122,7 +108,7 @@ def make_news(before: Learned, now: Learned) -> News:
 
 
 def apply_news(before: Learned, news: News) -> Learned:
-    """What is learned now."""
+    """Give all that is learned now."""
     sources = dict(before.sources)
     for source, blocks in news.sources.items():
         sources[source] = {block: LearnedBlock(block, Sign(sign), links, text) for block, sign, links, text in blocks}
@@ -140,11 +126,7 @@ def send(connection: socket.socket, message: object) -> None:
 
 
 def receive(connection: socket.socket, most: int | None = None) -> bytes:
-    """The bytes of the next message.
-
-    Args:
-        connection: Where it comes from.
-        most: Bytes that it may have; None for any number.
+    """Give the bytes of the next message.
 
     Raises:
         EOFError: The other side has ended, or the message is larger than `most`.
@@ -168,22 +150,22 @@ def _read(connection: socket.socket, length: int) -> bytes:
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - pickle's signature
-        """A class that answers are made of."""
+        """Give a class that messages are made of."""
         if name not in _ALLOWED.get(module, ()):
             raise pickle.UnpicklingError(f"{module}.{name} is no part of an answer")
         return super().find_class(module, name)
 
 
 def load_message(data: bytes) -> ChildMessage:
-    """What a process answered.
+    """Read a process' message.
 
     Raises:
-        ValueError: It is no answer.
+        ValueError: It is none.
     """
     try:
         answer = _Reader(io.BytesIO(data)).load()
         whole = isinstance(answer, ChildMessage) and _is_whole(answer)
-    except Exception as error:  # whatever bytes do to a reader of them
+    except Exception as error:  # bytes may do anything to a reader of them
         raise ValueError(f"no answer: {error}") from error
     if not whole or not isinstance(answer, ChildMessage):
         raise ValueError(f"no answer: {type(answer).__name__}")
@@ -191,7 +173,7 @@ def load_message(data: bytes) -> ChildMessage:
 
 
 def _is_whole(answer: Any) -> bool:  # noqa: ANN401 - that is the question
-    """Whether the parts of an answer are what they are taken for; the types of what they hold are not looked at."""
+    """Whether the parts of a message have their types; the types of their own parts are not looked at."""
     cleaned = answer.cleaned
     if not isinstance(answer.logs, tuple) or not all(isinstance(line, LogLine) for line in answer.logs):
         return False

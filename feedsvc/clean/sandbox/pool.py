@@ -1,9 +1,8 @@
-"""Processes that clean, and who gets one when.
+"""Processes that clean, and the order in which jobs get one.
 
-A thread for each process hands it one job after the other. Jobs are begun in the order in which they came; one that
-is slow goes on beside the others, and must give way only where it would leave them no process at all: then it is
-begun again once no other slow one is in hand. So a dump that takes for ever holds up the others for as long as
-`Pool.patience` says, and no longer.
+A thread for each process hands it one job after the other. Jobs are begun in the order in which they came. A slow one
+goes on beside the others, and must give way only if it would leave them no process at all: then it is begun again once
+no other slow one is in hand. So a dump that takes for ever holds up the others for `Pool.patience`, and no longer.
 """
 
 from __future__ import annotations
@@ -30,19 +29,21 @@ __all__ = ["Pool", "Ticket"]
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS: Final = 0.05  # between two looks whether a waiting thread is interrupted
+_LOOK_SECONDS: Final = 0.05  # between two questions to `interrupted`
 _MOST_TRIES: Final = 2  # for a dump that ends its process
 _MOST_PATIENCE: Final = 5.0  # seconds by the clock for which a job that gets no processor time is waited for
-_MOST_STARTS: Final = 3  # that may fail in a row where nobody waits for better times
+_MOST_STARTS: Final = 3  # that may fail in a row if there is nobody to report to
 
 
 class Ticket:
-    """A job that was handed in, and what becomes of it.
+    """A job that was handed in.
 
     Attributes:
-        cleaned: None until it is done.
-        learned: By what it was cleaned.
-        seconds: How long that took.
+        cleaned: Its result; None until it is done.
+        learned: The learned blocks that it was done by.
+        seconds: That it took.
+        began: In monotonic seconds, while it is in hand.
+        spent: Seconds of processor time.
     """
 
     def __init__(self, job: Job) -> None:
@@ -51,8 +52,8 @@ class Ticket:
         self.cleaned: Cleaned | None = None
         self.learned: Learned | None = None
         self.seconds = 0.0
-        self.began: float | None = None  # monotonic, while it is in hand
-        self.spent = 0.0  # seconds of processor time
+        self.began: float | None = None
+        self.spent = 0.0
         self.tries = 0
         self.is_slow = False
         self.is_dropped = False
@@ -62,8 +63,8 @@ class Pool:
     """Processes that clean, all by the same rules.
 
     Attributes:
-        patience: For how many seconds of processor time a slow job may hold up others that nobody else can take. By the
-            clock, good jobs would be slow as well on a machine that has much else to do.
+        patience: Seconds of processor time for which a slow job may hold up others; None for ever. By the clock, good
+            jobs too would be slow on a busy machine.
     """
 
     def __init__(
@@ -78,12 +79,12 @@ class Pool:
         """Start nothing yet.
 
         Args:
-            cleaner: How to clean; what it has learned is looked up before each job.
-            limits: What a job may take.
-            number: How many processes.
-            patience: See the class; None where slow jobs are simply waited for. Needs two processes.
-            report: Told as ("cleaning", message) while no process can be started, and with None afterwards; where it
-                is None, `wait` raises instead.
+            cleaner: Its rules, and before each job its learned blocks, are the processes'.
+            limits: Of a job.
+            number: Of processes.
+            patience: See the class. Needs two processes.
+            report: Told as ("cleaning", message) while no process can be started, and with None afterwards; if it is
+                None, `wait` raises instead.
         """
         self.patience = patience
         self._cleaner = cleaner
@@ -102,13 +103,13 @@ class Pool:
         self._failures = 0
 
     def start(self) -> None:
-        """Start all processes, which are else started as they are needed; they get ready on their own."""
+        """Start all processes, instead of each when it is needed; they get ready on their own."""
         with self._changed:
             while len(self._threads) < self._number:
                 self._start_thread()
 
     def wait_ready(self, timeout: float) -> bool:
-        """Wait until the first process is ready, at most `timeout` seconds; answers whether it is."""
+        """Wait at most `timeout` seconds until the first process is ready; tell if it is."""
         return self._begun.wait(timeout)
 
     def put(self, job: Job, *, urgent: bool = True) -> Ticket:
@@ -131,10 +132,9 @@ class Pool:
         """Wait until jobs are done.
 
         Args:
-            tickets: Those that are waited for.
-            interrupted: Asked every now and then; True ends the waiting.
-            patience: Seconds of processor time after which those in hand are waited for no more; None to wait for
-                all.
+            tickets: Of the jobs.
+            interrupted: Asked now and then; True ends the waiting.
+            patience: Seconds of processor time after which jobs in hand are waited for no more; None to wait for all.
 
         Raises:
             ProcessError: No process can be started.
@@ -159,7 +159,7 @@ class Pool:
                     waiting.remove(ticket)
 
     def close(self) -> None:
-        """End the processes, whatever they have in hand."""
+        """End the processes, and the jobs in hand."""
         with self._changed:
             self._closing.set()
             self._changed.notify_all()
@@ -167,7 +167,7 @@ class Pool:
             thread.join()
 
     def _start_thread(self) -> None:
-        # Where this process ends without closing the pool, they must not keep it.
+        # If this process ends without closing the pool, they must not keep it.
         thread = threading.Thread(target=self._run, name=f"cleaning-{len(self._threads)}", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -219,7 +219,7 @@ class Pool:
             self._report("cleaning", message)
 
     def _next(self, process: Process) -> Ticket | None:
-        """The next job, with its turn begun; None where the process ended while it had nothing to do, or is to end."""
+        """Begin the next job; None if the process ended while it had nothing to do, or is to end."""
         with self._changed:
             while not self._closing.is_set() and process.alive:
                 waiting = self._fresh or (self._slow if self._may_be_slow() else None) or self._later
@@ -232,7 +232,7 @@ class Pool:
         return None
 
     def _may_be_slow(self) -> bool:
-        """Whether a slow job can be taken and leave a process for the others."""
+        """Whether a slow job would leave a process for the others."""
         return sum(map(self._drags, self._in_hand)) < max(1, self._number - 1)
 
     def _drags(self, ticket: Ticket) -> bool:
@@ -272,7 +272,7 @@ class Pool:
             self._changed.notify_all()
 
     def _gives_way(self, ticket: Ticket) -> bool:
-        """Whether a job in hand is to be left: nobody wants it any more, or it holds up all others."""
+        """Whether to leave a job in hand: nobody wants it any more, or it holds up all others."""
         with self._changed:
             if self._closing.is_set() or ticket.is_dropped:
                 return True

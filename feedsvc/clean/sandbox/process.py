@@ -1,4 +1,4 @@
-"""One process that cleans, as the daemon sees it."""
+"""One process that cleans, seen from the daemon."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _START_SECONDS: Final = 60.0  # to import what cleaning needs, on a machine that does much else
 _STUCK_SECONDS: Final = 10.0  # to move a piece of a message
-_LOOK_SECONDS: Final = 0.05  # between two looks whether somebody lost patience
+_LOOK_SECONDS: Final = 0.05  # between two questions to `give_way`
 _LARGEST: Final = 512 << 20  # bytes of an answer: many times what the largest dump gives
 _GENTLE_SECONDS: Final = 2.0  # to end by itself
 _MIB: Final = 1 << 20
@@ -39,14 +39,13 @@ _MIB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What cleaning one dump file may take.
+    """The limits of cleaning one dump file.
 
     Attributes:
-        seconds: Of processor time. Of the clock's it may take `patience` times as many: the processor may be busy
-            with something else.
-        memory: Bytes, beside what every dump needs.
-        patience: See `seconds`.
-        growth: Bytes by which a process may grow for good; what is beyond is given back with the process.
+        seconds: Of processor time. By the clock it may take `patience` times as many: the processor may be busy with
+            something else.
+        memory: Bytes, beyond those that every dump needs.
+        growth: Bytes by which a process may grow for good; more is given back with the process.
     """
 
     seconds: float = 10.0
@@ -56,28 +55,28 @@ class Limits:
 
     @property
     def too_slow(self) -> str:
-        """Why a dump is quarantined that took longer."""
+        """The reason to quarantine a dump that took longer."""
         return f"took more than {self.seconds:g} s to clean; mend or remove it, or raise [clean] seconds"
 
     @property
     def too_large(self) -> str:
-        """Why a dump is quarantined that takes more memory."""
+        """The reason to quarantine a dump that takes more memory."""
         most = f"{self.memory / _MIB:,.0f} MiB"
         return f"needs more than {most} of memory to clean; mend or remove it, or raise [clean] memory"
 
     def outgrown(self, reason: str) -> bool:
-        """Whether a dump was quarantined for this reason by other limits, so that it may be tried again."""
+        """Whether a dump was quarantined for this reason by other limits, and may be tried again."""
         return reason.endswith(("raise [clean] seconds", "raise [clean] memory")) and reason not in {
             self.too_slow,
             self.too_large,
         }
 
 
-class Died(FeedsvcError):  # noqa: N818 - reads as what happened
+class Died(FeedsvcError):  # noqa: N818 - reads as an event
     """The process ended, or had to be ended, before it answered; the message says how."""
 
 
-class GaveWay(FeedsvcError):  # noqa: N818 - reads as what happened
+class GaveWay(FeedsvcError):  # noqa: N818 - reads as an event
     """The process was ended, for others could not wait for it."""
 
 
@@ -85,11 +84,7 @@ class Process:
     """A process that cleans, from its start to its end. One thread at a time may use it."""
 
     def __init__(self, cleaner: Cleaner, limits: Limits) -> None:
-        """Start it; it gets ready on its own.
-
-        Args:
-            cleaner: How it is to clean.
-            limits: What a job may take.
+        """Start it, to clean as `cleaner` does; it gets ready on its own.
 
         Raises:
             OSError: No process can be started now.
@@ -100,7 +95,7 @@ class Process:
         with theirs:
             self._connection = ours
             try:
-                # A group of its own: what is typed at a terminal is for the daemon. Not a session: Linux may give each
+                # A group of its own: signals of a terminal are for the daemon. Not a session: Linux may give each
                 # of those the same share of the processors (sched(7), autogroup), and niceness would not count. -P: no
                 # module is taken from the folder that the daemon was started in.
                 self._popen: subprocess.Popen[bytes] = subprocess.Popen(
@@ -121,12 +116,12 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Its process number."""
         return self._popen.pid
 
     @property
     def spent(self) -> float:
-        """Seconds of processor time that it has taken so far; 0 where it has ended."""
+        """Seconds of processor time that it has taken; 0 if it has ended."""
         try:
             # The number of the clock of a process, as clock_getcpuclockid(3) makes it.
             return time.clock_gettime((~self.pid << 3) | 2)
@@ -152,12 +147,7 @@ class Process:
         self._answer(_START_SECONDS, give_way)
 
     def clean(self, job: Job, learned: Learned | None, give_way: Callable[[], bool]) -> Cleaned:
-        """Have a job done.
-
-        Args:
-            job: The job.
-            learned: What is learned now.
-            give_way: Asked every now and then; True ends the process.
+        """Have a job done by all that is learned now; if `give_way`, which is asked now and then, says True, end.
 
         Raises:
             Died: The process ended before it answered.
@@ -218,15 +208,15 @@ class Process:
         except (OSError, EOFError, ValueError) as error:
             raise self._died(str(error)) from error
 
-    def _died(self, what: str = "") -> Died:
-        """How it ended."""
+    def _died(self, reason: str = "") -> Died:
+        """Make the error that says how it ended; `reason` counts if it did not end by itself."""
         self._connection.close()
         self.ends = True
         try:
             code = self._popen.wait(_GENTLE_SECONDS)
         except subprocess.TimeoutExpired:  # it runs on, but makes no sense
             self.kill()
-            return Died(what)
+            return Died(reason)
         if code == -signal.SIGPROF:
             return _TookTooLong(self._limits.too_slow)
         return Died(f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}")

@@ -1,4 +1,4 @@
-"""What is done to the bytes of a dump file, in whatever process: parse, clean."""
+"""The bytes of a dump file -> cleaned articles, in any process."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NO_MEMORY: Final = "needs more memory to clean than there is"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The bytes of a dump file, and what is asked for.
+    """The bytes of a dump file to be cleaned.
 
     Attributes:
         mtime_ns: The file's time in ns since 1970: an article without a time of its own gets it.
-        position: The only article that is asked for; None for all of them.
-        restored: The digests of removals that were brought back for good.
+        position: Of the only article that is asked for; None for all.
+        restored: The digests of the removals that were restored.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Cleaned:
 def clean_job(job: Job, cleaner: Cleaner) -> Cleaned:
     """Parse a dump file, and clean the articles that are asked for.
 
-    Whatever goes wrong is the `fault` of what is given back, a lack of memory too: its reason is `NO_MEMORY` then.
+    Any error becomes the `fault` of the result, a lack of memory too: its reason is `NO_MEMORY`.
     """
     try:
         return _clean_job(job, cleaner)
@@ -76,7 +76,7 @@ def _clean_job(job: Job, cleaner: Cleaner) -> Cleaned:
 
 
 def parse_safely(data: bytes, path: str) -> tuple[tuple[Dump, ...], NotADump | BrokenDump | None]:
-    """The articles that can be read, and why not all can, whatever the reason is."""
+    """Give the articles that can be read, and why not all can."""
     try:
         return tuple(parse_dump(data, path)), None
     except NotADump as error:
@@ -86,7 +86,7 @@ def parse_safely(data: bytes, path: str) -> tuple[tuple[Dump, ...], NotADump | B
         return dumps, error
     except MemoryError:
         raise
-    except Exception as error:  # whatever one dump does to parsing, it must not stop the rest
+    except Exception as error:  # one dump must not stop the rest
         logger.exception("parsing failed", extra={"path": path})
         return (), BrokenDump(path, f"parsing failed: {type(error).__name__}: {error}", 1)
 
@@ -97,6 +97,6 @@ def _clean(dump: Dump, job: Job, cleaner: Cleaner) -> CleanEntry:
         return cleaner.clean(dump, published, job.restored)
     except (CleaningError, MemoryError):
         raise
-    except Exception as error:  # nor what it does to cleaning
+    except Exception as error:  # as above
         logger.exception("cleaning failed", extra={"path": dump.path})
         raise CleaningError(dump.path, f"cleaning failed: {type(error).__name__}: {error}", dump.line) from error
