@@ -80,15 +80,7 @@ class Archives:
         page_entries: int = PAGE_ENTRIES,
         reserve: int = RESERVE,
     ) -> None:
-        """Use the archives of a store.
-
-        Args:
-            store: The store.
-            max_age: Seconds for which a cache may reuse a page that may change.
-            admit: Gives entries as readers may see them, see `Guard.admit`.
-            page_entries: The number of entries of pages that are closed from now on.
-            reserve: See `feedsvc.feeds.formats.archive.split`.
-        """
+        """Use the archives of a store."""
         self._store = store
         self._max_age = max_age
         self._admit = admit
@@ -101,17 +93,12 @@ class Archives:
     def update(
         self, feeds: Sequence[Membership], now: datetime, *, since: int, until: int, absent: Collection[str] = ()
     ) -> bool:
-        """Save which entries feeds have, and close pages, in one transaction. Comes before feeds are published.
+        """Save the entries of feeds, and close pages, in one transaction. Comes before feeds are published.
 
-        Args:
-            feeds: The changes.
-            now: Aware, in UTC.
-            since: The revision after which the changes came.
-            until: The last revision that they include.
-            absent: The names of feeds that no longer exist.
+        The changes came after the revision `since`; `until` is the last one. Feeds in `absent` exist no longer.
 
         Returns:
-            Whether it was done. Nothing is done if another process has followed since.
+            False if another process has followed since; then nothing is done.
 
         Raises:
             StoreError: The store cannot be written.
@@ -131,9 +118,6 @@ class Archives:
 
     def linked(self, document: FeedDocument) -> FeedDocument:
         """Link a feed to its archive.
-
-        Args:
-            document: The feed with all its entries, also those that readers may not see.
 
         Raises:
             StoreError: The store cannot be read.
@@ -174,11 +158,6 @@ class Archives:
         """Give a page of a feed's archive, and write nothing. It may render.
 
         A closed page may change until `keep` was called, so caches are told to ask again for it.
-
-        Args:
-            document: The feed as it is published.
-            number: The page's, from 1.
-            base_url: Of the request.
 
         Returns:
             None if there is no such page.
@@ -230,10 +209,6 @@ class Archives:
 
     def pages(self, document: FeedDocument, base_url: str) -> Iterator[tuple[int, Page]]:
         """Give all pages of a feed's archive by number, the oldest first, and keep the closed ones.
-
-        Args:
-            document: The feed as it is published.
-            base_url: Of the site.
 
         Raises:
             StoreError: The store cannot be read or written.
@@ -346,7 +321,7 @@ class Follower:
         """Take over the changes of the catalogue's last refresh.
 
         Returns:
-            The names of the feeds whose archives, and so whose links, may have changed.
+            The names of the feeds that may have another archive, and so other links.
 
         Raises:
             StoreError: The store cannot be read or written.

@@ -43,7 +43,7 @@ class StoredEntries(Sequence[Entry]):
         self._max_bytes = max_bytes
 
     def __len__(self) -> int:
-        """How many there are; they need not be read for it where their size is not limited."""
+        """Count them; they are read only if their size is limited."""
         return len(self._numbers) if self._max_bytes is None else len(self.load())
 
     @overload
@@ -80,14 +80,7 @@ class Assembler:
         archives: Archives | None = None,
         admit: Callable[[Sequence[Entry]], Sequence[Entry]] = tuple,
     ) -> None:
-        """Know no feeds yet; `refresh` is to be called first.
-
-        Args:
-            store: The store.
-            plan: Which feeds there are to be.
-            archives: Kept up to date with the feeds, which then lead to them; None for feeds without archives.
-            admit: Gives entries as readers may see them, without those that they may not; see `feedsvc.feeds.guard`.
-        """
+        """Know no feeds yet; `refresh` is to be called first."""
         self._store = store
         self._catalogue = Catalogue(store, plan)
         self._archives = archives
@@ -115,7 +108,7 @@ class Assembler:
         return self._catalogue.plan.unlisted
 
     def is_stale(self) -> bool:
-        """Whether an entry changed since the last refresh.
+        """Return whether an entry changed since the last refresh.
 
         Raises:
             StoreError: The store cannot be read.
@@ -123,10 +116,7 @@ class Assembler:
         return self._catalogue.is_stale()
 
     def refresh(self, now: datetime) -> frozenset[str]:
-        """Take over what changed in the store.
-
-        Args:
-            now: Aware.
+        """Take over the changes in the store.
 
         Returns:
             The names of the feeds that changed.
@@ -164,7 +154,7 @@ class Assembler:
         entries = tuple(self._admit(document.entries))
         updated = max((entry.updated for entry in entries), default=self._records[name].born)
         document = replace(document, updated=updated, entries=entries)
-        # No feed shows which rules cleaned an entry: others that lead to the same are no change.
+        # No feed shows the rules that cleaned an entry: other rules with the same result are no change.
         shown = replace(document, entries=tuple(replace(entry, cleaner="") for entry in entries))
         digest = hashlib.sha256(repr(shown).encode("utf-8", "surrogatepass")).hexdigest()
         return document, self._changed_at(name, digest, now)
@@ -198,7 +188,7 @@ class Assembler:
             self._unsaved = {name: item for name, item in self._unsaved.items() if saved.get(name) != item}
 
     def version(self, name: str) -> str:
-        """What differs when the feed holds other entries, or one of them has another `updated`."""
+        """Fingerprint of the feed's entries and their `updated`."""
         spots = [(spot.number, spot.updated) for spot in self._catalogue.spots(name)]
         return hashlib.sha256(repr(spots).encode()).hexdigest()
 

@@ -1,7 +1,7 @@
-"""Which entries each feed holds now: read from the store once, then kept up to date by what changes.
+"""The entries that each feed holds now: read from the store once, then kept up to date by each change.
 
     store, plan -> windows -> documents
-    changed entries -> the feeds that held them or hold them now -> what is to be rendered anew
+    changed entries -> the feeds that held them or hold them now -> feeds to render anew
 
 A window holds the numbers of a feed's entries, not the entries: a thousand feeds cost little more than one.
 """
@@ -32,8 +32,6 @@ class Spot(NamedTuple):
 
     Attributes:
         before: `published` in seconds since 1970, negated.
-        id: The entry's.
-        number: Its number in the store.
         updated: In seconds since 1970.
     """
 
@@ -45,11 +43,11 @@ class Spot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a change of an entry did to a window.
+    """The effect of a changed entry on a window.
 
     Attributes:
-        seen: What the window holds is not what it held.
-        torn: Whether an entry that the window does not know may belong into it now: it is to be filled anew.
+        seen: The window holds something else than before.
+        torn: An entry that the window does not know may belong into it now: it is to be filled anew.
     """
 
     seen: bool
@@ -67,12 +65,12 @@ class Window:
         self._at: dict[int, Spot] = {}
 
     def __contains__(self, number: object) -> bool:
-        """Whether it holds the entry of this number."""
+        """Return whether it holds the entry of this number."""
         return number in self._at
 
     @property
     def spots(self) -> tuple[Spot, ...]:
-        """What it holds, newest first."""
+        """Its entries, newest first."""
         return tuple(self._spots)
 
     def append(self, spot: Spot) -> bool:
@@ -115,7 +113,7 @@ class Window:
             self._remove(self._spots[-1].number)
         if len(self._spots) == number:
             return False
-        self.is_whole = True  # whatever is older has expired as well
+        self.is_whole = True  # all older ones have expired too
         return True
 
     def _remove(self, number: int) -> Spot | None:
@@ -153,7 +151,7 @@ class Catalogue:
         return -1 if self._revision is None else self._revision
 
     def is_stale(self) -> bool:
-        """Whether an entry changed since the last refresh.
+        """Return whether an entry changed since the last refresh.
 
         Raises:
             StoreError: The store cannot be read.
@@ -162,20 +160,17 @@ class Catalogue:
             return tables.revision() != self._revision
 
     def spots(self, name: str) -> tuple[Spot, ...]:
-        """Where the entries of a feed stand, newest first."""
+        """The places of a feed's entries, newest first."""
         return self._windows[name].spots
 
     def refresh(self, now: datetime) -> frozenset[str]:
-        """Take over what changed in the store, and let go what grew too old for a feed.
-
-        Args:
-            now: Aware.
+        """Take over the changes in the store, and drop entries that grew too old for a feed.
 
         Returns:
             The names of the feeds that are new, or hold other entries than before, or entries that changed.
 
         Raises:
-            StoreError: The store cannot be read or written. What was taken over until then is told the next time.
+            StoreError: The store cannot be read or written. The next call returns the changes so far.
         """
         with self._refreshing:
             unknown = self._revision is None
@@ -197,7 +192,7 @@ class Catalogue:
             return changed
 
     def changes(self, tables: FeedTables, since: int) -> Iterator[_Belonging]:
-        """Say of the entries that changed after a revision, as far as was taken over, which feeds they belong to now.
+        """Give the feeds of each entry that changed after a revision and was taken over.
 
         Age does not count. An entry that is live no more belongs to none.
         """
@@ -206,7 +201,7 @@ class Catalogue:
                 yield row.number, self._belonging(row) if row.live else []
 
     def members(self, tables: FeedTables, names: Collection[str]) -> Iterator[_Belonging]:
-        """Say of all live entries which of these feeds they belong to, whatever their age."""
+        """Give the feeds, of these, of each live entry of any age."""
         for row in tables.live_rows(self._columns, self._sources_of(names)):
             if row.revision <= self.revision:
                 yield row.number, [name for name in self._belonging(row) if name in names]
@@ -277,7 +272,7 @@ class Catalogue:
         return (*named, own) if own in self._feeds and own not in named else tuple(named)
 
     def _sources_of(self, names: Collection[str]) -> set[str] | None:
-        """The sources of whatever may be in these feeds; None for all."""
+        """The sources of entries that may be in these feeds; None for all."""
         filters = [self._feeds[name].filter for name in names]
         if any(filter_.source is None for filter_ in filters):
             return None

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from feedsvc.feeds.formats import Format
     from feedsvc.model import Representation
 
-__all__ = ["Deltas", "History"]
+__all__ = ["Deltas", "Versions"]
 
 _TAGS = 64  # versions of a feed that are known, so that hourly polls find theirs
 _KEPT = 128  # deltas that are kept: those that were made last
 
 
-class History:
+class Versions:
     """The recent versions of one feed in one format, without their contents. Threads may share it."""
 
     def __init__(self) -> None:
@@ -35,12 +35,7 @@ class History:
         self._tags: OrderedDict[str, int] = OrderedDict()  # entity tag to version, the newest last
 
     def remember(self, etag: str, entries: Mapping[str, bytes]) -> None:
-        """Note a version before it is served.
-
-        Args:
-            etag: The opaque part of its strong validator.
-            entries: The bytes of its entries by id.
-        """
+        """Note a version before it is served."""
         with self._lock:
             before, self._version = self._entries, self._version + 1
             self._entries = {}
@@ -55,10 +50,6 @@ class History:
 
     def find_held(self, etags: Iterable[str], entries: Mapping[str, bytes]) -> tuple[str, set[str]] | None:
         """Find the entries that a client need not be sent.
-
-        Args:
-            etags: The opaque parts of the validators that the client holds.
-            entries: The bytes of the entries of the feed as it is served, by id.
 
         Returns:
             The newest validator that is known, and the ids of the entries that are as they were then. None if no
@@ -87,22 +78,16 @@ class Deltas:
         self._kept: OrderedDict[tuple[str, str], Representation] = OrderedDict()
 
     def represent(
-        self, history: History, whole: Representation, form: Format, etags: Iterable[str]
+        self, versions: Versions, whole: Representation, form: Format, etags: Iterable[str]
     ) -> tuple[str, Representation] | None:
         """Represent the entries that are new or changed since a version that a client holds.
-
-        Args:
-            history: The versions of the feed.
-            whole: The feed as it is served.
-            form: Its format.
-            etags: The opaque parts of the validators that the client holds.
 
         Returns:
             The validator that was known, and the delta, with the validator of the whole feed. None if the whole feed
             is to be sent: no validator is known, or the delta would hold all entries or none.
         """
         entries = form.split(whole.body)
-        found = history.find_held(etags, entries)
+        found = versions.find_held(etags, entries)
         if found is None or not 0 < len(found[1]) < len(entries):
             return None
         etag, held = found

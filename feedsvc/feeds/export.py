@@ -1,6 +1,6 @@
 """All feeds and pages as static files, for any web server.
 
-Whatever ends a build (kill -9, a full disk), every file is whole, and the next build mends the rest:
+However a build ends (kill -9, a full disk), every file is whole, and the next build mends the rest:
 
 - A file is written beside the site and renamed into its place, never rewritten in it.
 - A compressed twin (feed.atom.gz) is deleted before its file changes and made anew after: a twin that is there is
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MANIFEST", "TWINS", "BuildError", "SitePage", "build_site", "file_name", "site_pages"]
 
-MANIFEST = ".feedsvc-build"  # what builds wrote, and may delete; as `b2sum --length 128 --check` reads it
-TWINS = {"gzip": ".gz", "br": ".br", "zstd": ".zst"}  # content coding to what is appended to the name
+MANIFEST = ".feedsvc-build"  # the files that builds wrote and may delete; as `b2sum --length 128 --check` reads it
+TWINS = {"gzip": ".gz", "br": ".br", "zstd": ".zst"}  # content coding to suffix
 
 _SCRAP = ".feedsvc-build.new"  # the one file that is not in its place yet
 _END = f"# written by feedsvc {__version__}\n"  # after all digests
@@ -69,13 +69,13 @@ class BuildError(FeedsvcError):
 
 @dataclass(frozen=True, slots=True)
 class SitePage:
-    """What the daemon would serve at an address.
+    """The bytes that the daemon would serve at an address.
 
     Attributes:
         address: Its path below the base URL, such as "/feed.atom" or "/entries/KEY".
         body: The bytes as they are.
-        last_modified: Aware; what web servers will tell. None for the time at which the file is written.
-        codings: The same bytes compressed, by content coding; None to have them compressed where they changed.
+        last_modified: Aware, for the Last-Modified field; None for the time of writing.
+        codings: The same bytes compressed, by content coding; None to compress them if they changed.
     """
 
     address: str
@@ -85,7 +85,7 @@ class SitePage:
 
 
 def file_name(address: str) -> str:
-    """Where an address is on disk, relative to the site's folder.
+    """Give the path of an address, relative to the site's folder.
 
     An address without an extension is a folder with an index: so any server finds it.
 
@@ -104,15 +104,15 @@ def build_site(folder: Path, pages: Iterable[SitePage]) -> int:
     """Write pages and their compressed twins below a folder; answers how many files there are.
 
     Files that earlier builds wrote and that are no longer part of the site are deleted last, all others are left
-    alone. A file whose bytes stay is not touched.
+    alone. A file is not touched if its bytes stay.
 
     Args:
-        folder: Made where it is missing.
-        pages: What is named by others first: until the last one is written, the older ones are still there.
+        folder: Made if it is missing.
+        pages: Each after the pages that it names: older pages stay until the last one is written.
 
     Raises:
         BuildError: Something cannot be written, or another build is at work there.
-        FeedsvcError: From `pages`: what was written until then stays, and nothing is deleted.
+        FeedsvcError: From `pages`: the files written so far stay, and nothing is deleted.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ class _Site:
             self._write(known, body, page.last_modified)
 
     def finish(self) -> None:
-        """Delete what is no longer part of the site, then vouch for what is."""
+        """Delete files that are no longer part of the site, then vouch for the others."""
         for name in sorted(self._before.keys() - self.written, reverse=True):  # twins before their files
             path = self._folder / name
             if not path.is_dir():
@@ -200,7 +200,7 @@ class _Site:
         scrap.replace(self._folder / name)
 
     def _holds(self, name: str, digest: str) -> bool:
-        """Whether the file is there, with these bytes."""
+        """Return whether the file has these bytes."""
         try:
             return digest == _digest((self._folder / name).read_bytes())
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -221,12 +221,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _load_manifest(path: Path) -> dict[str, str]:
-    """Name to digest; whatever is no such line (a torn one, one by somebody else) is passed over."""
+    """Digest by name; other lines (torn ones, ones by somebody else) are ignored."""
     try:
         text = path.read_bytes().decode("ascii", "replace")
     except FileNotFoundError:
         return {}
-    trusted = _END in text  # else it is torn, or of another version, which may make other twins of the same file
+    trusted = _END in text  # else it is torn, or of another version: that may make other twins of the same file
     matches = filter(None, map(_LINE.fullmatch, text.splitlines(keepends=True)))
     return {match[2]: match[1] if trusted else _PENDING for match in matches}
 
@@ -240,7 +240,7 @@ def _digest(body: bytes) -> str:
 
 
 def _write_all(descriptor: int, body: bytes) -> None:
-    """What os.write does not take at once (2 GiB, a disk that fills up) is offered again: then it fails aloud."""
+    """Write again the bytes that os.write did not take (2 GiB, a full disk): then it fails aloud."""
     view = memoryview(body)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -257,15 +257,6 @@ def site_pages(
     private: Collection[str] = (),
 ) -> Iterator[SitePage]:
     """All pages, each after those that it names; read and rendered as they are asked for.
-
-    Args:
-        store: Holds the entries.
-        assembler: Makes the feeds; refreshed.
-        base_url: Where the site will be, without a slash at its end.
-        now: Aware.
-        archives: The archives that the assembler keeps up to date; None for feeds without archives.
-        guard: Looks at feeds before they are written; None for nobody.
-        private: The names of feeds that are left out, for files ask nobody for a password.
 
     Raises:
         FeedsvcError: Something cannot be read or rendered.
@@ -295,7 +286,7 @@ def _feed_pages(
     guard: Guard | None,
     private: Collection[str],
 ) -> Iterator[SitePage]:
-    """Archives, feeds in all formats and their pages for people, a feed after the other; then what shows all feeds."""
+    """Archives, feeds in all formats and pages for people, feed after feed; then the pages that show all feeds."""
     documents = {name: document for name, document in assembler.documents.items() if name not in private}
     formats = {name: extensions for name, extensions in assembler.formats.items() if name not in private}
     showing: dict[str | None, list[tuple[str, Resource]]] = {}

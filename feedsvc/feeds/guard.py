@@ -1,12 +1,12 @@
-"""Stands between the store and readers: what they know does not change without a reason.
+"""Stands between the store and readers: no entry that they know changes without a reason.
 
-Each entry is compared with what was last published of it (`hold`): its `id` never changes, and `updated`
-moves only forward, and only when the article changed. It did not where its fingerprint is the same, or
-where it comes from the same bytes of a dump: then cleaning or parsing changed, not the article. So an
+Each entry is compared with its last published state (`hold`): its `id` never changes, and `updated`
+moves only forward, and only if the article changed. It did not if its fingerprint is the same, or if
+it comes from the same bytes of a dump: then cleaning or parsing changed, not the article. So an
 upgrade, a migration or a mended store that gives old entries new ids or dates is noticed, and refused:
 they are published with the old ones, and a problem says so until it is accepted (`feedsvc accept`).
 
-What was published is remembered in the store itself. A store that is restored from a backup, or made
+The published state is kept in the store itself. A store that is restored from a backup, or made
 anew from the dumps, therefore knows no more than it did then; ids are made of the articles alone, so
 they are the same.
 
@@ -49,10 +49,10 @@ _ACCEPT = "if that is meant, run `feedsvc accept` and restart feedsvc"
 
 
 def find_refused(store: Store) -> dict[str, str]:
-    """Compare all live entries with what was last published of them.
+    """Compare all live entries with their last published state.
 
     Returns:
-        What will be refused, in words, by the id that readers know.
+        The changes that will be refused, in words, by the id that readers know.
 
     Raises:
         StoreError: The store cannot be read.
@@ -71,7 +71,7 @@ def count_entries(number: int) -> str:
 
 
 def describe_refused(refused: Mapping[str, str]) -> str:
-    """Say what is refused, and what to do, for people."""
+    """Describe refused changes and the remedy, for people."""
     some = sorted(refused)[:_NAMED]
     reasons = "; ".join(f"{entry_id} {refused[entry_id]}" for entry_id in some)
     keep = "keeps" if len(refused) == 1 else "keep"
@@ -81,15 +81,11 @@ def describe_refused(refused: Mapping[str, str]) -> str:
 class Guard:
     """Looks at all feeds of a store before they are published. Any thread may ask it.
 
-    It only reads while feeds are rendered; `save` writes what it learned.
+    It only reads while feeds are rendered; `save` writes the result.
     """
 
     def __init__(self, store: Store, report: Callable[[str, str | None], None]) -> None:
-        """Begin to look.
-
-        Args:
-            store: The store.
-            report: Takes a problem by its key, and None when it has ended.
+        """Begin to look. `report` takes a problem by its key, and None when it has ended.
 
         Raises:
             StoreError: The store cannot be read.
@@ -98,7 +94,7 @@ class Guard:
         self._report = report
         self._lock = Lock()
         self._shown: dict[str, tuple[str, ...]] = {}  # feed to the keys of the entries that it published last
-        self._refused: dict[str, str] = {}  # id to what was refused
+        self._refused: dict[str, str] = {}  # id to the change that was refused
         self._new: dict[str, Mark] = {}
         self._faults: dict[str, LeftOut] = {}
         self._mended: set[str] = set()
@@ -106,7 +102,7 @@ class Guard:
             self._left_out = reader.published.load_left_out()
 
     def look_back(self) -> None:
-        """Report what stands already, such as after an upgrade; to be called once, when the daemon starts.
+        """Report present problems, such as after an upgrade; to be called once, at the start.
 
         Raises:
             StoreError: The store cannot be read.
@@ -165,10 +161,10 @@ class Guard:
             logger.error("change of what readers know refused", extra={"entry": entry_id, "reason": refused})
 
     def checked(self, form: Format) -> Renderer:
-        """A renderer of whole feeds, of admitted entries, whose bytes are fit to go live.
+        """Make a renderer of feeds of admitted entries; its bytes are fit to go live.
 
-        It raises RenderError where they cannot be made so; the last good ones are to stay. What the Atom feed shows
-        is what was published of a feed.
+        It raises RenderError if they cannot be made so: the last good ones are to stay. The entries of the Atom feed
+        count as published.
         """
 
         def _render(document: FeedDocument, base_url: str) -> bytes:
@@ -181,7 +177,7 @@ class Guard:
         return _render
 
     def _keep(self, document: FeedDocument) -> FeedDocument:
-        """Leave out what is at fault; refuse a feed that lost anything else."""
+        """Leave out entries at fault; refuse a feed that lost others."""
         admitted = self._spare(document)
         with self._lock:
             before, left_out = self._shown.get(document.name, ()), set(self._left_out)
@@ -216,7 +212,7 @@ class Guard:
                 self._left_out[key] = self._faults[key] = item
 
     def save(self, now: datetime) -> None:
-        """Keep what was published and what was left out; to be called after feeds were published, and at the end.
+        """Save the entries that were published or left out; to be called after each publication and at the end.
 
         Raises:
             StoreError: The store cannot be written; it is tried again at the next call.
@@ -254,15 +250,10 @@ def _say_left_out(item: LeftOut) -> str:
 
 
 def hold(entry: Entry, mark: Mark | None, origin: str | None) -> tuple[Entry, str | None]:
-    """Compare an entry with what was last published of it.
-
-    Args:
-        entry: As the store has it now.
-        mark: As it was published; None where it was not.
-        origin: Fingerprint of the dump that it comes from now, or None.
+    """Compare an entry as it is now with its published state and its dump's fingerprint (`origin`).
 
     Returns:
-        The entry as it may be published, and what was refused, in words, or None.
+        The entry as it may be published, and the refused change in words, or None.
     """
     if mark is None or (entry.id, entry.updated) == (mark.id, mark.updated):
         return entry, None
@@ -283,16 +274,10 @@ def hold(entry: Entry, mark: Mark | None, origin: str | None) -> tuple[Entry, st
 def find_lost(
     before: Iterable[str], after: FeedDocument, states: Mapping[str, State], left_out: Iterable[str] = ()
 ) -> list[str]:
-    """Say what a feed has lost without a reason.
+    """List, in words, the entries that a feed lost without a reason.
 
     Reasons are that an entry was withdrawn or retired, is left out, was pushed out by newer ones, or (for
     feeds other than that of everything) does not match the feed's filter any more.
-
-    Args:
-        before: The keys of the entries that were published.
-        after: The feed as it is to be published.
-        states: What became of the entries that are in the store, by key.
-        left_out: The keys of those that are left out.
     """
     gone = set(before) - {entry.key for entry in after.entries} - set(left_out)
     oldest = min((entry.published for entry in after.entries), default=None)
@@ -307,6 +292,6 @@ def find_lost(
 
 
 def _version_of(entry: Entry) -> str:
-    """Fingerprint of an entry and of what renders it: with another one it is tried again."""
+    """Fingerprint of an entry and its renderer: with another one it is tried again."""
     text = f"{__version__} {replace(entry, cleaner='')!r}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

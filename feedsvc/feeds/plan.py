@@ -1,7 +1,7 @@
-"""Which entries a feed holds: what the configuration says becomes a Filter.
+"""The feeds that the configuration asks for, and the entries of each, by Filter.
 
-All keys of a filter must match; of the several values of a key, one. What is compared is folded: case and width do
-not count (Unicode NFKC and case folding). A word is found where no other letter touches it; scripts that are written
+All keys of a filter must match; of the several values of a key, one. Values are folded: case and width do
+not count (Unicode NFKC and case folding). A word is found if no other letter touches it; scripts that are written
 without spaces, such as Chinese, have no such bounds.
 """
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["KEYS", "Candidate", "FeedSettings", "Filter", "Plan", "make_filter", "of_source"]
 
 KEYS: Final = ("source", "category", "author", "title", "text", "language")
-"""What a filter may name, beside the age."""
+"""The properties that a filter may name, beside the age."""
 
-_COLUMNS: Final = {"category": "categories"}  # where the entry calls it differently
+_COLUMNS: Final = {"category": "categories"}  # by another name in the entry
 
 
 def fold_case(text: str) -> str:
-    """Fold case, width and white space, so that what reads the same compares equal."""
+    """Fold case, width and white space, so that equal readings compare equal."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
@@ -83,8 +83,8 @@ class Filter:
     Attributes:
         include: All must hold.
         exclude: None may hold.
-        age: How long after its publication an entry stays; None for ever.
-        source: Whether an entry may belong, as far as its source goes; None where any source will do.
+        age: The time from its publication for which an entry stays; None for ever.
+        source: The condition on the source; None for any source.
         columns: The properties of an entry that it looks at.
         rule: Fingerprint of all but the age; the same in any process.
     """
@@ -97,11 +97,11 @@ class Filter:
     rule: str = ""
 
     def matches(self, entry: Candidate) -> bool:
-        """Whether the entry belongs, whatever its age."""
+        """Return whether the entry belongs, at any age."""
         return all(holds(entry) for holds in self.include) and not any(holds(entry) for holds in self.exclude)
 
     def accepts(self, source: Candidate) -> bool:
-        """Whether any entry with this one's source may belong."""
+        """Return whether any entry of this source may belong."""
         return self.source is None or self.source(source)
 
 
@@ -113,7 +113,7 @@ def make_filter(
     Args:
         include: Values by key, see KEYS; a key without values does not count.
         exclude: The same: an entry that matches any of these keys does not belong.
-        age: How long after its publication an entry stays; None for ever.
+        age: The time from its publication for which an entry stays; None for ever.
     """
     conditions = {key: _condition(key, include[key]) for key in KEYS if include.get(key)}
     columns = {_COLUMNS.get(key, key) for key in KEYS if include.get(key) or exclude.get(key)}
@@ -138,7 +138,7 @@ def _fingerprint(*rule: str | Mapping[str, Sequence[str]]) -> str:
         part if isinstance(part, str) else [[key, sorted(map(fold_case, part[key]))] for key in KEYS if part.get(key)]
         for part in rule
     ]
-    # What matches everything has none.
+    # A filter that matches everything has none.
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest() if any(parts) else ""
 
 
@@ -178,7 +178,7 @@ def _holds(text: str, word: str) -> bool:
 
 
 def _runs_on(character: str) -> bool:
-    """Whether a letter or digit beside this character belongs to the same word."""
+    """Return whether a letter or digit beside this character belongs to the same word."""
     return character.isalnum() and not is_unspaced(character)
 
 
@@ -188,16 +188,16 @@ _ALL_ENTRIES = Filter()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedSettings:
-    """What the user says of a feed.
+    """The user's settings of a feed.
 
     Attributes:
-        entries: How many of the newest entries it holds at most.
-        max_bytes: How large its entries may be together; None for no such limit.
+        entries: The most entries that it holds, the newest.
+        max_bytes: The most bytes of its entries together; None for no limit.
         name: As in its addresses.
         formats: The extensions of the formats that it is served in.
-        filter: Which entries it holds.
+        filter: Chooses its entries.
         hubs: Addresses of WebSub hubs.
-        listed: Whether others than those who know its address are told of it.
+        listed: It stands in lists of feeds.
     """
 
     title: str
@@ -218,9 +218,9 @@ class Plan:
     """All that the user says of feeds.
 
     Attributes:
-        everything: The feed of everything, which lends the feeds of sources what is not said of them.
+        everything: The feed of everything; the feeds of sources take their other settings from it.
         configured: The others that the user names, in their order.
-        sources: Whether each source has a feed; one whose name a configured feed has is replaced by that.
+        sources: Each source has a feed, unless a configured feed has the name.
     """
 
     everything: FeedSettings
@@ -233,11 +233,7 @@ class Plan:
         return frozenset(feed.name for feed in self.configured if not feed.listed)
 
     def feeds(self, sources: Mapping[str, str]) -> dict[str, FeedSettings]:
-        """All feeds by name, in the order they are listed.
-
-        Args:
-            sources: The name of each source's feed.
-        """
+        """All feeds by name, in the order they are listed."""
         found = {feed.name: feed for feed in (self.everything, *self.configured)}
         if self.sources:
             for source, name in sorted(sources.items(), key=lambda item: (fold_case(item[0]), item)):

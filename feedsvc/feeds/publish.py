@@ -1,9 +1,9 @@
 """Feed documents become Representations: rendered once, then served many times.
 
-    documents, resources -> what is at each address, under each base URL -> Representation
+    documents, resources -> the bytes at each address, under each base URL -> Representation
 
-What everybody reads (the feed of everything as Atom, and the front page) is rendered in advance. All else is
-rendered when it is first asked for, and kept up to date in advance from then on, for as long as it is asked for.
+The most read ones (the feed of everything as Atom, and the front page) are rendered in advance. All others
+are rendered at the first request, and kept up to date in advance for as long as they are asked for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from feedsvc.errors import FeedsvcError, RenderError
-from feedsvc.feeds.deltas import Deltas, History
+from feedsvc.feeds.deltas import Deltas, Versions
 from feedsvc.feeds.formats.addresses import EVERYTHING, feed_path, parse_archive_path
 from feedsvc.feeds.represent import represent
 from feedsvc.model import FeedDocument, Representation
@@ -38,12 +38,12 @@ Loader = Callable[[str], tuple[FeedDocument, "datetime"]]
 # A page of a feed's archive, by its number and under a base URL.
 ArchiveLoader = Callable[[FeedDocument, int, str], Representation | None]
 
-_SEEN_BASES = 8  # enough for localhost, a LAN name and their spellings; a bound on what a client can make us keep
+_SEEN_BASES = 8  # enough for localhost, a LAN name and their spellings; a bound on the memory that a client can use
 _MOST_BYTES = 128 * 2**20  # of representations that are kept beside those that are made in advance
-_IDLE_RENDERS = 100  # what changed so often without being asked for is made again when it is
+_IDLE_RENDERS = 100  # after so many changes without a request it is forgotten until the next one
 
 _Key = tuple[str, str]  # base URL and address
-_Shown = tuple[Any, "datetime | None"]  # what a resource shows, and since when it has been so where that is known
+_Shown = tuple[Any, "datetime | None"]  # a document or all, and since when it has been so if known
 
 
 def _no_archive(_document: FeedDocument, _number: int, _base_url: str) -> None:
@@ -52,14 +52,14 @@ def _no_archive(_document: FeedDocument, _number: int, _base_url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What is at an address.
+    """The content of an address.
 
     Attributes:
         media_type: The Content-Type field's value.
-        feed: The name of the feed that it shows; None where it shows all.
+        feed: The name of the feed that it shows; None if it shows all.
         render: Makes its bytes of that feed's document, or of all documents by name, and of a base URL.
         format: The format of the bytes, if they are a feed: deltas are cut out of them.
-        on_demand: Not rendered before somebody asks, whatever it shows.
+        on_demand: Not rendered before somebody asks.
     """
 
     media_type: str
@@ -70,16 +70,16 @@ class Resource:
 
     @property
     def eager(self) -> bool:
-        """Whether it is rendered before anybody asks."""
+        """It is rendered before anybody asks."""
         return self.feed in {None, EVERYTHING} and not self.on_demand
 
 
 @dataclass(slots=True)
 class _Held:
-    """A representation, its versions, when it was last asked for (a count), and how often it was rendered since."""
+    """A representation, its versions, its last use (a count), and the renders since."""
 
     representation: Representation
-    history: History
+    versions: Versions
     last_use: int = -1
     unasked: int = 0
 
@@ -89,10 +89,10 @@ class _Held:
 
 
 class Publisher:
-    """Holds what is served, rendered for each base URL it is read under.
+    """Holds the representations that are served, for each base URL that clients use.
 
-    Threads may read while another publishes. Readers of what is rendered already never wait: they see the old
-    representation until the new one is whole.
+    Threads may read while another publishes. Readers of a rendered representation never wait: they see it until the new
+    one is whole.
     """
 
     def __init__(
@@ -110,12 +110,12 @@ class Publisher:
 
         Args:
             load: Gives a feed as it is now.
-            max_age: Seconds for which caches may reuse what is published.
-            base_url: What subscribers see, without a slash at its end; None to take it from each request.
-            known_bases: Rendered in advance and never forgotten, where `base_url` is None.
-            load_archive: Gives a page of a feed's archive, or None where there is none of that number.
-            most_bytes: How much is kept of what was asked for, beside what is rendered in advance.
-            measure: Told how many seconds it took to render an address; None for nobody.
+            max_age: Seconds for which caches may reuse a representation.
+            base_url: For subscribers, without a slash at its end; None to take it from each request.
+            known_bases: Rendered in advance and never forgotten, if `base_url` is None.
+            load_archive: Gives a page of a feed's archive, or None if there is none of that number.
+            most_bytes: Of representations that are kept beside those rendered in advance.
+            measure: Told the seconds that each render of an address took; None for nobody.
         """
         self._load = load
         self._load_archive = load_archive
@@ -137,7 +137,7 @@ class Publisher:
 
     @property
     def ready(self) -> bool:
-        """Whether what is rendered in advance has been published."""
+        """The resources to be rendered in advance have been published."""
         return self._ready
 
     @property
@@ -156,9 +156,9 @@ class Publisher:
         return tuple(self._resources)
 
     def has(self, address: str) -> bool:
-        """Whether the address, such as "/feeds/asia.atom", is one that is published.
+        """Return whether an address such as "/feeds/asia.atom" is published.
 
-        Of archives it is not known how many pages there are: only `representation` tells.
+        It is true of any page number of an archive: only `representation` tells the pages that there are.
         """
         return address in self._resources or self._archive_at(address) is not None
 
@@ -175,19 +175,19 @@ class Publisher:
         resources: Mapping[str, Resource],
         changed: Collection[str],
     ) -> None:
-        """Serve these feeds from now on, and render anew what shows those that changed.
+        """Serve these feeds from now on, and render the changed ones anew.
 
-        What was asked for last is rendered first. Each address is swapped as soon as its bytes are whole; one whose
-        bytes stay keeps its representation.
+        The last used ones are rendered first. Each address is swapped as soon as its bytes are whole; it keeps its
+        representation if the bytes stay.
 
         Args:
             documents: All feeds, by name, in the order they are listed.
-            resources: What is at each address.
+            resources: By address.
             changed: The names of the feeds that may differ from those published before.
 
         Raises:
             FeedsvcError: Something could not be read or rendered. It is served as it was before, and tried again at
-                the next call; what else could be rendered is published.
+                the next call; all others are published.
         """
         with self._publishing:
             with self._rendering:
@@ -202,15 +202,7 @@ class Publisher:
             raise next(iter(failures.values()))
 
     def prepared(self, address: str, base_url: str) -> Representation | None:
-        """Look up what is rendered already, without ever waiting.
-
-        Args:
-            address: Such as "/feed.atom".
-            base_url: The base URL of the request; ignored where one is configured.
-
-        Returns:
-            None where `representation` would have to render, or has nothing either.
-        """
+        """Look up a representation that is rendered already; never waits."""
         held = self._held.get((self._base_url or base_url, address))
         if held is None:
             return None
@@ -219,14 +211,7 @@ class Publisher:
         return held.representation
 
     def representation(self, address: str, base_url: str) -> Representation | None:
-        """Look up what is served; what was not rendered yet is rendered now and kept.
-
-        Args:
-            address: Such as "/feed.atom".
-            base_url: The base URL of the request; ignored where one is configured.
-
-        Returns:
-            None where there is no such address, or nothing has been published yet.
+        """Look up a representation; one that was not rendered yet is rendered now and kept.
 
         Raises:
             FeedsvcError: The feed cannot be read or rendered.
@@ -249,11 +234,6 @@ class Publisher:
     def delta(self, address: str, base_url: str, etags: Iterable[str]) -> tuple[str, Representation] | None:
         """Look up only the entries that are new or changed since a representation that a client holds.
 
-        Args:
-            address: Such as "/feed.atom".
-            base_url: The base URL of the request; ignored where one is configured.
-            etags: The opaque parts of the validators of what the client holds.
-
         Returns:
             The one that was found, and the delta, which has the validator of the whole; None if the whole is to be
             sent.
@@ -261,17 +241,17 @@ class Publisher:
         held, resource = self._held.get((self._base_url or base_url, address)), self._resources.get(address)
         if held is None or resource is None or resource.format is None:
             return None
-        return self._deltas.represent(held.history, held.representation, resource.format, etags)
+        return self._deltas.represent(held.versions, held.representation, resource.format, etags)
 
     def _touched(self, changed: Collection[str]) -> set[_Key]:
-        """What shows a feed that changed and is rendered already, or is to be rendered in advance."""
+        """The keys that show a changed feed and are rendered already or in advance."""
         names = {*changed, None} if changed else set()
         touched = {key for key in self._held if self._resources[key[1]].feed in names}
         eager = [address for address, resource in self._resources.items() if resource.eager]
         return touched | ({(base, address) for base in self._kept for address in eager} - self._held.keys())
 
     def _renew(self) -> dict[_Key, FeedsvcError]:
-        """Render what is stale: the feeds in the order in which they were last asked for, one after the other."""
+        """Render stale representations, feed after feed, the last used one first."""
         order: dict[str | None, list[_Key]] = {}
         for key in sorted(self._stale, key=self._urgency):
             order.setdefault(self._resources[key[1]].feed, []).append(key)
@@ -290,7 +270,7 @@ class Publisher:
         return failures
 
     def _urgency(self, key: _Key) -> tuple[int, int, str]:
-        """Sorts what was asked for last to the front; else the kept bases in their order."""
+        """Sort the last used one to the front; else the kept bases in their order."""
         held = self._held.get(key)
         base = self._kept.index(key[0]) if key[0] in self._kept else len(self._kept)
         return (-held.last_use if held else 1, base, key[1])
@@ -306,18 +286,18 @@ class Publisher:
             body = resource.render(shown[0], base)
         except FeedsvcError:
             raise
-        except Exception as error:  # whatever one feed does to its renderer, it must not stop the others
+        except Exception as error:  # one feed must not stop the others
             raise RenderError(f"{address}: rendering failed: {type(error).__name__}: {error}") from error
         self._stale.discard(key)
         if held is None or held.representation.body != body:
             made = represent(body, resource.media_type, last_modified=shown[1], max_age=self._max_age)
-            history = held.history if held else History()
+            versions = held.versions if held else Versions()
             if resource.format:
-                history.remember(made.etag, resource.format.split(body))
+                versions.remember(made.etag, resource.format.split(body))
             if held:
                 held.representation = made
             else:
-                self._held[key] = _Held(made, history)
+                self._held[key] = _Held(made, versions)
         if self._measure:
             self._measure(address, time.monotonic() - started)
 
@@ -325,7 +305,7 @@ class Publisher:
         return key[0] in self._kept and self._resources[key[1]].eager
 
     def _let_go(self, key: _Key) -> bool:
-        """Forget what nobody asks for any more; tells whether that was done."""
+        """Forget a representation that nobody asks for any more; return whether it was."""
         held = self._held.get(key)
         if held is None or self._is_kept(key):
             return False
@@ -336,7 +316,7 @@ class Publisher:
         return True
 
     def _make_room(self, newest: _Key) -> None:
-        """Forget what was not asked for the longest, past the bounds on base URLs and on bytes."""
+        """Forget the least recently used ones, past the bounds on base URLs and on bytes."""
         others = sorted(
             (key for key in self._held if key != newest and not self._is_kept(key)),
             key=lambda key: self._held[key].last_use,

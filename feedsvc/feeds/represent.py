@@ -27,13 +27,6 @@ def represent(
 ) -> Representation:
     """Make everything that a response with this body needs.
 
-    Args:
-        body: The bytes as they are.
-        media_type: The Content-Type field's value.
-        last_modified: Aware; None where none is known.
-        max_age: Seconds for which a cache may reuse the response.
-        immutable: It will not change within `max_age`.
-
     Returns:
         The same Representation for the same arguments, in any process.
     """

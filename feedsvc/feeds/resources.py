@@ -1,4 +1,4 @@
-"""What is at each address: the place where feeds, their formats and their pages meet."""
+"""The resources at each address (RFC 9110, section 3.1): feeds in their formats, and pages."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def make_resources(
     guard: Guard | None = None,
     unlisted: Collection[str] = (),
 ) -> dict[str, Resource]:
-    """List what is served, other than what never changes, single entries and archives.
+    """List all resources but static files, single entries and archives.
 
     Args:
         feeds: The extensions of the formats that each feed is served in, by the feed's name.
         title: Of the feed of everything.
-        searchable: Whether something answers searches.
+        searchable: Something answers searches.
         guard: Looks at feeds before they go live; None for nobody.
         unlisted: The names of feeds that nobody is told of.
 

@@ -3,11 +3,11 @@
     publish -> announce(topic, version) -> waiting, a dict a hub -> ping -> announced, in the store
 
 The Recommendation leaves open how a publisher tells its hub (section 6); a POST of hub.mode=publish with the topic as
-hub.url, which PubSubHubbub had, is what hubs take. Some read hub.topic instead, so both are sent.
+hub.url, as in PubSubHubbub, works with hubs. Some read hub.topic instead, so both are sent.
 
 Nothing waits for a hub. All hubs share a thread and its event loop; each has a task, so a slow one delays no other.
-A topic waits at most once: a newer version takes the place of an older. What a hub has accepted is remembered, so what
-waited when the daemon stopped is sent when it starts again.
+A topic waits at most once: a newer version takes the place of an older. The store remembers what each hub
+has accepted, so topics that waited at the end of the daemon are sent after its next start.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["Announced", "Pinger", "pause_after", "retry_after"]
 logger = logging.getLogger(__name__)
 
 DEADLINE = 10.0  # seconds for a ping, from the look-up of the hub's name to its answer
-FIRST_PAUSE = 5.0  # seconds before what failed is tried again; doubled each time
+FIRST_PAUSE = 5.0  # seconds before a failed ping is tried again; doubled each time
 LONGEST_PAUSE = 3600.0  # seconds
 LONGEST_RETRY_AFTER = 86_400.0  # seconds for which a hub may ask to be left alone
 # Of a client's mistake there is no use in trying again, but for these.
@@ -45,7 +45,7 @@ _TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPSt
 
 
 class Announced(Protocol):
-    """What hubs have accepted; the store."""
+    """The versions that hubs have accepted: the store."""
 
     def load_announced(self, hub: str) -> dict[str, str]:
         """Topic to the version that the hub knows of."""
@@ -55,7 +55,7 @@ class Announced(Protocol):
 
 
 def pause_after(failures: int, chance: float, asked: float | None = None, *, first: float = FIRST_PAUSE) -> float:
-    """How long to wait before the next try.
+    """Compute the seconds until the next try.
 
     Args:
         failures: In a row, from 1.
@@ -73,12 +73,8 @@ def pause_after(failures: int, chance: float, asked: float | None = None, *, fir
 def retry_after(value: str | None, now: datetime) -> float | None:
     """Read a Retry-After field (RFC 9110, section 10.2.3).
 
-    Args:
-        value: Seconds, or an HTTP-date.
-        now: The time, aware.
-
     Returns:
-        Seconds from now; None where there is no such field, or it is malformed.
+        Seconds from now; None if there is no such field, or it is malformed.
     """
     if value is None:
         return None
@@ -107,19 +103,7 @@ class Pinger:
         first_pause: float = FIRST_PAUSE,
         resolver: Resolver = resolve,
     ) -> None:
-        """Make one that does not run yet; what is announced until it does waits.
-
-        Args:
-            hubs: Addresses (http or https).
-            announced: What hubs have accepted before.
-            allow_private: Whether hubs may be at addresses that are not public.
-            report: Told of a hub that fails, as ("websub:HUB", message), and with None once it is well again.
-            clock: The time, aware.
-            chance: A number from 0 to 1, see `pause_after`.
-            deadline: Seconds for a ping.
-            first_pause: Seconds, see `pause_after`.
-            resolver: Host names to addresses.
-        """
+        """Make one that does not run yet; announcements wait until it does."""
         self._report = report
         self._clock = clock
         self._pause_after = partial(pause_after, first=first_pause)
@@ -136,8 +120,7 @@ class Pinger:
         """Have hubs told; returns at once. Called when the new bytes are live.
 
         Args:
-            versions: Topic (a feed's own address) to what changes whenever the feed does. What a hub knows already
-                is not told again.
+            versions: Topic (a feed's own address) to a fingerprint of the feed. A hub is not told of a version twice.
         """
         with self._closing:
             if not self._stopped:
@@ -149,7 +132,7 @@ class Pinger:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell no more; what waits is announced again at the next start."""
+        """Tell no more; waiting topics are announced again at the next start."""
         with self._closing:
             if self._stopped:
                 return
@@ -197,7 +180,7 @@ class Pinger:
 
 
 class _Hub:
-    """What one hub is yet to be told. Used in the event loop only."""
+    """The topics that one hub is yet to be told. Used in the event loop only."""
 
     def __init__(self, address: str, announced: Announced) -> None:
         self.address = address
@@ -210,7 +193,7 @@ class _Hub:
 
     @property
     def problem(self) -> str | None:
-        """What the hub will not take."""
+        """The topics that the hub refuses, for people."""
         if not self._refused:
             return None
         more = f" ({len(self._refused) - 1} more like it)" if len(self._refused) > 1 else ""
@@ -220,7 +203,7 @@ class _Hub:
         """Let topics wait, unless the hub knows of them."""
         for topic, version in versions.items():
             if newer and self._known.get(topic) == version:
-                self._waiting.pop(topic, None)  # it went back to what the hub knows
+                self._waiting.pop(topic, None)  # it went back to the version that the hub knows
             elif newer or topic not in self._waiting:
                 self._waiting[topic] = version
         if self._waiting:
@@ -249,7 +232,7 @@ class _Hub:
 
 
 async def _ping(client: Outgoing, hub: str, topic: str) -> tuple[str | None, Reply | None]:
-    """Why it failed, or None; and the hub's reply, where there was one."""
+    """Return the reason of a failure, or None, and the hub's reply, if any."""
     try:
         reply = await client.post(hub, {"hub.mode": "publish", "hub.url": topic, "hub.topic": topic})
     except RequestError as error:

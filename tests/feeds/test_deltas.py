@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedsvc.feeds import deltas
-from feedsvc.feeds.deltas import Deltas, History
+from feedsvc.feeds.deltas import Deltas, Versions
 from feedsvc.feeds.formats import FORMATS
 from feedsvc.feeds.publish import Resource
 from feedsvc.feeds.represent import represent
@@ -40,14 +40,14 @@ def whole_of(document: FeedDocument) -> Representation:
     return represent(ATOM.render(document, BASE), ATOM.media_type, last_modified=NOW, max_age=60)
 
 
-def missing(history: History, document: FeedDocument, held: list[str]) -> tuple[str, list[str]] | None:
+def missing(versions: Versions, document: FeedDocument, held: list[str]) -> tuple[str, list[str]] | None:
     """The tag that was known, and the keys of the entries that are sent."""
-    found = Deltas().represent(history, whole_of(document), ATOM, held)
+    found = Deltas().represent(versions, whole_of(document), ATOM, held)
     return found and (found[0], [id_.replace("tag:example.org,2024:", "k") for id_ in ATOM.split(found[1].body)])
 
 
-def remember(history: History, etag: str, document: FeedDocument) -> None:
-    history.remember(etag, ATOM.split(whole_of(document).body))
+def remember(versions: Versions, etag: str, document: FeedDocument) -> None:
+    versions.remember(etag, ATOM.split(whole_of(document).body))
 
 
 @pytest.mark.parametrize(
@@ -72,51 +72,51 @@ def remember(history: History, etag: str, document: FeedDocument) -> None:
 def test_entries_that_are_sent(
     past: list[tuple[int | str, ...]], held: list[str], expected: tuple[str, list[str]] | None
 ) -> None:
-    history = History()
+    versions = Versions()
     for number, shown in enumerate(past):
-        remember(history, f"v{number}", show(*shown))
-    assert missing(history, show(*past[-1]), held) == expected
+        remember(versions, f"v{number}", show(*shown))
+    assert missing(versions, show(*past[-1]), held) == expected
 
 
 def test_rules_that_lead_to_the_same_are_no_change() -> None:
-    history = History()
-    remember(history, "v0", show(2, 1))
+    versions = Versions()
+    remember(versions, "v0", show(2, 1))
     recleaned = tuple(replace(entry, cleaner="new rules") for entry in show(3, 2, 1).entries)
     document = replace(show(3, 2, 1), entries=recleaned)
-    remember(history, "v1", document)
-    assert missing(history, document, ["v0"]) == ("v0", ["k3"])
+    remember(versions, "v1", document)
+    assert missing(versions, document, ["v0"]) == ("v0", ["k3"])
 
 
 def test_an_entry_that_is_newer_than_what_was_remembered_is_sent() -> None:
-    history = History()
-    remember(history, "v0", show(2, 1))
-    assert missing(history, show(3, "2!", 1), ["v0"]) == ("v0", ["k3", "k2"])
+    versions = Versions()
+    remember(versions, "v0", show(2, 1))
+    assert missing(versions, show(3, "2!", 1), ["v0"]) == ("v0", ["k3", "k2"])
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deltas, "_TAGS", 3)
-    history = History()
+    versions = Versions()
     for number in range(5):
-        remember(history, f"v{number}", show(*range(number, -1, -1)))
+        remember(versions, f"v{number}", show(*range(number, -1, -1)))
     now = show(4, 3, 2, 1, 0)
-    assert missing(history, now, ["v1"]) is None
-    assert missing(history, now, ["v2"]) == ("v2", ["k4", "k3"])
+    assert missing(versions, now, ["v1"]) is None
+    assert missing(versions, now, ["v2"]) == ("v2", ["k4", "k3"])
 
 
 def test_delta_is_made_once_and_has_the_validator_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    history, known = History(), Deltas()
+    versions, known = Versions(), Deltas()
     for etag, document in (("v0", show(1)), ("v1", show(2, 1)), ("v2", show(3, 2, 1))):
-        remember(history, etag, document)
+        remember(versions, etag, document)
     whole = whole_of(show(3, 2, 1))
-    first, second = (known.represent(history, whole, ATOM, ["v0"]) for _ in range(2))
+    first, second = (known.represent(versions, whole, ATOM, ["v0"]) for _ in range(2))
     assert first
     assert second
     assert first[1] is second[1]
     assert (first[1].etag, first[1].last_modified, first[1].max_age) == (whole.etag, NOW, 60)
     assert first[1].codings
     monkeypatch.setattr(deltas, "_KEPT", 1)
-    assert known.represent(history, whole, ATOM, ["v1"])
-    third = known.represent(history, whole, ATOM, ["v0"])
+    assert known.represent(versions, whole, ATOM, ["v1"])
+    third = known.represent(versions, whole, ATOM, ["v0"])
     assert third
     assert third[1] is not first[1]
     assert third[1] == first[1]

@@ -1,4 +1,4 @@
-"""Feed documents: which entries a feed holds, and one file a format that renders it."""
+"""Feed documents: one file a format that renders them, and the choice of their entries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Format:
     """One format.
 
     Attributes:
-        extension: What its addresses end in, without the dot.
+        extension: The end of its addresses, without the dot.
         media_type: The Content-Type field's value.
         render: From a feed and the base URL to its bytes; raises RenderError.
         inspect: Lists the errors in such bytes.
@@ -64,16 +64,11 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType({each.extension: each fo
 def fit(entries: Iterable[Entry], *, count: int, max_bytes: int | None) -> tuple[Entry, ...]:
     """Choose the newest entries that a feed has room for.
 
-    The choice ends at the first entry that does not fit: a smaller, older one
-    behind it would leave a gap that readers cannot see.
-
-    Args:
-        entries: In any order.
-        count: How many entries at most.
-        max_bytes: How large the rendered feed may become, by estimate; None for no bound.
+    The choice ends at the first entry that does not fit `max_bytes` by estimate: a smaller, older one behind it would
+    leave a gap that readers cannot see.
 
     Returns:
-        Newest first by `published`, then by `id`; at least one entry where there is one.
+        Newest first by `published`, then by `id`; at least one entry if there is one.
     """
     newest = sorted(entries, key=lambda entry: entry.id)
     newest.sort(key=lambda entry: entry.published, reverse=True)
@@ -89,7 +84,7 @@ def fit(entries: Iterable[Entry], *, count: int, max_bytes: int | None) -> tuple
 
 
 def _size(entry: Entry) -> int:
-    """Estimate an entry's bytes in a feed, where markup is escaped: `<` takes four."""
+    """Estimate an entry's bytes in a feed: its markup is escaped, so that `<` takes four."""
     texts = (entry.title, entry.summary, entry.link, entry.author, entry.source, entry.rights, *entry.categories)
     links = (version.href for version in entry.alternates)
     plain = sum(len(text.encode("utf-8", "replace")) for text in (*texts, *links) if text)

@@ -1,4 +1,4 @@
-"""Where feeds, their archive pages and their pages for people are served, below the base URL."""
+"""The addresses of feeds, their archive pages and their pages for people, below the base URL."""
 
 from __future__ import annotations
 
@@ -7,29 +7,21 @@ import re
 __all__ = ["EVERYTHING", "OPML_PATH", "PROBLEMS_PATH", "archive_path", "feed_path", "page_path", "parse_archive_path"]
 
 EVERYTHING = "feed"  # the name of the feed of everything
-OPML_PATH = "/feeds.opml"  # where all feeds are listed
+OPML_PATH = "/feeds.opml"  # the list of all feeds
 PROBLEMS_PATH = "/problems.atom"  # for operators; listed nowhere
 _ARCHIVE = re.compile(r"/feeds/(?P<name>[^/]+)/archive/(?P<number>[1-9][0-9]{0,8})\.atom", re.ASCII)
 
 
 def feed_path(name: str, extension: str) -> str:
-    """Where a feed is.
-
-    Args:
-        name: The feed's name.
-        extension: "atom", "rss" or "json".
-    """
+    """Give the address of a feed; `extension` is "atom", "rss" or "json"."""
     return f"/feed.{extension}" if name == EVERYTHING else f"/feeds/{name}.{extension}"
 
 
 def archive_path(name: str, number: int, state: str | None = None) -> str:
-    """Where a page of a feed's archive is, as Atom.
+    """Give the address of a page of a feed's archive; number 1 is the oldest.
 
-    Args:
-        name: The feed's name.
-        number: From 1, the oldest.
-        state: Of the open page. It makes another address of each state, for readers need not look twice at a page
-            that they know (RFC 5005, section 4.2); all lead to the page as it is.
+    Each state of the open page has another address, for readers need not look twice at a page that they know (RFC 5005,
+    section 4.2); all lead to the page as it is.
     """
     path = f"/feeds/{name}/archive/{number}.atom"
     return f"{path}?{state}" if state else path
@@ -42,9 +34,5 @@ def parse_archive_path(path: str) -> tuple[str, int] | None:
 
 
 def page_path(name: str) -> str:
-    """Where people read a feed.
-
-    Args:
-        name: The feed's name.
-    """
+    """Give the address of a feed's page for people."""
     return "/" if name == EVERYTHING else f"/feeds/{name}"

@@ -1,13 +1,13 @@
-"""Archived feeds (RFC 5005, section 4): which entries go to which page, and the bytes of a page.
+"""Archived feeds (RFC 5005, section 4): the pages that entries go to, and the documents of pages.
 
 The feed itself holds the newest entries by `published`. All others are in archive pages, in the order
 in which they arrived, so that one that is dated back lengthens the newest page and changes no other.
-The newest page is open: it holds what has left the feed, or was never in it, until that is enough to
-close a page. So the feed, the open page and the closed pages together hold every entry once.
+The newest page is open: it holds the entries that have left the feed, or were never in it, until they
+suffice to close a page. So the feed, the open page and the closed pages together hold every entry once.
 
 There are two exceptions. An entry whose article changes after its page was closed is listed again, for
 the closed page cannot change; readers take the version that was updated last (section 4.2). And
-entries of closed pages come back to the feed where it is made longer, or where more of its entries are
+entries of closed pages come back to the feed if it is made longer, or if more of its entries are
 withdrawn than the open page holds in reserve.
 """
 
@@ -38,17 +38,17 @@ PAGE_ENTRIES = 100
 # So many of the newest entries below the feed stay in the open page: they are the ones that come back to the feed
 # when some of its entries are withdrawn.
 RESERVE = 50
-# Stands for the base URL in what is kept. No article has it: its digits are random.
+# Stands for the base URL in kept pages. No article has it: its digits are random.
 ANY_BASE = "https://a5d7c2f09be14368.feedsvc.invalid"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What becomes of the entries that no closed page holds.
+    """The new pages of the entries that no closed page holds.
 
     Attributes:
         pages: The numbers of the entries of each page to be closed, the oldest page first.
-        open: What stays in the open page, in the order of arrival.
+        open: Those that stay in the open page, in the order of arrival.
     """
 
     pages: tuple[tuple[int, ...], ...]
@@ -58,13 +58,13 @@ class Split:
 def split(
     members: Iterable[Member], shown: Collection[int], *, page_entries: int = PAGE_ENTRIES, reserve: int = RESERVE
 ) -> Split:
-    """Decide which pages are to be closed.
+    """Choose the pages to be closed, of `page_entries` each.
 
     Args:
-        members: What no closed page holds, in any order.
+        members: The entries that no closed page holds, in any order.
         shown: The numbers of the entries that the feed itself holds.
-        page_entries: How many entries a page has.
-        reserve: How many of the newest that the feed does not hold are to stay in the open page.
+        page_entries: Entries a page.
+        reserve: So many of the newest entries outside the feed stay in the open page.
     """
     outside = sorted((member for member in members if member.number not in shown), key=lambda member: member.number)
     newest = sorted(outside, key=lambda member: member.key)
@@ -80,7 +80,7 @@ def split(
 
 
 def state_of(members: Iterable[Member]) -> str | None:
-    """Tell the states of an open page apart by what it holds; None where that is nothing."""
+    """Fingerprint of the entries in an open page; None if there are none."""
     held = sorted((member.number, member.key, member.updated) for member in members)
     return hashlib.sha256(repr([rest for _, *rest in held]).encode()).hexdigest()[:12] if held else None
 
@@ -94,16 +94,7 @@ def page_of(
     closed: int,
     state: str | None = None,
 ) -> FeedDocument:
-    """Make the document of an archive page.
-
-    Args:
-        feed: The feed as it is now.
-        entries: What the page holds, in any order.
-        number: The page's.
-        first: The number of the page with which the chain begins.
-        closed: The number of the last closed page; the one after it is the open one.
-        state: Of the open page, if this is it.
-    """
+    """Make the document of an archive page; `state` is that of the open page, if this is it."""
     newest = sorted(entries, key=lambda entry: entry.id)
     newest.sort(key=lambda entry: entry.published, reverse=True)
     return replace(

@@ -40,17 +40,7 @@ _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def render_atom(document: FeedDocument, base_url: str) -> bytes:
-    """Render a feed as Atom.
-
-    Every element comes from the document and none from the clock, so the same
-    document gives the same bytes in any process.
-
-    Args:
-        document: The feed, its entries in the order they shall stand in.
-        base_url: Where the feed is served, without a slash at its end.
-
-    Returns:
-        The XML document in UTF-8.
+    """Render a feed as Atom in UTF-8; the same bytes for the same document in any process.
 
     Raises:
         RenderError: It would not be well-formed; names the feed and the entry at fault.
@@ -64,7 +54,7 @@ def render_atom(document: FeedDocument, base_url: str) -> bytes:
 
 
 class _LinkedEntry(FeedEntry):  # type: ignore[misc]  # feedgen ships no types
-    """feedgen 1.0 drops every attribute of an entry's link but href; this puts them back, and what else it lacks."""
+    """feedgen 1.0 drops every attribute of an entry's link but href; this puts them back, and adds the language."""
 
     language: str | None = None
 
@@ -73,7 +63,7 @@ class _LinkedEntry(FeedEntry):  # type: ignore[misc]  # feedgen ships no types
         for link, given in zip(entry.findall("link"), self.link(), strict=True):
             link.attrib.update(given)
         for title in entry.findall("title"):
-            title.set("type", "text")  # the default, but some readers guess where nothing is said
+            title.set("type", "text")  # the default, but some readers guess without it
         if self.language:
             entry.set(_LANG, self.language)
         return entry
@@ -115,7 +105,7 @@ def _add_entry(feed: FeedGenerator, entry: Entry, base_url: str, language: str |
     if name := byline(entry):
         element.author(name=name)
     content = legal(entry.content)
-    # Advisable where there is no content (RFC 4287, section 4.1.1.1).
+    # Advisable without content (RFC 4287, section 4.1.1.1).
     if summary := legal(entry.summary) or ("" if content else headline(entry, base_url)):
         element.summary(summary, type="text")
     if content:
@@ -130,7 +120,7 @@ def _add_entry(feed: FeedGenerator, entry: Entry, base_url: str, language: str |
 
 
 def _other_versions(entry: Entry, alternate: str) -> Iterator[dict[str, str]]:
-    """RFC 4287, section 4.2.7.2: `related`, since most readers open the last `alternate`, whatever its language."""
+    """RFC 4287, section 4.2.7.2: `related`, since most readers open the last `alternate` of any language."""
     given = set()
     for version in entry.alternates:
         href, language = legal(version.href), language_tag(version.language)

@@ -1,4 +1,4 @@
-"""What an entry and a feed say in every format, so that the formats agree."""
+"""The texts of an entry and a feed that all formats share, so that the formats agree."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 # RFC 5646, section 2.1; the first subtag is one of ISO 639, not a made-up or private one.
 _LANGUAGE_TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
-# What is not a Char of XML 1.0 (section 2.2); lone surrogates are among it.
+# No Char of XML 1.0 (section 2.2); lone surrogates are among them.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _BREAK = re.compile("[ \t]*[\n\r\t][ \n\r\t]*")
@@ -38,7 +38,7 @@ def legal(text: str) -> str:
 
 
 def line(text: str) -> str:
-    """Put a name or title on one line, as readers expect them; what no XML document may hold goes."""
+    """Put a name or title on one line, as readers expect them, without illegal characters."""
     return _BREAK.sub(" ", legal(text)).strip()
 
 
@@ -48,7 +48,7 @@ def instant(moment: datetime) -> datetime:
 
 
 def alternate_link(entry: Entry, base_url: str) -> str:
-    """Give where an entry is read: its own address, or its page here where it has none."""
+    """Give the address of an entry, or of its page here if it has none."""
     return legal(entry.link or "") or f"{base_url}/entries/{entry.key}"
 
 
@@ -58,7 +58,7 @@ def headline(entry: Entry, base_url: str) -> str:
 
 
 def byline(entry: Entry) -> str:
-    """Give who wrote an entry, or else where it comes from; "" where neither is known."""
+    """Give the author of an entry, or else its source; "" if neither is known."""
     return line(entry.author or "") or line(entry.source or "")
 
 
@@ -69,7 +69,7 @@ def categories(entry: Entry) -> tuple[str, ...]:
 
 
 def language_tag(tag: str | None) -> str | None:
-    """Give a language tag, or None where it is none by its form."""
+    """Give a language tag, or None if it is malformed."""
     return tag if tag and _LANGUAGE_TAG.fullmatch(tag) else None
 
 
@@ -83,7 +83,7 @@ def feed_language(document: FeedDocument) -> str | None:
 
 
 def entry_language(entry: Entry, feed: str | None) -> str | None:
-    """Give the language of an entry where it must say so: where it is known, and not that of its feed."""
+    """Give the language of an entry if it is known and not that of its feed."""
     tag = language_tag(entry.language)
     return None if _is_same(tag, feed) else tag
 

@@ -1,4 +1,4 @@
-"""What marks the documents of an archived feed and links them (RFC 5005, section 4), for feedgen."""
+"""Marks and links of the documents of an archived feed (RFC 5005, section 4), for feedgen."""
 
 from __future__ import annotations
 
@@ -33,14 +33,9 @@ class _Archive(BaseExtension):  # type: ignore[misc]  # feedgen ships no types
 
 
 def add_history(feed: FeedGenerator, document: FeedDocument, base_url: str) -> None:
-    """Say what an archive page is, and link it or the feed itself to the pages beside it.
+    """Mark an archive page, and link it or the feed itself to the pages beside it.
 
     The link `self` of an archive page is made here too.
-
-    Args:
-        feed: What feedgen is to write.
-        document: The feed, or a page of its archive.
-        base_url: Where the feed is served, without a slash at its end.
     """
     if document.archive is not None:
         feed.register_extension("archive", _Archive, BaseEntryExtension, atom=True, rss=False)

@@ -1,4 +1,4 @@
-"""Looks at the bytes of feeds as a reader would: what each format requires of them, and what readers trip over."""
+"""Looks at the bytes of feeds as a reader would: the requirements of each format, and faults that readers trip over."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ENTRY_MOST_ONCE: Final = ("content", "published", "rights", "source", "summary"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong: the id of the entry at fault, or None where it is the feed's own."""
+    """An error, with the id of the entry at fault, or None if it is the feed's own."""
 
     entry: str | None
     message: str
@@ -42,12 +42,8 @@ class Finding:
 def inspect_atom(body: bytes, *, max_entry_bytes: int = MOST_ENTRY_BYTES) -> list[Finding]:
     """Look at an Atom feed.
 
-    Args:
-        body: The XML document.
-        max_entry_bytes: How many characters an entry's content may have.
-
     Returns:
-        What is wrong with it (RFC 4287, sections 4.1.1 and 4.1.2), that of the feed itself first.
+        The errors (RFC 4287, sections 4.1.1 and 4.1.2), those of the feed itself first.
     """
     try:
         feed = etree.fromstring(body)
@@ -67,12 +63,9 @@ def inspect_atom(body: bytes, *, max_entry_bytes: int = MOST_ENTRY_BYTES) -> lis
 def inspect_rss(body: bytes) -> list[Finding]:
     """Look at an RSS feed.
 
-    Args:
-        body: The XML document.
-
     Returns:
-        What is wrong with it (RSS 2.0.11, "Required channel elements" and "Elements of <item>"), that of the channel
-        itself first. An item's guid is the id of its entry.
+        The errors (RSS 2.0.11, "Required channel elements" and "Elements of <item>"), those of the channel
+        first. An item's guid is the id of its entry.
     """
     try:
         rss = etree.fromstring(body)
@@ -88,11 +81,8 @@ def inspect_rss(body: bytes) -> list[Finding]:
 def inspect_json_feed(body: bytes) -> list[Finding]:
     """Look at a JSON Feed.
 
-    Args:
-        body: The JSON text.
-
     Returns:
-        What is wrong with it (JSON Feed 1.1, "Top-level" and "Items"), that of the feed itself first.
+        The errors (JSON Feed 1.1, "Top-level" and "Items"), those of the feed itself first.
     """
     try:
         feed = json.loads(body)
@@ -106,7 +96,7 @@ def inspect_json_feed(body: bytes) -> list[Finding]:
 
 
 def _find_in_entries(entries: Iterable[tuple[str | None, Iterable[str]]]) -> list[Finding]:
-    """What is wrong with entries, each given by its id and what was found when it was looked at."""
+    """List the errors of entries, each given by its id and its own errors."""
     found: list[Finding] = []
     seen: set[str | None] = set()
     for position, (entry_id, messages) in enumerate(entries, start=1):
@@ -153,7 +143,7 @@ def _has(parts: _Parts, name: str) -> bool:
 
 
 def _text(parts: _Parts, name: str) -> str | None:
-    """As `findtext`: of the first one; None where there is none."""
+    """The text of the first child of a name, as `findtext`; None if there is none."""
     return (parts[_ATOM + name][0].text or "") if _has(parts, name) else None
 
 
@@ -194,7 +184,7 @@ def _count(parts: _Parts, once: tuple[str, ...], most_once: tuple[str, ...]) -> 
 
 
 def _look_at_parts(parts: _Parts) -> Iterator[str]:
-    """What holds for feed and entry alike (RFC 4287, sections 3 and 4.2)."""
+    """Errors of feed and entry alike (RFC 4287, sections 3 and 4.2)."""
     part_id = _text(parts, "id")
     if part_id and part_id.strip() and not _ABSOLUTE.fullmatch(part_id):
         yield f"has the id {part_id!r}, which is no absolute IRI"

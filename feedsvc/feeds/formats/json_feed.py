@@ -32,18 +32,9 @@ _RIGHTS = "http://purl.org/dc/elements/1.1/rights"
 
 
 def render_json_feed(document: FeedDocument, base_url: str) -> bytes:
-    """Render a feed as JSON Feed.
+    """Render a feed as JSON Feed in UTF-8; the same bytes for the same document in any process.
 
-    Every member comes from the document and none from the clock, so the same
-    document gives the same bytes in any process. An item has the id, address
-    and dates that it has as Atom.
-
-    Args:
-        document: The feed, its entries in the order they shall stand in.
-        base_url: Where the feed is served, without a slash at its end.
-
-    Returns:
-        The JSON text in UTF-8.
+    An item has its id, address and dates as in Atom.
 
     Raises:
         RenderError: An id or the title cannot be written; names the feed and the entry at fault.
@@ -86,7 +77,7 @@ def _item(document: FeedDocument, entry: Entry, base_url: str, language: str | N
         "attachments": [{"url": medium.address, "mime_type": medium.media_type} for medium in enclosures(media)],
         "_dc": (rights := legal(entry.rights or "")) and {"about": _RIGHTS, "rights": rights},
     }
-    return _known(item) | {"content_html": legal(entry.content)}  # asked for even where there is none
+    return _known(item) | {"content_html": legal(entry.content)}  # asked for even if it is empty
 
 
 def _authors(name: str) -> list[dict[str, str]]:
@@ -94,5 +85,5 @@ def _authors(name: str) -> list[dict[str, str]]:
 
 
 def _known(members: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is empty: a member is there or it is not."""
+    """Leave out empty members."""
     return {name: value for name, value in members.items() if value}

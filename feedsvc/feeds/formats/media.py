@@ -1,4 +1,4 @@
-"""The pictures, sounds and videos of an entry, for the elements in which feeds name them beside the content."""
+"""The pictures, sounds and videos of an entry, for the elements that name them beside the content."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Medium:
     """One picture, sound or video.
 
     Attributes:
-        address: Where it is; an absolute http or https address.
+        address: An absolute http or https address.
         kind: "image", "audio" or "video" (Media RSS, `medium`).
-        media_type: What it is (RFC 6838), without parameters; None where neither markup nor address tell.
+        media_type: By RFC 6838, without parameters; None if neither markup nor address tell.
     """
 
     address: str
@@ -65,12 +65,9 @@ class Medium:
 
 
 def find_media(entry: Entry) -> tuple[Medium, ...]:
-    """Find what an entry shows and plays.
+    """Find the pictures, sounds and videos of an entry with sanitised content.
 
-    Of a sound or video in several encodings it is the first, which its page prefers.
-
-    Args:
-        entry: An entry with sanitised content.
+    Of a sound or video in several encodings it is the first: its page prefers that.
 
     Returns:
         The pictures in their order, posters of videos among them, then the sounds and videos in theirs; no address
@@ -92,7 +89,7 @@ def thumbnail(media: tuple[Medium, ...]) -> Medium | None:
 
 
 def enclosures(media: tuple[Medium, ...]) -> tuple[Medium, ...]:
-    """Choose what readers may fetch and play: sounds and videos of a known type, without which none could be told."""
+    """Choose the sounds and videos of a known type: an enclosure must name its type."""
     return tuple(medium for medium in media if medium.kind != "image" and medium.media_type)
 
 
@@ -109,7 +106,7 @@ def _players(content: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _path_of(address: str) -> str | None:
-    """The path of an absolute http or https address; None where it is none."""
+    """The path of an absolute http or https address; None for any other."""
     if not address.startswith(("https://", "http://")):
         return None
     try:

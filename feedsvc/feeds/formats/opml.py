@@ -22,19 +22,10 @@ MEDIA_TYPE = "text/x-opml; charset=utf-8"
 
 
 def render_opml(documents: Iterable[FeedDocument], base_url: str, title: str) -> bytes:
-    """Render a list of feeds.
+    """Render a list of at least one feed in UTF-8; the same bytes for the same documents.
 
-    Listed are their Atom addresses: it is the format that leaves readers
-    nothing to guess. There is no `version` for it ("There are no known values
-    for Atom feeds").
-
-    Args:
-        documents: The feeds, in the order they shall stand in; at least one.
-        base_url: Where they are served, without a slash at its end.
-        title: What the list is called.
-
-    Returns:
-        The XML document in UTF-8, the same for the same documents.
+    Feeds are listed by their Atom addresses: Atom leaves readers nothing to guess. There is no `version` for it ("There
+    are no known values for Atom feeds").
 
     Raises:
         RenderError: A name cannot be written; names the feed at fault.

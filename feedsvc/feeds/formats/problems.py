@@ -26,8 +26,8 @@ class ProblemEntry:
 
     Attributes:
         id: A URI, its own for ever.
-        text: What is wrong, since when, and what to do: plain text.
-        page: Where on this site the entry that has it is read, such as "/entries/abc"; None where there is none.
+        text: The problem, its begin and a remedy, as plain text.
+        page: The address of the entry's page, such as "/entries/abc"; None if no entry has the problem.
     """
 
     id: str
@@ -42,17 +42,7 @@ class ProblemEntry:
 def render_problems(
     feed_id: str, title: str, updated: datetime, problems: Sequence[ProblemEntry], base_url: str
 ) -> bytes:
-    """Render the feed.
-
-    Args:
-        feed_id: A URI, minted once.
-        title: The service's own.
-        updated: When any of it changed last, aware.
-        problems: In the order they shall stand in.
-        base_url: Where the feed is served, without a slash at its end.
-
-    Returns:
-        The XML document in UTF-8; the same for the same arguments.
+    """Render the feed in UTF-8; the same bytes for the same arguments.
 
     Raises:
         RenderError: It would not be well-formed.

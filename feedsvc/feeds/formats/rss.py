@@ -38,21 +38,10 @@ _UPDATED = f"{{{_ATOM}}}updated"
 
 
 def render_rss(document: FeedDocument, base_url: str) -> bytes:
-    """Render a feed as RSS.
+    """Render a feed as RSS in UTF-8; the same bytes for the same document in any process.
 
-    Every element comes from the document and none from the clock, so the same
-    document gives the same bytes in any process. An entry has the id, address
-    and dates that it has as Atom.
-
-    A title is plain text, escaped once: RSS does not say whether it is, but
+    An entry has its id, address and dates as in Atom. A title is plain text, escaped once: RSS does not say so, but
     most readers take it so.
-
-    Args:
-        document: The feed, its entries in the order they shall stand in.
-        base_url: Where the feed is served, without a slash at its end.
-
-    Returns:
-        The XML document in UTF-8.
 
     Raises:
         RenderError: It would not be well-formed; names the feed and the entry at fault.
@@ -78,7 +67,7 @@ class _Hubs(BaseExtension):  # type: ignore[misc]  # feedgen ships no types
 
 
 class _Item(FeedEntry):  # type: ignore[misc]  # feedgen ships no types
-    """An item that also says when it was updated, for which RSS has no element of its own."""
+    """An item that also says when it was updated, though RSS has no element for it."""
 
     atom_updated = ""
 

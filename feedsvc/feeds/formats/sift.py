@@ -21,7 +21,7 @@ __all__ = ["Fault", "Sifted", "sift"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An entry that was left out, and why."""
+    """An entry that was left out, and the reason."""
 
     entry: Entry
     reason: str
@@ -29,7 +29,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """A feed that passed: its bytes, the document that they show, and what was left out of it."""
+    """A feed that passed: its bytes, the document that they show, and the entries left out."""
 
     body: bytes
     document: FeedDocument
@@ -39,14 +39,8 @@ class Sifted:
 def sift(document: FeedDocument, base_url: str, render: Renderer, inspect: Inspector) -> Sifted:
     """Render a feed and look at the bytes; leave out the entries at fault and try again.
 
-    Args:
-        document: The feed.
-        base_url: Where it is served.
-        render: Renders it in some format.
-        inspect: Looks at bytes in that format.
-
     Raises:
-        RenderError: What is wrong is not one of the entries; the message says what.
+        RenderError: No entry is at fault; the message names the error.
     """
     faults: list[Fault] = []
     while True:
@@ -74,7 +68,7 @@ def _render(render: Renderer, document: FeedDocument, base_url: str) -> bytes:
         return render(document, base_url)
     except RenderError:
         raise
-    except Exception as error:  # whatever one entry does to the renderer, it must not keep the others from readers
+    except Exception as error:  # one entry must not keep the others from readers
         raise RenderError(f"feed {document.name}: rendering failed: {type(error).__name__}: {error}") from error
 
 

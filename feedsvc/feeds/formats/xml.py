@@ -1,4 +1,4 @@
-"""What feedgen needs so that feeds of both XML formats are the same in any process, and their faults are named."""
+"""Additions to feedgen: the same bytes in any process for both XML formats, and errors that name the entry."""
 
 from __future__ import annotations
 
@@ -40,12 +40,7 @@ def register_media(feed: FeedGenerator) -> None:
 
 
 def add_media(element: FeedEntry, media: tuple[Medium, ...]) -> None:
-    """Name an entry's pictures, sounds and videos (Media RSS 1.5.1), each by itself rather than in a group.
-
-    Args:
-        element: An entry that was added to a feed with `register_media`.
-        media: What the entry shows and plays.
-    """
+    """Name an entry's pictures, sounds and videos (Media RSS 1.5.1), each by itself rather than in a group."""
     for medium in media:
         known = {"url": medium.address, "medium": medium.kind, "type": medium.media_type, "group": None}
         element.media.content({name: value for name, value in known.items() if value or name == "group"})
@@ -58,19 +53,10 @@ def written(
     write: Callable[[], bytes],
     elements: Callable[[], list[tuple[str, Callable[[], etree._Element]]]],
 ) -> bytes:
-    """Write a feed, and see to it that it is well-formed.
+    """Write a feed as well-formed XML in UTF-8.
 
-    In plain text, `&` and `<` are hexadecimal references, as the RSS Best
-    Practices Profile asks for: to XML it is all the same, while some readers
-    and validators take `&lt;` for a sign of markup.
-
-    Args:
-        document: The feed, for the error's sake.
-        write: Gives the XML document.
-        elements: Gives each entry's id, and what makes its element.
-
-    Returns:
-        The XML document in UTF-8.
+    In plain text, `&` and `<` are hexadecimal references, as the RSS Best Practices Profile asks for: to XML it is all
+    the same, while some readers and validators take `&lt;` for a sign of markup.
 
     Raises:
         RenderError: It would not be well-formed; names the feed and the entry at fault.
@@ -84,7 +70,7 @@ def written(
 
 
 def _fault(elements: list[tuple[str, Callable[[], etree._Element]]]) -> str:
-    """Name what cannot be rendered: the first entry that fails by itself, else the feed's own elements."""
+    """Name the first entry that fails by itself, else the feed's own elements."""
     for entry_id, make in elements:
         try:
             etree.fromstring(etree.tostring(make()))

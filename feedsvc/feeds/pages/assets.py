@@ -1,4 +1,4 @@
-"""What never changes while the program runs: style sheet and icon."""
+"""The files that never change while the program runs: style sheet and icon."""
 
 from __future__ import annotations
 
@@ -16,16 +16,12 @@ _STATIC_MAX_AGE = 3600
 _STATIC = {
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/icon.png": ("icon.png", "image/png"),
-    "/favicon.ico": ("icon.png", "image/png"),  # browsers ask for it beside a feed, which cannot name an icon to them
+    "/favicon.ico": ("icon.png", "image/png"),  # browsers ask for it beside a feed
 }
 
 
 def static_files() -> dict[str, Representation]:
-    """Load what never changes while the program runs: style sheet and icon.
-
-    Returns:
-        Representations by address.
-    """
+    """Load the style sheet and the icons by address."""
     folder = files("feedsvc.feeds.pages") / "static"
     return {
         address: represent((folder / name).read_bytes(), media_type, last_modified=None, max_age=_STATIC_MAX_AGE)

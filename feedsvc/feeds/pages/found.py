@@ -1,4 +1,4 @@
-"""What is asked of the search page, and where in an entry it was found."""
+"""Queries of the search page, and the parts of an entry that match."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_LENGTH = 200  # characters of a question that are looked at
 MAX_PAGES = 50
 _MAX_PHRASES = 8
 _QUOTES = re.compile(r'["“”„«»＂](?P<phrase>[^"“”„«»＂]*)(?:["“”„«»＂]|$)|(?P<word>[^\s"“”„«»＂]+)')
-_BEFORE, _LENGTH = 40, 160  # characters of an excerpt ahead of what was found, and in all
+_BEFORE, _LENGTH = 40, 160  # characters of an excerpt ahead of the match, and in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Found:
 
     Attributes:
         entries: Newest first.
-        total: How many there are on all pages.
-        waiting: How many entries are yet to be looked at.
+        total: Their number on all pages.
+        waiting: The number of entries that the index lacks yet.
     """
 
     entries: tuple[Entry, ...]
@@ -54,13 +54,13 @@ class Found:
 
     @property
     def pages(self) -> int:
-        """How many pages of answers can be shown."""
+        """The number of pages that can be shown."""
         return min(-(-self.total // PER_PAGE), MAX_PAGES)
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a text, and whether it is what was asked for."""
+    """A part of a text; marked if it matches."""
 
     text: str
     marked: bool
@@ -84,15 +84,7 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
 
 
 def mark(text: str, phrases: Sequence[str]) -> tuple[Piece, ...]:
-    """Cut a text where phrases begin and end.
-
-    Args:
-        text: Any text.
-        phrases: As in a Query.
-
-    Returns:
-        Pieces that joined are the text.
-    """
+    """Cut a text at the begin and end of each phrase; the pieces joined are the text."""
     pieces: list[Piece] = []
     position = 0
     for start, end in _spans(text, phrases):
@@ -108,12 +100,8 @@ def mark(text: str, phrases: Sequence[str]) -> tuple[Piece, ...]:
 def excerpt(text: str, phrases: Sequence[str]) -> tuple[Piece, ...] | None:
     """Cut out of a text the surroundings of the first phrase that is in it.
 
-    Args:
-        text: Any text.
-        phrases: As in a Query.
-
     Returns:
-        As `mark`, with an ellipsis where something was left out; None where no phrase is in the text.
+        As `mark`, with an ellipsis for each part left out; None if no phrase is in the text.
     """
     text = " ".join(text.split())
     spans = _spans(text, phrases)
@@ -129,7 +117,7 @@ def excerpt(text: str, phrases: Sequence[str]) -> tuple[Piece, ...] | None:
 
 
 def _spans(text: str, phrases: Sequence[str]) -> list[tuple[int, int]]:
-    """Where phrases are in a text, in order, those that overlap made one."""
+    """The spans of phrases in a text, in order; spans that overlap become one."""
     folded, origins = fold_marked(text)
     found = sorted(
         (origins[match.start()], origins[match.end() - 1] + 1)

@@ -63,7 +63,7 @@ _ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What every page needs: title, path of the base URL, and whether something answers searches."""
+    """The values of every page: title, path of the base URL, and a mark if something answers searches."""
 
     title: str
     root: str
@@ -81,7 +81,7 @@ class _Link:
 
     @property
     def address(self) -> str:
-        """What is pasted into a feed reader."""
+        """The address to be pasted into a feed reader."""
         return f"{self.base_url}{self.path}"
 
 
@@ -110,16 +110,13 @@ def render_front(
     formats: Mapping[str, Collection[str]] = _ALL_FORMATS,
     searchable: bool = True,
 ) -> bytes:
-    """Render the front page: how to subscribe, all feeds, the newest entries, a search.
+    """Render the front page: subscribing, all feeds, the newest entries, a search.
 
     Args:
         documents: All feeds by name, in the order they shall be listed; the feed of everything among them.
-        base_url: Where it is served, without a slash at its end.
+        base_url: Without a slash at its end.
         formats: The extensions of the formats of a feed, by its name; a feed that is not named has all.
-        searchable: Whether something answers searches: static files do not.
-
-    Returns:
-        HTML in UTF-8.
+        searchable: Something answers searches; static files do not.
     """
     document = documents[EVERYTHING]
     return _render(
@@ -142,18 +139,7 @@ def render_feed(
     searchable: bool = True,
     site_title: str = "All feeds",
 ) -> bytes:
-    """Render a feed as a page: how to subscribe, and all entries that the feed holds.
-
-    Args:
-        document: Any feed but that of everything.
-        base_url: Where it is served, without a slash at its end.
-        formats: As for `render_front`.
-        searchable: As for `render_front`.
-        site_title: What the link to the front page says.
-
-    Returns:
-        HTML in UTF-8.
-    """
+    """Render a feed other than that of everything as a page: subscribing, and all its entries."""
     return _render(
         "feed.html",
         document=document,
@@ -167,35 +153,14 @@ def render_feed(
 def render_entry(
     entry: Entry, removals: Sequence[Removal], base_url: str, feed_title: str, *, searchable: bool = True
 ) -> bytes:
-    """Render an entry as a page, with what was removed from it.
-
-    Args:
-        entry: Its content must be sanitised: it is shown as it stands.
-        removals: What cleaning took out, in order.
-        base_url: Where it is served, without a slash at its end.
-        feed_title: Plain text.
-        searchable: As for `render_front`.
-
-    Returns:
-        HTML in UTF-8.
-    """
+    """Render an entry as a page, with its removals. Its content must be sanitised: it is shown as it stands."""
     site = _Site(feed_title, _path(base_url), searchable)
     content = _describe_images(entry.content)
     return _render("entry.html", entry=entry, content=content, removals=removals, site=site)
 
 
 def render_search(query: Query, found: Found | None, base_url: str, feed_title: str) -> bytes:
-    """Render what a search found.
-
-    Args:
-        query: What was asked.
-        found: A page of answers; None where nothing was asked that can be looked for.
-        base_url: Where it is served, without a slash at its end.
-        feed_title: Plain text.
-
-    Returns:
-        HTML in UTF-8.
-    """
+    """Render a page of answers; `found` is None if the query has nothing to look for."""
     hits = [
         {
             "entry": entry,
@@ -209,14 +174,7 @@ def render_search(query: Query, found: Found | None, base_url: str, feed_title: 
 
 
 def render_explanations(explanations: Sequence[Explanation]) -> bytes:
-    """Render one page that needs no other file: articles with what cleaning removed in its place.
-
-    Args:
-        explanations: From the cleaner; their HTML is sanitised, and shown as it stands.
-
-    Returns:
-        HTML in UTF-8.
-    """
+    """Render articles and their removals in place, as one page that needs no other file. The HTML must be sanitised."""
     articles = [
         {
             "entry": explanation.entry,
@@ -232,15 +190,7 @@ def render_explanations(explanations: Sequence[Explanation]) -> bytes:
 
 
 def render_error(status: int, base_url: str) -> bytes:
-    """Render a small page that says what went wrong.
-
-    Args:
-        status: An error status code of RFC 9110.
-        base_url: Where the front page is served; "" where that is not known.
-
-    Returns:
-        HTML in UTF-8.
-    """
+    """Render a small page for an error status code of RFC 9110; `base_url` is "" if it is not known."""
     status = HTTPStatus(status)
     explanation = _ERRORS.get(status, "Something went wrong here. It has been noted.")
     return _render(
