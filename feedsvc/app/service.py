@@ -158,6 +158,8 @@ class Service:
             regenerate=config.schedule.regenerate.total_seconds(),
             report=report,
         )
+        self.check, self.dead = self._vitals.health.check, self._vitals.health.dead
+        self.keep_time = self._schedule.keep_time
 
     def _make_app(self) -> Front:
         config = self.config
@@ -367,18 +369,6 @@ class Service:
     def ready(self) -> bool:
         """All has started and a feed can be served."""
         return self._started and self._publishing.publisher.ready
-
-    def check(self) -> dict[str, str | None]:
-        """Return the reason why each part does not answer, by its name; None for one that does. Never waits."""
-        return self._vitals.health.check()
-
-    def dead(self) -> tuple[str, ...]:
-        """Return the parts that ended by themselves. Never waits."""
-        return self._vitals.health.dead()
-
-    def keep_time(self) -> None:
-        """Reschedule jobs if the clock was set back."""
-        self._schedule.keep_time()
 
     def summarise(self) -> Summary:
         """Return the STATUS line's facts from memory."""

@@ -52,16 +52,8 @@ class Vitals:
     ) -> None:
         """Take the parts; `begin` starts to watch them.
 
-        Args:
-            watcher: Beats.
-            intake: Beats, and knows how long the store has refused dumps.
-            schedule: Beats.
-            regenerator: Knows how long a change waits to be published.
-            store: Asked.
-            server: Asked.
-            address: The server's, such as "http://127.0.0.1:8080".
-            regenerate: Seconds that a change may have to wait for the next regeneration.
-            report: Told of a store that cannot be read, as ("store:read", message), and with None once it can be.
+        A change may wait `regenerate` seconds for the next regeneration. `report` is told of a store that cannot be
+        read, as ("store:read", message), and with None once it can be.
         """
         self._intake = intake
         self._regenerator = regenerator
@@ -80,12 +72,7 @@ class Vitals:
                 Part("intake", intake.pulse, _INTAKE_SECONDS, alive=lambda: intake.alive),
                 Part("schedule", schedule.pulse, _SILENT_SECONDS, alive=lambda: schedule.alive, fault=schedule.overdue),
                 Part("store", self._reading.pulse, _SILENT_SECONDS, alive=lambda: self._reading.alive),
-                Part(
-                    "server",
-                    self._asking.pulse,
-                    _SILENT_SECONDS,
-                    alive=lambda: server.alive and self._asking.alive,
-                ),
+                Part("server", self._asking.pulse, _SILENT_SECONDS, lambda: server.alive and self._asking.alive),
             )
         )
 

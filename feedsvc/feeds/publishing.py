@@ -35,6 +35,7 @@ class Publishing:
 
     Attributes:
         publisher: Holds the representations.
+        is_stale: Tells if the store holds changes that are not published.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Publishing:
         self._guard = Guard(store, report)
         self._archives = Archives(store, max_age=MAX_AGE, admit=self._guard.admit)
         self._assembler = Assembler(store, plan, archives=self._archives, admit=self._guard.admit)
+        self.is_stale = self._assembler.is_stale
         self.publisher = Publisher(
             self._load,
             max_age=MAX_AGE,
@@ -102,14 +104,6 @@ class Publishing:
         except StoreError as error:
             more = {"store": self._store.url, "reason": str(error)}
             logger.error("what was published cannot be kept", extra=more)  # noqa: TRY400 - the reason says it all
-
-    def is_stale(self) -> bool:
-        """Return whether the store holds changes that are not published.
-
-        Raises:
-            StoreError: The store cannot be read.
-        """
-        return self._assembler.is_stale()
 
     def drop_gone(self) -> None:
         """Cut entries that were withdrawn or retired out of archive pages.

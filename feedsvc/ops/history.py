@@ -98,11 +98,7 @@ class History:
     ) -> None:
         """Know nothing yet; the store is read at the first call.
 
-        Args:
-            store: The store.
-            standing: Gives the problems that the daemon reports, message by key.
-            clock: The time, aware, in UTC.
-            title: The service's, for the feed.
+        `standing` gives the problems that the daemon reports, message by key; `title` is the service's.
         """
         self._store = store
         self._standing = standing
@@ -152,10 +148,7 @@ class History:
                     raise
 
     def render(self, base_url: str) -> Representation:
-        """Return the feed as it is now.
-
-        Args:
-            base_url: Its address begins so, without a slash at the end.
+        """Return the feed as it is now; `base_url` has no slash at its end.
 
         Raises:
             StoreError: The store could not be read since the daemon started.

@@ -132,12 +132,7 @@ class Problems:
     """The problems that the daemon reports: kept in the store for `feedsvc status`, and logged."""
 
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
-        """Begin with none.
-
-        Args:
-            store: The store.
-            clock: The time, aware, in UTC.
-        """
+        """Begin with none."""
         self._store = store
         self._clock = clock
         self._lock = Lock()
@@ -163,12 +158,7 @@ class Problems:
             return dict(self._standing)
 
     def report(self, key: str, message: str | None) -> None:
-        """A problem stands, or has ended (None).
-
-        Args:
-            key: See `Problem`.
-            message: What is wrong, and how to mend it.
-        """
+        """Take down that a problem stands, with advice in the message, or has ended (None); see `Problem` for keys."""
         with self._lock:
             if self._standing.get(key) == message:
                 return
