@@ -105,8 +105,8 @@ def _check_store(url: str, plan: Plan) -> Iterator[Check]:
 def _check_feeds(store: Store, plan: Plan) -> Iterator[Check]:
     empty = {feed.name: feed.filter for feed in plan.configured}
     columns = frozenset().union(*(each.columns for each in empty.values()))
-    with store.feeding() as tables:
-        for row in tables.live_rows(columns, None) if empty else ():
+    with store.reading() as reader:
+        for row in reader.feeds.live_rows(columns, None) if empty else ():
             entry = Candidate.of_row(row, columns)
             empty = {name: each for name, each in empty.items() if not each.matches(entry)}
             if not empty:

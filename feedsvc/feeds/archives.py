@@ -27,7 +27,7 @@ from feedsvc.feeds.formats.inspect import inspect_atom
 from feedsvc.feeds.formats.parts import cut_xml
 from feedsvc.feeds.formats.sift import sift
 from feedsvc.feeds.represent import represent
-from feedsvc.store import Page
+from feedsvc.store import ArchivePage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from feedsvc.feeds.catalogue import Catalogue
     from feedsvc.feeds.formats.sift import Sifted
     from feedsvc.model import Entry, FeedDocument, Member, Representation
-    from feedsvc.store import Archive, Store, Writer
-    from feedsvc.store.archives import ArchiveTables
+    from feedsvc.store import Archive, Reader, Store
+    from feedsvc.store.archives import ArchiveReader, ArchiveWriter
 
 __all__ = ["Archives", "Follower", "Membership"]
 
@@ -122,7 +122,7 @@ class Archives:
         Raises:
             StoreError: The store cannot be read.
         """
-        with self._store.archiving() as reader:
+        with self._store.reading() as reader:
             archive = reader.archives.find(document.name)
             if archive is None:
                 return document
@@ -130,7 +130,7 @@ class Archives:
         newest = archive.closed + 1 if state else archive.closed
         return replace(document, previous=newest if newest >= archive.first else None, open_state=state)
 
-    def _update(self, tables: ArchiveTables, feed: Membership) -> None:
+    def _update(self, tables: ArchiveWriter, feed: Membership) -> None:
         archive = tables.begin(feed.feed, feed.rule)
         if feed.left:
             tables.leave(archive, feed.left)
@@ -149,7 +149,7 @@ class Archives:
         with self._store.writing() as writer:
             self._cut(writer.archives, None, now)
 
-    def _cut(self, tables: ArchiveTables, numbers: Collection[int] | None, now: datetime) -> None:
+    def _cut(self, tables: ArchiveWriter, numbers: Collection[int] | None, now: datetime) -> None:
         for (archive, page), gone in tables.load_gone(numbers).items():
             body = cut_xml(tables.load_body(archive, page), set(gone.values()))
             tables.cut_page(archive, page, body, gone, now)
@@ -167,7 +167,7 @@ class Archives:
             RenderError: The page cannot be rendered.
         """
         name = document.name
-        with self._store.archiving() as reader:
+        with self._store.reading() as reader:
             archive = reader.archives.find(name)
             if archive is None or not 0 < number <= archive.closed + 1:
                 return None
@@ -207,7 +207,7 @@ class Archives:
             with self._lock:
                 del self._asked[name, number]
 
-    def pages(self, document: FeedDocument, base_url: str) -> Iterator[tuple[int, Page]]:
+    def pages(self, document: FeedDocument, base_url: str) -> Iterator[tuple[int, ArchivePage]]:
         """Give all pages of a feed's archive by number, the oldest first, and keep the closed ones.
 
         Raises:
@@ -216,7 +216,7 @@ class Archives:
         """
         number = 1
         while True:
-            with self._store.archiving() as reader:
+            with self._store.reading() as reader:
                 archive = reader.archives.find(document.name)
                 if archive is None or number > archive.closed + 1:
                     return
@@ -224,10 +224,10 @@ class Archives:
             if number <= archive.closed:
                 page = self._freeze(document, number)
             if page is not None:
-                yield number, Page(set_base(page.body, base_url), page.modified)
+                yield number, ArchivePage(set_base(page.body, base_url), page.modified)
             number += 1
 
-    def _page(self, reader: Writer, document: FeedDocument, archive: Archive, number: int) -> Page | None:
+    def _page(self, reader: Reader, document: FeedDocument, archive: Archive, number: int) -> ArchivePage | None:
         """Read a page, or render it if its bytes are not kept; None if it would be a first page without entries."""
         if number <= archive.closed:
             kept = reader.archives.load_page(archive, number)
@@ -239,16 +239,16 @@ class Archives:
         return self._make(reader, document, archive, number, [member.number for member in outside])[0]
 
     def _make(
-        self, reader: Writer, document: FeedDocument, archive: Archive, number: int, numbers: Sequence[int]
-    ) -> tuple[Page, dict[int, datetime]]:
+        self, reader: Reader, document: FeedDocument, archive: Archive, number: int, numbers: Sequence[int]
+    ) -> tuple[ArchivePage, dict[int, datetime]]:
         """Render a page of these entries; also give the `updated` of each entry that it shows."""
         entries = dict(reader.load_live(numbers))
         sifted = _render(document, self._admit(list(entries.values())), number, archive)
         shown = {entry.key for entry in sifted.document.entries}
         updated = {number: entry.updated for number, entry in entries.items() if entry.key in shown}
-        return Page(sifted.body, sifted.document.updated), updated
+        return ArchivePage(sifted.body, sifted.document.updated), updated
 
-    def _freeze(self, document: FeedDocument, number: int) -> Page:
+    def _freeze(self, document: FeedDocument, number: int) -> ArchivePage:
         """Make the bytes of a closed page once and for all."""
         with self._store.writing() as writer:
             tables = writer.archives
@@ -278,7 +278,7 @@ class Archives:
         return made
 
 
-def _outside(tables: ArchiveTables, archive: Archive, document: FeedDocument) -> list[Member]:
+def _outside(tables: ArchiveReader, archive: Archive, document: FeedDocument) -> list[Member]:
     """The entries of the open page: those that neither the feed nor a closed page holds."""
     shown = {entry.key for entry in document.entries}
     return [member for member in tables.members(archive) if member.key not in shown]
@@ -333,7 +333,7 @@ class Follower:
     def _follow(self, now: datetime) -> frozenset[str] | None:
         catalogue = self._catalogue
         rules = {name: feed.filter.rule for name, feed in catalogue.feeds.items()}
-        with self._store.archiving() as reader:
+        with self._store.reading() as reader:
             since = reader.archives.revision()
             if since > catalogue.revision:  # another process did; it may have feeds that the catalogue does not know
                 return frozenset()  # the next refresh of the catalogue catches up
@@ -364,7 +364,7 @@ class Follower:
         self._followed, self._seen = rules, catalogue.revision
         return frozenset(feed.feed for feed in feeds)
 
-    def _look(self, reader: Writer, since: int) -> tuple[dict[str, set[int]], dict[str, set[int]]]:
+    def _look(self, reader: Reader, since: int) -> tuple[dict[str, set[int]], dict[str, set[int]]]:
         """The numbers of changed entries by the feeds that they belong to, and by those that hold them wrongly."""
         joined: dict[str, set[int]] = {}
         left: dict[str, set[int]] = {}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from feedsvc.feeds.plan import FeedSettings, Plan
-    from feedsvc.store import FeedTables, Store
+    from feedsvc.store import FeedReader, Store
 
 __all__ = ["Catalogue", "Effect", "Spot", "Window"]
 
@@ -156,8 +156,8 @@ class Catalogue:
         Raises:
             StoreError: The store cannot be read.
         """
-        with self._store.feeding() as tables:
-            return tables.revision() != self._revision
+        with self._store.reading() as reader:
+            return reader.feeds.revision() != self._revision
 
     def spots(self, name: str) -> tuple[Spot, ...]:
         """The places of a feed's entries, newest first."""
@@ -174,24 +174,24 @@ class Catalogue:
         """
         with self._refreshing:
             unknown = self._revision is None
-            with self._store.feeding() as tables:
-                revision = tables.revision()
+            with self._store.reading() as reader:
+                revision = reader.feeds.revision()
                 if self._revision is not None and revision != self._revision:
-                    for row in tables.changed_rows(self._columns, self._revision):
+                    for row in reader.feeds.changed_rows(self._columns, self._revision):
                         self._follow(row, now)
                         unknown = unknown or bool(row.live and row.source and row.source not in self._sources)
             if unknown:
                 self._add_feeds()
             if self._torn:
-                with self._store.feeding() as tables:
-                    self._fill(tables, now)
+                with self._store.reading() as reader:
+                    self._fill(reader.feeds, now)
             self._expire(now)
             self._revision = revision
             changed = frozenset(self._changed)
             self._changed.clear()
             return changed
 
-    def changes(self, tables: FeedTables, since: int) -> Iterator[_Belonging]:
+    def changes(self, tables: FeedReader, since: int) -> Iterator[_Belonging]:
         """Give the feeds of each entry that changed after a revision and was taken over.
 
         Age does not count. An entry that is live no more belongs to none.
@@ -200,7 +200,7 @@ class Catalogue:
             if row.revision <= self.revision:
                 yield row.number, self._belonging(row) if row.live else []
 
-    def members(self, tables: FeedTables, names: Collection[str]) -> Iterator[_Belonging]:
+    def members(self, tables: FeedReader, names: Collection[str]) -> Iterator[_Belonging]:
         """Give the feeds, of these, of each live entry of any age."""
         for row in tables.live_rows(self._columns, self._sources_of(names)):
             if row.revision <= self.revision:
@@ -229,7 +229,7 @@ class Catalogue:
         self._changed |= {name for name, effect in effects.items() if effect.seen}
         self._torn |= {name for name, effect in effects.items() if effect.torn}
 
-    def _fill(self, tables: FeedTables, now: datetime) -> None:
+    def _fill(self, tables: FeedReader, now: datetime) -> None:
         """Find the newest entries of torn feeds, in one go over the store."""
         fresh = {name: Window(self._feeds[name].entries) for name in self._torn}
         room = set(fresh)

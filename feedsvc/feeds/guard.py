@@ -57,7 +57,7 @@ def find_refused(store: Store) -> dict[str, str]:
     Raises:
         StoreError: The store cannot be read.
     """
-    with store.archiving() as reader:
+    with store.reading() as reader:
         moved = [entry for _, entry in reader.load_live(reader.published.load_moved())]
         keys = [entry.key for entry in moved]
         marks, origins = reader.published.load_marks(keys), reader.published.load_origins(keys)
@@ -98,7 +98,7 @@ class Guard:
         self._new: dict[str, Mark] = {}
         self._faults: dict[str, LeftOut] = {}
         self._mended: set[str] = set()
-        with store.archiving() as reader:
+        with store.reading() as reader:
             self._left_out = reader.published.load_left_out()
 
     def look_back(self) -> None:
@@ -107,7 +107,7 @@ class Guard:
         Raises:
             StoreError: The store cannot be read.
         """
-        with self._store.archiving() as reader:
+        with self._store.reading() as reader:
             number, some = reader.published.load_lost(_NAMED)
         refused = find_refused(self._store)
         with self._lock:
@@ -127,7 +127,7 @@ class Guard:
         Raises:
             StoreError: The store cannot be read.
         """
-        with self._store.archiving() as reader:
+        with self._store.reading() as reader:
             tables = reader.published
             marks = tables.load_marks([entry.key for entry in entries])
             moved = [entry.key for entry in entries if _moved(entry, marks.get(entry.key))]
@@ -183,7 +183,7 @@ class Guard:
             before, left_out = self._shown.get(document.name, ()), set(self._left_out)
         gone = set(before) - {entry.key for entry in admitted.entries}
         if gone:
-            with self._store.archiving() as reader:
+            with self._store.reading() as reader:
                 states = reader.published.load_states(gone)
             lost = find_lost(before, admitted, states, left_out)
             if lost:
@@ -220,7 +220,7 @@ class Guard:
         with self._lock:
             new, faults, mended = dict(self._new), dict(self._faults), set(self._mended)
             refused = dict(self._refused)
-        with self._store.archiving() as reader:
+        with self._store.reading() as reader:
             origins = reader.published.load_origins(new)
             marks = {key: replace(mark, origin=origins.get(key)) for key, mark in new.items()}
             known = reader.published.load_marks(marks)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from feedsvc.clean import Cleaner
     from feedsvc.clean.sandbox import Cleaned, Pool
     from feedsvc.intake.read import FileRead
-    from feedsvc.store import Article, Store, Writer
+    from feedsvc.store import Article, Reader, Store, Writer
     from feedsvc.watch import Listing
 
 __all__ = ["Ingest", "Report"]
@@ -147,7 +147,7 @@ class Ingest:
 
     def _write(self, batch: Sequence[tuple[Change, FileRead | None]]) -> list[Report] | None:
         """Write a batch; None if more must be cleaned first, which is begun."""
-        with self._store.archiving() as rows:
+        with self._store.reading() as rows:
             found = self._recorder.find_jobs(rows, [read for _, read in batch if read])
             missing = [(path, job) for path, job in found if self._cleanings.result(path, job) is None]
         if not missing:
@@ -223,7 +223,7 @@ class Ingest:
         learned = self._cleaner.learned
         return learned is None or self._store.load_learned_version() == learned.version
 
-    def _catch_up(self, rows: Writer) -> bool:
+    def _catch_up(self, rows: Reader) -> bool:
         """Take over what another process learned, or was told; tell if there was anything."""
         learned = self._cleaner.learned
         if learned is None or rows.learned.version() == learned.version:
@@ -246,7 +246,7 @@ class Ingest:
         Raises:
             StoreError: The store cannot be read or written.
         """
-        with self._store.archiving() as rows:
+        with self._store.reading() as rows:
             self._catch_up(rows)
             outdated = rows.load_outdated(self._cleaner.digest, limit)
         if not outdated:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import StoreError, UnknownName
+from feedsvc.store import Writer
 from feedsvc.text import nearest
 
 if TYPE_CHECKING:
@@ -15,22 +16,22 @@ if TYPE_CHECKING:
     from feedsvc.clean.sandbox import Cleaned
     from feedsvc.intake.ingest import Ingest
     from feedsvc.store import Article, Store
-    from feedsvc.store.account import Account, RemovedItem, Subject
+    from feedsvc.store.removals import RemovalReader, RemovedItem, Subject
 
 __all__ = ["check_name", "find_entry", "restore_removal"]
 
 logger = logging.getLogger(__name__)
 
 
-def find_entry(account: Account, name: str) -> Subject:
+def find_entry(removals: RemovalReader, name: str) -> Subject:
     """Give the entry with this key, id or link.
 
     Raises:
         UnknownName: There is none; the message names some that are like it.
     """
-    found = account.find_entry(name)
+    found = removals.find_entry(name)
     if found is None:
-        raise UnknownName(f"no such entry: {name}{_did_you_mean(name, account.names_like(name))}")
+        raise UnknownName(f"no such entry: {name}{_did_you_mean(name, removals.names_like(name))}")
     return found
 
 
@@ -63,19 +64,19 @@ def restore_removal(store: Store, ingest: Ingest, name: str, number: int, *, und
     """
     cleaned: tuple[Article, Cleaned] | None = None
     while True:
-        with store.writing() if cleaned else store.archiving() as rows:
-            entry = find_entry(rows.account, name)
-            item = _find_removal(rows.account, entry, number)
+        with store.writing() if cleaned else store.reading() as rows:
+            entry = find_entry(rows.removals, name)
+            item = _find_removal(rows.removals, entry, number)
             stored = rows.load_article(entry.id)
             if stored is None:
                 raise StoreError(f"{entry.key}: its dump is no longer kept, so it cannot be cleaned again")
             digest = item.removal.digest
             others = stored.restored - {digest}
             stored = replace(stored, restored=others if undo else others | {digest})
-            if cleaned and cleaned[0] == stored:  # nobody changed it since
-                rows.account.save_restored(entry, item.removal, undo=undo)
+            if cleaned and isinstance(rows, Writer) and cleaned[0] == stored:  # nobody changed it since
+                rows.removals.save_restored(entry, item.removal, undo=undo)
                 ingest.refresh(rows, *cleaned)
-                now = next((each for each in rows.account.ledger(entry.number) if each.digest == digest), None)
+                now = next((each for each in rows.removals.ledger(entry.number) if each.digest == digest), None)
                 if undo and now is not None and now.restored and others:
                     reason = "because of another that was restored; undo that"
                     raise UnknownName(f"removal {number} of {entry.key} stays {reason}")
@@ -89,8 +90,8 @@ def restore_removal(store: Store, ingest: Ingest, name: str, number: int, *, und
     return replace(item, removal=now or replace(item.removal, restored=not undo))
 
 
-def _find_removal(account: Account, entry: Subject, number: int) -> RemovedItem:
-    found = account.removed(entry=entry, rule=None, source=None, limit=None)
+def _find_removal(removals: RemovalReader, entry: Subject, number: int) -> RemovedItem:
+    found = removals.removed(entry=entry, rule=None, source=None, limit=None)
     for item in found:
         if item.position == number:
             return item

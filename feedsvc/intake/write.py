@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from feedsvc.intake.cleanings import Cleanings
     from feedsvc.intake.read import FileRead
     from feedsvc.model import CleanEntry, Entry, Known, Sighting
-    from feedsvc.store import Article, DumpFile, Writer
+    from feedsvc.store import Article, DumpFile, Reader, Writer
     from feedsvc.watch import Change
 
 __all__ = ["NotCleaned", "Recorder", "Report"]
@@ -83,7 +83,7 @@ class Recorder:
         self._said: dict[str, str] = {}  # why a file is refused, by path: a file that grows is not logged each time
         self._added: list[CleanEntry] = []  # in the transaction that is open
 
-    def find_jobs(self, rows: Writer, files: Iterable[FileRead]) -> Iterator[tuple[str, Job]]:
+    def find_jobs(self, rows: Reader, files: Iterable[FileRead]) -> Iterator[tuple[str, Job]]:
         """Find what else must be cleaned before files can be written: each path with a job.
 
         These are stored dumps that other rules cleaned, and articles with restored removals. A few are only found when
@@ -181,9 +181,7 @@ class Recorder:
             self._said[file.path] = fault.reason
             logger.log(level, "dump %s", outcome, extra={"path": file.path, "reason": reason, "line": line})
         pairs = zip(cleaned.articles, verdicts, strict=True)
-        writer.account.counters.note(
-            [observe_article(article) for (_, article), verdict in pairs if verdict is Verdict.ADDED]
-        )
+        writer.counters.note([observe_article(article) for (_, article), verdict in pairs if verdict is Verdict.ADDED])
         removals = [item for _, article in cleaned.articles for item in article.removals]
         removed = Counter(item.rule for item in removals if not item.restored)
         return Report(file.path, outcome, reason, tuple(keys), removed, seconds)
@@ -217,7 +215,7 @@ class Recorder:
         return decision.entry, decision.verdict
 
     def _jobs_for(
-        self, rows: Writer, file: DumpFile, position: int, known: Known | None
+        self, rows: Reader, file: DumpFile, position: int, known: Known | None
     ) -> tuple[Article | None, Job | None]:
         """Find what must be cleaned again before a file's article is compared with the entry known of it.
 
@@ -229,7 +227,7 @@ class Recorder:
             return None, None
         outdated = not known.retired and known.entry.cleaner != self._cleaner.digest
         stored = rows.load_article(known.entry.id) if outdated else None
-        restored = rows.account.restored_of(known.entry.id)
+        restored = rows.removals.restored_of(known.entry.id)
         return stored, Job(file.path, file.raw or b"", file.mtime_ns, position, restored) if restored else None
 
     def _cleaned(self, path: str, job: Job) -> Cleaned:
@@ -272,8 +270,8 @@ class Recorder:
         """Count what rules removed from the entries that were added; log alarms that begin or end."""
         if not self._forgot:
             self._forgot = True
-            writer.account.counters.forget_rules(self._limited)
-        for change in writer.account.counters.count(self._limited, self._cleaner.digest, self._clock()):
+            writer.counters.forget_rules(self._limited)
+        for change in writer.counters.count(self._limited, self._cleaner.digest, self._clock()):
             more = {"rule": change.rule, "source": change.source}
             if change.message is None:
                 logger.info("drift ended", extra=more)

@@ -19,7 +19,7 @@ from feedsvc.feeds.formats.problems import ProblemEntry, render_problems
 from feedsvc.feeds.represent import represent
 from feedsvc.model import Problem
 from feedsvc.ops.problems import KINDS, find_problems, kind_of
-from feedsvc.store.operations import Occurrence, OperationTables
+from feedsvc.store.operations import Occurrence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -203,8 +203,8 @@ class History:
     def _load(self) -> dict[int, Occurrence]:
         if self._known is None:
             record = self._store.load_feeds([_RECORD], self._clock())[_RECORD]
-            with self._store.archiving() as reader:
-                loaded = OperationTables(reader.connection).load_occurrences()
+            with self._store.reading() as reader:
+                loaded = reader.operations.load_occurrences()
             self._known = {occurrence.number: occurrence for occurrence in loaded}
             self._next = max(self._known, default=0) + 1
             self._id, self._born = record.id, record.born
@@ -219,5 +219,5 @@ class History:
         changed = [known[number] for number in self._unsaved if number in known]
         if changed or gone:
             with self._store.writing() as writer:
-                OperationTables(writer.connection).save_occurrences(changed, gone)
+                writer.operations.save_occurrences(changed, gone)
             self._unsaved.clear()

@@ -29,7 +29,6 @@ from feedsvc import __version__
 from feedsvc.errors import StoreError
 from feedsvc.model import Outcome
 from feedsvc.ops.problems import KINDS, kind_of
-from feedsvc.store.operations import OperationTables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -67,10 +66,9 @@ class _Stored:
 
 def _read(store: Store, now: datetime) -> _Stored:
     dumps = store.count_dumps()
-    with store.accounting() as account:
-        drifting, (stood_back, _) = len(account.counters.alarms()), account.stood_back(0)
-    with store.archiving() as reader:
-        tables = OperationTables(reader.connection)
+    with store.reading() as reader:
+        drifting, (stood_back, _) = len(reader.counters.alarms()), reader.removals.stood_back(0)
+        tables = reader.operations
         newest, learned, sizes = tables.newest_entry(), tables.count_learned(), tables.sizes()
     return _Stored(
         readable=True,

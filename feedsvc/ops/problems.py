@@ -115,13 +115,13 @@ def find_problems(store: Store, *, most_stood_back: int) -> tuple[list[Problem],
     Raises:
         StoreError: The store cannot be read.
     """
-    with store.accounting() as account:
+    with store.reading() as reader:
         found = [
             Problem(f"drift:{count.rule}:{count.source}", count.message or "", count.began)
-            for count in account.counters.alarms()
+            for count in reader.counters.alarms()
             if count.began
         ]
-        number, newest = account.stood_back(most_stood_back)
+        number, newest = reader.removals.stood_back(most_stood_back)
     found += [Problem(f"stood-back:{entry.key}", _STOOD_BACK.format(entry=entry)) for entry in newest]
     for file in store.load_refused(Outcome.QUARANTINED):
         found.append(Problem(f"dump:{file.path}", file.reason or "", line=file.line))

@@ -6,9 +6,10 @@ power loss, or readers would see the entry change again. Commits are made a batc
 costs one flush to disk a batch.
 """
 
-from feedsvc.store.archives import Archive, Page
+from feedsvc.store.archives import Archive, ArchivePage
 from feedsvc.store.database import MIGRATIONS
-from feedsvc.store.feeds import FeedRecord, FeedTables
+from feedsvc.store.feeds import FeedReader, FeedRecord
+from feedsvc.store.reader import Reader
 from feedsvc.store.rows import Article, DumpFile
 from feedsvc.store.rulesets import RawDump, SavedRules
 from feedsvc.store.store import Store
@@ -17,12 +18,13 @@ from feedsvc.store.writer import Writer
 __all__ = [
     "MIGRATIONS",
     "Archive",
+    "ArchivePage",
     "Article",
     "DumpFile",
+    "FeedReader",
     "FeedRecord",
-    "FeedTables",
-    "Page",
     "RawDump",
+    "Reader",
     "SavedRules",
     "Store",
     "Writer",

@@ -10,16 +10,16 @@ import sqlalchemy as sa
 
 from feedsvc.model import Member
 from feedsvc.store.schema import LIVE, RETIRED, WITHDRAWN, archive_entries, archive_pages, archives, entries, revisions
+from feedsvc.store.tables import Tables, chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-__all__ = ["Archive", "ArchiveTables", "Page"]
+__all__ = ["Archive", "ArchivePage", "ArchiveReader", "ArchiveWriter"]
 
 OPEN: Final = 0  # the page of entries that no closed page holds
 _ABSENT: Final = "absent"  # no fingerprint: what changes while there is no such feed is not followed
-_CHUNK: Final = 500
 
 
 def _join(*which: sa.ColumnElement[bool]) -> sa.Insert:
@@ -71,19 +71,15 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ArchivePage:
     """A closed page as it was first given out, and when it last changed."""
 
     body: bytes
     modified: datetime
 
 
-class ArchiveTables:
-    """What can be asked and written inside one transaction."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        """Use `connection`, whose transaction the caller ends."""
-        self._connection = connection
+class ArchiveReader(Tables):
+    """Archives, their pages, and the entries in each."""
 
     def find(self, feed: str) -> Archive | None:
         """The archive of the feed of this name, or None."""
@@ -94,10 +90,6 @@ class ArchiveTables:
         """The last change of an entry that archives have taken over."""
         return int(self._connection.scalar(sa.select(revisions.c.archived)) or 0)
 
-    def save_revision(self, number: int) -> None:
-        """Note up to which change archives have followed."""
-        self._connection.execute(revisions.update().values(archived=number))
-
     def load_memberships(self) -> dict[str, str]:
         """What decides which entries feeds have, by the names of those whose archives are kept."""
         rows = self._connection.execute(
@@ -105,21 +97,76 @@ class ArchiveTables:
         )
         return {row.feed: row.membership for row in rows}
 
-    def abandon(self, feeds: Collection[str]) -> None:
-        """Follow changes of these feeds no longer; should one come back, its archive begins anew."""
-        for some in _chunks(feeds):
-            self._connection.execute(archives.update().where(archives.c.feed.in_(some)).values(membership=_ABSENT))
-
     def load_holders(self, numbers: Collection[int]) -> dict[int, list[str]]:
         """The names of the feeds whose archives hold an entry in any page, by its number."""
         held = sa.select(archive_entries.c.entry, archives.c.feed).join(
             archives, archives.c.number == archive_entries.c.archive
         )
         found: dict[int, list[str]] = {}
-        for some in _chunks(numbers):
-            for row in self._connection.execute(held.where(archive_entries.c.entry.in_(some)).distinct()):
-                found.setdefault(row.entry, []).append(row.feed)
+        for row in self._select_in(held.distinct(), archive_entries.c.entry, numbers):
+            found.setdefault(row.entry, []).append(row.feed)
         return found
+
+    def _select(self, feed: str) -> Any:  # noqa: ANN401 - a row has no better type
+        return self._connection.execute(sa.select(archives).where(archives.c.feed == feed)).one_or_none()
+
+    def members(self, archive: Archive) -> list[Member]:
+        """The live entries that no closed page holds."""
+        values = {"of_archive": archive.number, "of_page": OPEN}
+        return [Member(*row) for row in self._connection.execute(_MEMBERS, values)]
+
+    def held(self, archive: Archive, page: int) -> list[int]:
+        """The numbers of the entries in a page."""
+        here = sa.and_(archive_entries.c.archive == archive.number, archive_entries.c.page == page)
+        return list(self._connection.scalars(sa.select(archive_entries.c.entry).where(here)))
+
+    def load_page(self, archive: Archive, page: int) -> ArchivePage | None:
+        """A closed page, or None where nobody has asked for it yet."""
+        row = self._connection.execute(sa.select(archive_pages).where(_here(archive.number, page))).one_or_none()
+        return None if row is None else ArchivePage(row.body, row.modified)
+
+    def load_modified(self, archive: Archive, page: int) -> datetime | None:
+        """When a closed page last changed, or None where nobody has asked for it yet."""
+        query = sa.select(archive_pages.c.modified).where(_here(archive.number, page))
+        found: datetime | None = self._connection.scalar(query)
+        return found
+
+    def load_gone(self, numbers: Collection[int] | None) -> dict[tuple[int, int], dict[int, str]]:
+        """Entries that are in pages whose bytes are kept, and are not live any more.
+
+        Args:
+            numbers: Look for these only; None for all.
+
+        Returns:
+            Number of the archive and of the page to the entries: number to id.
+        """
+        query = (
+            sa.select(archive_entries.c.archive, archive_entries.c.page, entries.c.number, entries.c.id)
+            .join(archive_entries, archive_entries.c.entry == entries.c.number)
+            .where(entries.c.state.in_([WITHDRAWN, RETIRED]), archive_entries.c.updated.is_not(None))
+        )
+        found: dict[tuple[int, int], dict[int, str]] = {}
+        for which in [sa.true()] if numbers is None else [entries.c.number.in_(some) for some in chunks(numbers)]:
+            for row in self._connection.execute(query.where(which)):
+                found.setdefault((row.archive, row.page), {})[row.number] = row.id
+        return found
+
+    def load_body(self, archive: int, page: int) -> bytes:
+        """The bytes of a page that has some."""
+        return self._connection.execute(sa.select(archive_pages.c.body).where(_here(archive, page))).scalar_one()  # type: ignore[no-any-return]
+
+
+class ArchiveWriter(ArchiveReader):
+    """The same, and changes to them."""
+
+    def save_revision(self, number: int) -> None:
+        """Note up to which change archives have followed."""
+        self._connection.execute(revisions.update().values(archived=number))
+
+    def abandon(self, feeds: Collection[str]) -> None:
+        """Follow changes of these feeds no longer; should one come back, its archive begins anew."""
+        for some in chunks(feeds):
+            self._connection.execute(archives.update().where(archives.c.feed.in_(some)).values(membership=_ABSENT))
 
     def begin(self, feed: str, membership: str) -> Archive:
         """The archive of a feed, made at the first call.
@@ -143,9 +190,6 @@ class ArchiveTables:
         row = self._select(feed)
         return Archive(row.number, row.first, row.closed)
 
-    def _select(self, feed: str) -> Any:  # noqa: ANN401 - a row has no better type
-        return self._connection.execute(sa.select(archives).where(archives.c.feed == feed)).one_or_none()
-
     def join(self, archive: Archive, numbers: Collection[int] | None) -> None:
         """Put live entries into the open page, but those that a page holds as they are.
 
@@ -157,19 +201,14 @@ class ArchiveTables:
         if numbers is None:
             self._connection.execute(_JOIN_ALL, values)
             return
-        for some in _chunks(numbers):
+        for some in chunks(numbers):
             self._connection.execute(_JOIN_SOME, values | {"some": some})
 
     def leave(self, archive: Archive, numbers: Collection[int]) -> None:
         """Take entries out of the pages that nobody has seen yet."""
         here = sa.and_(archive_entries.c.archive == archive.number, archive_entries.c.updated.is_(None))
-        for some in _chunks(numbers):
+        for some in chunks(numbers):
             self._connection.execute(archive_entries.delete().where(here, archive_entries.c.entry.in_(some)))
-
-    def members(self, archive: Archive) -> list[Member]:
-        """The live entries that no closed page holds."""
-        values = {"of_archive": archive.number, "of_page": OPEN}
-        return [Member(*row) for row in self._connection.execute(_MEMBERS, values)]
 
     def close(self, archive: Archive, pages: Sequence[Sequence[int]]) -> Archive:
         """Close pages after the last one, each of entries from the open page; answers the archive as it is then."""
@@ -190,23 +229,7 @@ class ArchiveTables:
         self._connection.execute(archives.update().where(archives.c.number == archive.number).values(closed=closed))
         return Archive(archive.number, archive.first, closed)
 
-    def held(self, archive: Archive, page: int) -> list[int]:
-        """The numbers of the entries in a page."""
-        here = sa.and_(archive_entries.c.archive == archive.number, archive_entries.c.page == page)
-        return list(self._connection.scalars(sa.select(archive_entries.c.entry).where(here)))
-
-    def load_page(self, archive: Archive, page: int) -> Page | None:
-        """A closed page, or None where nobody has asked for it yet."""
-        row = self._connection.execute(sa.select(archive_pages).where(_here(archive.number, page))).one_or_none()
-        return None if row is None else Page(row.body, row.modified)
-
-    def load_modified(self, archive: Archive, page: int) -> datetime | None:
-        """When a closed page last changed, or None where nobody has asked for it yet."""
-        query = sa.select(archive_pages.c.modified).where(_here(archive.number, page))
-        found: datetime | None = self._connection.scalar(query)
-        return found
-
-    def save_page(self, archive: Archive, page: int, kept: Page, updated: Mapping[int, datetime]) -> None:
+    def save_page(self, archive: Archive, page: int, kept: ArchivePage, updated: Mapping[int, datetime]) -> None:
         """Keep the bytes of a closed page for ever.
 
         Args:
@@ -224,30 +247,6 @@ class ArchiveTables:
             rows = [of_page | {"entry": number, "updated": moment} for number, moment in updated.items()]
             self._connection.execute(archive_entries.insert(), rows)
 
-    def load_gone(self, numbers: Collection[int] | None) -> dict[tuple[int, int], dict[int, str]]:
-        """Entries that are in pages whose bytes are kept, and are not live any more.
-
-        Args:
-            numbers: Look for these only; None for all.
-
-        Returns:
-            Number of the archive and of the page to the entries: number to id.
-        """
-        query = (
-            sa.select(archive_entries.c.archive, archive_entries.c.page, entries.c.number, entries.c.id)
-            .join(archive_entries, archive_entries.c.entry == entries.c.number)
-            .where(entries.c.state.in_([WITHDRAWN, RETIRED]), archive_entries.c.updated.is_not(None))
-        )
-        found: dict[tuple[int, int], dict[int, str]] = {}
-        for which in [sa.true()] if numbers is None else [entries.c.number.in_(some) for some in _chunks(numbers)]:
-            for row in self._connection.execute(query.where(which)):
-                found.setdefault((row.archive, row.page), {})[row.number] = row.id
-        return found
-
-    def load_body(self, archive: int, page: int) -> bytes:
-        """The bytes of a page that has some."""
-        return self._connection.execute(sa.select(archive_pages.c.body).where(_here(archive, page))).scalar_one()  # type: ignore[no-any-return]
-
     def cut_page(self, archive: int, page: int, body: bytes, numbers: Collection[int], now: datetime) -> None:
         """Replace the bytes of a page, and forget that it holds these entries."""
         here = _here(archive, page)
@@ -255,15 +254,9 @@ class ArchiveTables:
         later = max(now, modified + timedelta(seconds=1))
         self._connection.execute(archive_pages.update().where(here).values(body=body, modified=later))
         of_page = sa.and_(archive_entries.c.archive == archive, archive_entries.c.page == page)
-        for some in _chunks(numbers):
+        for some in chunks(numbers):
             self._connection.execute(archive_entries.delete().where(of_page, archive_entries.c.entry.in_(some)))
 
 
 def _here(archive: int, page: int) -> sa.ColumnElement[bool]:
     return sa.and_(archive_pages.c.archive == archive, archive_pages.c.page == page)
-
-
-def _chunks(values: Collection[Any]) -> Iterator[list[Any]]:
-    some = list(values)
-    for start in range(0, len(some), _CHUNK):
-        yield some[start : start + _CHUNK]

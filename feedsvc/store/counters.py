@@ -9,17 +9,17 @@ import sqlalchemy as sa
 
 from feedsvc.clean.drift import FORGET, Alarm, Average, Counter, count_match, explain_alarm, judge, stand
 from feedsvc.store.schema import drift, drift_sources
+from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from feedsvc.clean.drift import Observation, Standing
 
-__all__ = ["Counters", "DriftChange", "RuleCount"]
+__all__ = ["CounterReader", "CounterWriter", "DriftChange", "RuleCount"]
 
 _LEARNED: Final = "learned-"  # so begin the names of rules that come from learning: nobody need mend those
-_CHUNK: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,35 @@ class _Row:
     began: datetime | None = None
 
 
-class Counters:
-    """What can be asked and written inside one transaction."""
+class CounterReader(Tables):
+    """How much each rule takes in each source."""
+
+    def alarms(self) -> list[RuleCount]:
+        """The rules that have an alarm."""
+        return self.counts(drift.c.alarm.is_not(None))
+
+    def counts(self, *which: sa.ColumnElement[bool]) -> list[RuleCount]:
+        """How each rule stands in each source, sorted by source and rule."""
+        query = (
+            sa.select(drift, drift_sources.c.dumps)
+            .join(drift_sources, drift_sources.c.source == drift.c.source)
+            .where(*which)
+            .order_by(drift.c.source, drift.c.rule)
+        )
+        found = []
+        for row in self._connection.execute(query):
+            counter = _counter(row)
+            standing = stand(counter, row.dumps)
+            found.append(RuleCount(row.rule, row.source, standing, counter.alarm, row.message, row.began))
+        return found
+
+
+class CounterWriter(CounterReader):
+    """The same, and counting."""
 
     def __init__(self, connection: sa.Connection) -> None:
         """Use `connection`, whose transaction the caller ends."""
-        self._connection = connection
+        super().__init__(connection)
         self._observed: dict[str, list[Observation]] = {}
 
     def note(self, observations: Iterable[Observation]) -> None:
@@ -88,7 +111,8 @@ class Counters:
             return []
         numbers = self._count_dumps(observed, cleaner)
         known = {
-            (row.source, row.rule): _Row(_counter(row), row.message, row.began) for row in self._of(drift, observed)
+            (row.source, row.rule): _Row(_counter(row), row.message, row.began)
+            for row in self._select_in(sa.select(drift), drift.c.source, observed)
         }
         rows: dict[tuple[str, str], _Row] = {}
         for source, observations in observed.items():
@@ -114,29 +138,10 @@ class Counters:
         self._replace(drift, [*dropped, *rows], values)
         return changes
 
-    def alarms(self) -> list[RuleCount]:
-        """The rules that have an alarm."""
-        return self.counts(drift.c.alarm.is_not(None))
-
-    def counts(self, *which: sa.ColumnElement[bool]) -> list[RuleCount]:
-        """How each rule stands in each source, sorted by source and rule."""
-        query = (
-            sa.select(drift, drift_sources.c.dumps)
-            .join(drift_sources, drift_sources.c.source == drift.c.source)
-            .where(*which)
-            .order_by(drift.c.source, drift.c.rule)
-        )
-        found = []
-        for row in self._connection.execute(query):
-            counter = _counter(row)
-            standing = stand(counter, row.dumps)
-            found.append(RuleCount(row.rule, row.source, standing, counter.alarm, row.message, row.began))
-        return found
-
     def _count_dumps(self, observed: Mapping[str, Sequence[Observation]], cleaner: str) -> dict[str, tuple[int, int]]:
         """Source to how many dumps it had, and how many of these came before the present rules."""
         found = dict.fromkeys(observed, (0, 0))
-        for row in self._of(drift_sources, observed):
+        for row in self._select_in(sa.select(drift_sources), drift_sources.c.source, observed):
             found[row.source] = row.dumps, row.since if row.cleaner == cleaner else row.dumps
         rows = [
             {"source": source, "dumps": before + len(observed[source]), "cleaner": cleaner, "since": since}
@@ -144,22 +149,6 @@ class Counters:
         ]
         self._replace(drift_sources, [(source,) for source in found], rows)
         return found
-
-    def _of(self, table: sa.Table, sources: Collection[str]) -> Iterable[Any]:
-        names = list(sources)
-        for start in range(0, len(names), _CHUNK):
-            some = table.c.source.in_(names[start : start + _CHUNK])
-            yield from self._connection.execute(sa.select(table).where(some))
-
-    def _replace(self, table: sa.Table, keys: Sequence[tuple[str, ...]], rows: Sequence[dict[str, Any]]) -> None:
-        """Write rows in place of those with these keys."""
-        names = [column.name for column in table.primary_key]
-        if keys:
-            which = [table.c[name] == sa.bindparam(f"of_{name}") for name in names]
-            marked = [{f"of_{name}": part for name, part in zip(names, key, strict=True)} for key in keys]
-            self._connection.execute(table.delete().where(*which), marked)
-        if rows:
-            self._connection.execute(table.insert(), rows)
 
 
 def _counter(row: Any) -> Counter:  # noqa: ANN401 - a row has no better type

@@ -337,5 +337,6 @@ def _connect_args(address: sa.URL, busy_seconds: float) -> dict[str, object]:
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A writer takes the lock before it reads: what it decides on cannot change under it.
     statement = connection.get_execution_options().get("begin", "BEGIN IMMEDIATE")
+    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if statement == 'BEGIN' else 'OFF'}")
     if statement:
         connection.exec_driver_sql(statement)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from feedsvc.model import Outcome
-from feedsvc.store.rows import CHUNK, DumpFile, columns_of
+from feedsvc.store.rows import DumpFile, columns_of
 from feedsvc.store.schema import LIVE, WITHDRAWN, articles, dumps, entries
+from feedsvc.store.tables import chunks
 from feedsvc.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DumpWriter"]
 
-# See feedsvc.store.transaction.
+# Made once; see feedsvc.store.reader.
 _BY_PATH: Final = sa.select(dumps.c.id).where(dumps.c.path == sa.bindparam("at_path"))
 _SAVE: Final = dumps.update().where(dumps.c.id == sa.bindparam("at_id"))
 _TOUCH: Final = dumps.update().where(dumps.c.path == sa.bindparam("at_path"))
@@ -71,9 +72,8 @@ class DumpWriter(Transaction):
             .exists()
         )
         keys: list[str] = []
-        for start in range(0, len(numbers), CHUNK):
-            some = entries.c.number.in_(numbers[start : start + CHUNK])
-            orphans = sa.and_(some, entries.c.state == LIVE, ~held)
+        for some in chunks(numbers):
+            orphans = sa.and_(entries.c.number.in_(some), entries.c.state == LIVE, ~held)
             found = self.connection.scalars(sa.select(entries.c.key).where(orphans)).all()
             if found:
                 values = {"state": WITHDRAWN, "revision": self._revise()}

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from feedsvc.store.feed_names import name_source
 from feedsvc.store.schema import LIVE, entries, feeds, revisions, source_feeds
+from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Row
 
-__all__ = ["FeedRecord", "FeedTables", "revise"]
+__all__ = ["FeedReader", "FeedRecord", "FeedWriter", "revise"]
 
-_CHUNK: Final = 500  # values in one statement
 _BATCH: Final = 500  # rows read at a time
 # Times as numbers: nobody needs these rows' as anything else.
 _PLACE: Final = [
@@ -47,12 +47,8 @@ def revise(connection: sa.Connection) -> int:
     return int(connection.execute(sa.select(revisions.c.number)).scalar_one())
 
 
-class FeedTables:
-    """What can be asked and written inside one transaction."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        """Use `connection`, whose transaction the caller ends."""
-        self._connection = connection
+class FeedReader(Tables):
+    """Live entries, changed entries, sources, and the ids of feeds."""
 
     def revision(self) -> int:
         """The number of the last change of an entry that feeds can see."""
@@ -83,9 +79,7 @@ class FeedTables:
 
     def live_numbered(self, columns: Sequence[sa.Column[Any]], numbers: Sequence[int]) -> Iterator[Row[Any]]:
         """The live ones among the entries with these numbers, in no order."""
-        for start in range(0, len(numbers), _CHUNK):
-            some = entries.c.number.in_(numbers[start : start + _CHUNK])
-            yield from self._connection.execute(sa.select(*columns).where(some, entries.c.state == LIVE))
+        return self._select_in(sa.select(*columns).where(entries.c.state == LIVE), entries.c.number, numbers)
 
     def source_names(self) -> dict[str, str]:
         """Source to the name of its feed, for every source that ever had one."""
@@ -102,6 +96,15 @@ class FeedTables:
         )
         return sorted(self._connection.scalars(query))
 
+    def records(self) -> dict[str, FeedRecord]:
+        """What is remembered of all feeds, by name."""
+        rows = self._connection.execute(sa.select(feeds.c.name, feeds.c.id, feeds.c.born))
+        return {row.name: FeedRecord(row.id, row.born) for row in rows}
+
+
+class FeedWriter(FeedReader):
+    """The same, and the names and ids that feeds are given for ever."""
+
     def name_sources(self) -> None:
         """Give the sources of live entries that have no feed yet the names of their feeds, for ever."""
         taken = set(self._connection.scalars(sa.select(source_feeds.c.name)))
@@ -109,11 +112,6 @@ class FeedTables:
             name = name_source(source, taken)
             taken.add(name)
             self._connection.execute(source_feeds.insert().values(source=source, name=name))
-
-    def records(self) -> dict[str, FeedRecord]:
-        """What is remembered of all feeds, by name."""
-        rows = self._connection.execute(sa.select(feeds.c.name, feeds.c.id, feeds.c.born))
-        return {row.name: FeedRecord(row.id, row.born) for row in rows}
 
     def mint_records(self, names: Collection[str], now: datetime) -> None:
         """Give those of these feeds that have none an id."""

@@ -14,17 +14,17 @@ import sqlalchemy as sa
 from feedsvc.clean.learning.census import BUCKET, BlockCount, ShapeCount, SourceCensus
 from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
 from feedsvc.store.schema import entries, learned_blocks, learned_sources, sighted_blocks, sighted_shapes
+from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from feedsvc.model import Sighting
 
-__all__ = ["LEARNED", "PINNED", "VETOED", "LearnedRow", "LearnedTables"]
+__all__ = ["LEARNED", "PINNED", "VETOED", "LearnedReader", "LearnedRow", "LearnedWriter"]
 
 LEARNED, PINNED, VETOED, CANDIDATE = "learned", "pinned", "vetoed", "candidate"
 
-_CHUNK: Final = 400  # values in one statement; SQLite may be built to take as few as 999
 _BLOCK_KEY: Final = [sighted_blocks.c[name] for name in ("block", "shape")]
 _BLOCK_COUNTS: Final = [sighted_blocks.c[field.name] for field in fields(BlockCount)]
 _HALVED: Final = ("count", "missed", "edge", "closes", "leads", "same", "seen", "fresh")
@@ -50,12 +50,8 @@ class LearnedRow:
     text: str
 
 
-class LearnedTables:
-    """What can be done with these tables inside one transaction."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        """Work through `connection`, whose transaction the caller ends."""
-        self._connection = connection
+class LearnedReader(Tables):
+    """The blocks that are learned, and the candidates."""
 
     def version(self) -> int:
         """The number of changes of what is learned, so far."""
@@ -69,6 +65,41 @@ class LearnedTables:
             block = LearnedBlock(row.block, Sign(row.sign), row.links, row.text)
             sources.setdefault(row.source, {})[row.block] = block
         return Learned(sources, self.version())
+
+    def rows(self, source: str | None, fewest: int) -> list[LearnedRow]:
+        """What is learned, pinned or vetoed, and candidates that were seen in at least so many dumps.
+
+        Args:
+            source: Of this one only; None for all.
+            fewest: Dumps; 0 for no candidates.
+        """
+        dumps = {row.source: row.dumps for row in self._connection.execute(sa.select(learned_sources))}
+        ruled = {
+            (row.source, row.block): row
+            for row in self._connection.execute(sa.select(learned_blocks))
+            if source in (None, row.source)
+        }
+        total = sa.func.sum(sighted_blocks.c.count).label("total")
+        query = sa.select(
+            sighted_blocks.c.source, sighted_blocks.c.block, total, sa.func.max(sighted_blocks.c.text).label("text")
+        ).group_by(sighted_blocks.c.source, sighted_blocks.c.block)
+        if source is not None:
+            query = query.where(sighted_blocks.c.source == source)
+        found = {}
+        for row in self._connection.execute(query):
+            key = row.source, row.block
+            known = ruled.get(key)
+            if known is not None or (fewest and row.total >= fewest):
+                state, sign = (CANDIDATE, "") if known is None else (known.state, known.sign)
+                found[key] = LearnedRow(row.source, row.block, state, sign, row.total, dumps[row.source], row.text)
+        for key, known in ruled.items():  # not seen lately
+            if key not in found:
+                found[key] = LearnedRow(*key, known.state, known.sign, 0, dumps.get(known.source, 0), known.text)
+        return sorted(found.values(), key=lambda each: (each.source, -each.count, each.block))
+
+
+class LearnedWriter(LearnedReader):
+    """The same, counting, and decisions of people."""
 
     def count(self, source: str, articles: Sequence[Sequence[Sighting]], learned: Learned) -> bool:
         """Count articles of one source that were added.
@@ -106,16 +137,13 @@ class LearnedTables:
 
     def _hand_over(self, census: SourceCensus, source: str, blocks: Collection[str], shapes: Collection[str]) -> None:
         """Load the counts of these blocks, of these shapes, and of all shapes that the blocks were seen in."""
-        for some in _chunks(blocks):
-            query = sa.select(*_BLOCK_KEY, *_BLOCK_COUNTS).where(
-                sighted_blocks.c.source == source, sighted_blocks.c.block.in_(some)
-            )
-            for row in self._connection.execute(query):
-                census.blocks[row.block, row.shape] = BlockCount(*row[len(_BLOCK_KEY) :])
-        for some in _chunks({*shapes, *(shape for _, shape in census.blocks)}):
-            query = sa.select(sighted_shapes).where(sighted_shapes.c.source == source, sighted_shapes.c.shape.in_(some))
-            for row in self._connection.execute(query):
-                census.shapes[row.shape] = ShapeCount(row.seen, row.fresh, row.missed)
+        query = sa.select(*_BLOCK_KEY, *_BLOCK_COUNTS).where(sighted_blocks.c.source == source)
+        for row in self._select_in(query, sighted_blocks.c.block, sorted(blocks)):
+            census.blocks[row.block, row.shape] = BlockCount(*row[len(_BLOCK_KEY) :])
+        reached = {*shapes, *(shape for _, shape in census.blocks)}
+        query = sa.select(sighted_shapes).where(sighted_shapes.c.source == source)
+        for row in self._select_in(query, sighted_shapes.c.shape, sorted(reached)):
+            census.shapes[row.shape] = ShapeCount(row.seen, row.fresh, row.missed)
 
     def _write_counts(
         self, census: SourceCensus, source: str, touched: Collection[tuple[str, str]], stored: _Stored
@@ -206,37 +234,6 @@ class LearnedTables:
                 entries.update().where(which, entries.c.state == "live", entries.c.cleaner != "").values(cleaner="")
             )
 
-    def rows(self, source: str | None, fewest: int) -> list[LearnedRow]:
-        """What is learned, pinned or vetoed, and candidates that were seen in at least so many dumps.
-
-        Args:
-            source: Of this one only; None for all.
-            fewest: Dumps; 0 for no candidates.
-        """
-        dumps = {row.source: row.dumps for row in self._connection.execute(sa.select(learned_sources))}
-        ruled = {
-            (row.source, row.block): row
-            for row in self._connection.execute(sa.select(learned_blocks))
-            if source in (None, row.source)
-        }
-        total = sa.func.sum(sighted_blocks.c.count).label("total")
-        query = sa.select(
-            sighted_blocks.c.source, sighted_blocks.c.block, total, sa.func.max(sighted_blocks.c.text).label("text")
-        ).group_by(sighted_blocks.c.source, sighted_blocks.c.block)
-        if source is not None:
-            query = query.where(sighted_blocks.c.source == source)
-        found = {}
-        for row in self._connection.execute(query):
-            key = row.source, row.block
-            known = ruled.get(key)
-            if known is not None or (fewest and row.total >= fewest):
-                state, sign = (CANDIDATE, "") if known is None else (known.state, known.sign)
-                found[key] = LearnedRow(row.source, row.block, state, sign, row.total, dumps[row.source], row.text)
-        for key, known in ruled.items():  # not seen lately
-            if key not in found:
-                found[key] = LearnedRow(*key, known.state, known.sign, 0, dumps.get(known.source, 0), known.text)
-        return sorted(found.values(), key=lambda each: (each.source, -each.count, each.block))
-
     def rule(self, row: LearnedRow, state: str | None) -> None:
         """Let somebody decide about a block.
 
@@ -274,9 +271,3 @@ def _row(source: str, block: LearnedBlock, state: str) -> dict[str, Any]:
         "links": block.links,
         "text": block.text,
     }
-
-
-def _chunks(values: Collection[str]) -> Iterator[list[str]]:
-    ordered = sorted(values)
-    for start in range(0, len(ordered), _CHUNK):
-        yield ordered[start : start + _CHUNK]

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from feedsvc.store.schema import LIVE, entries, incidents, learned_blocks
+from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-__all__ = ["Occurrence", "OperationTables"]
+__all__ = ["Occurrence", "OperationReader", "OperationWriter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,25 +39,13 @@ class Occurrence:
     ended: datetime | None = None
 
 
-class OperationTables:
-    """What can be asked and written inside one transaction."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        """Use `connection`, whose transaction the caller ends."""
-        self._connection = connection
+class OperationReader(Tables):
+    """The history of problems, and numbers for metrics."""
 
     def load_occurrences(self) -> list[Occurrence]:
         """All that are kept, the oldest first."""
         rows = self._connection.execute(sa.select(incidents).order_by(incidents.c.number))
         return [Occurrence(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
-
-    def save_occurrences(self, changed: Collection[Occurrence], gone: Collection[int]) -> None:
-        """Write occurrences, those of the same number over each other, and forget others by their numbers."""
-        numbers = [{"of_number": number} for number in (*gone, *(each.number for each in changed))]
-        if numbers:
-            self._connection.execute(incidents.delete().where(incidents.c.number == sa.bindparam("of_number")), numbers)
-        if changed:
-            self._connection.execute(incidents.insert(), [asdict(each) for each in changed])
 
     def count_learned(self) -> dict[str, int]:
         """State ("learned", "pinned", "vetoed") to the number of blocks."""
@@ -76,3 +65,12 @@ class OperationTables:
         (path,) = (row[2] for row in self._connection.exec_driver_sql("PRAGMA database_list") if row[1] == "main")
         files = {"main": Path(path), "wal": Path(f"{path}-wal")}
         return {name: file.stat().st_size for name, file in files.items() if file.is_file()}
+
+
+class OperationWriter(OperationReader):
+    """The same, and the writing of the history."""
+
+    def save_occurrences(self, changed: Collection[Occurrence], gone: Collection[int]) -> None:
+        """Write occurrences, those of the same number over each other, and forget others by their numbers."""
+        numbers = [(number,) for number in (*gone, *(each.number for each in changed))]
+        self._replace(incidents, numbers, [asdict(each) for each in changed])

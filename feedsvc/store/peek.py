@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from feedsvc.clean.learning.learned import Learned
 from feedsvc.errors import StoreError
-from feedsvc.store.learned import LearnedTables
+from feedsvc.store.learned import LearnedReader
 from feedsvc.store.schema import learned_blocks
 
 __all__ = ["read_learned"]
@@ -37,7 +37,7 @@ def read_learned(url: str) -> Learned:
         try:
             with engine.connect() as connection:
                 known = sa.inspect(connection).has_table(learned_blocks.name)
-                return LearnedTables(connection).load() if known else Learned()
+                return LearnedReader(connection).load() if known else Learned()
         finally:
             engine.dispose()
     except sa.exc.SQLAlchemyError as error:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from feedsvc.store.schema import LIVE, dumps, entries, left_out, published
+from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection
     from datetime import datetime
 
-__all__ = ["LeftOut", "Mark", "PublishedTables", "State"]
-
-_CHUNK: Final = 500
+__all__ = ["LeftOut", "Mark", "PublishedReader", "PublishedWriter", "State"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +54,22 @@ class State:
     published: datetime
 
 
-class PublishedTables:
-    """What can be asked and written inside one transaction."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        """Use `connection`, whose transaction the caller ends."""
-        self._connection = connection
+class PublishedReader(Tables):
+    """Entries as they were last published, and entries that are left out."""
 
     def load_marks(self, keys: Collection[str]) -> dict[str, Mark]:
         """What was published of these entries, by key."""
-        return {row.key: Mark(*row) for row in self._of(sa.select(published), published.c.key, keys)}
+        return {row.key: Mark(*row) for row in self._select_in(sa.select(published), published.c.key, keys)}
 
     def load_origins(self, keys: Collection[str]) -> dict[str, str]:
         """The fingerprints of the dumps that entries came from, by the entries' keys; none for what is not known."""
         query = sa.select(entries.c.key, dumps.c.digest).join(dumps, dumps.c.id == entries.c.dump)
-        return {row.key: row.digest for row in self._of(query, entries.c.key, keys) if row.digest}
+        return {row.key: row.digest for row in self._select_in(query, entries.c.key, keys) if row.digest}
 
     def load_states(self, keys: Collection[str]) -> dict[str, State]:
         """What became of entries, by key; none for those that the store has never had, or has lost."""
         columns = [entries.c[name] for name in ("key", "id", "state", "published")]
-        return {row.key: State(*row) for row in self._of(sa.select(*columns), entries.c.key, keys)}
+        return {row.key: State(*row) for row in self._select_in(sa.select(*columns), entries.c.key, keys)}
 
     def load_lost(self, limit: int) -> tuple[int, list[str]]:
         """How many entries were published that the store does not have, and the ids of some."""
@@ -89,35 +84,26 @@ class PublishedTables:
         query = sa.select(entries.c.number).join(published, published.c.key == entries.c.key)
         return list(self._connection.scalars(query.where(entries.c.state == LIVE, differs).order_by(entries.c.number)))
 
+    def load_left_out(self) -> dict[str, LeftOut]:
+        """All entries that are left out, by key."""
+        return {row.key: LeftOut(*row) for row in self._connection.execute(sa.select(left_out))}
+
+
+class PublishedWriter(PublishedReader):
+    """The same, and changes to them."""
+
     def save_marks(self, marks: Collection[Mark]) -> None:
         """Remember what was published of entries."""
-        self._replace(published, [asdict(mark) for mark in marks])
+        self._replace(published, [(mark.key,) for mark in marks], [asdict(mark) for mark in marks])
 
     def drop_marks(self) -> int:
         """Forget what was published, so that readers see the store as it is; answers how many entries that was."""
         return int(self._connection.execute(published.delete()).rowcount)
 
-    def load_left_out(self) -> dict[str, LeftOut]:
-        """All entries that are left out, by key."""
-        return {row.key: LeftOut(*row) for row in self._connection.execute(sa.select(left_out))}
-
     def save_left_out(self, added: Collection[LeftOut]) -> None:
         """Leave entries out."""
-        self._replace(left_out, [asdict(item) for item in added])
+        self._replace(left_out, [(item.key,) for item in added], [asdict(item) for item in added])
 
     def drop_left_out(self, keys: Collection[str]) -> None:
         """Leave entries out no longer."""
-        if keys:
-            marked = [{"of_key": key} for key in keys]
-            self._connection.execute(left_out.delete().where(left_out.c.key == sa.bindparam("of_key")), marked)
-
-    def _of(self, query: sa.Select[Any], column: sa.Column[Any], keys: Collection[str]) -> Iterator[Any]:
-        some = list(keys)
-        for start in range(0, len(some), _CHUNK):
-            yield from self._connection.execute(query.where(column.in_(some[start : start + _CHUNK])))
-
-    def _replace(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-        if rows:
-            marked = [{"of_key": row["key"]} for row in rows]
-            self._connection.execute(table.delete().where(table.c.key == sa.bindparam("of_key")), marked)
-            self._connection.execute(table.insert(), rows)
+        self._replace(left_out, [(key,) for key in keys], ())

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from feedsvc.model import Place
 
 __all__ = [
-    "CHUNK",
     "ENTRY_COLUMNS",
     "ENTRY_FIELDS",
     "Article",
@@ -25,7 +24,6 @@ __all__ = [
     "to_entry",
 ]
 
-CHUNK: Final = 500  # values in one statement; SQLite may be built to take as few as 999
 ENTRY_FIELDS: Final = tuple(field.name for field in fields(Entry))
 ENTRY_COLUMNS: Final = [entries.c[name] for name in ENTRY_FIELDS]
 

@@ -9,13 +9,14 @@ import sqlalchemy as sa
 
 from feedsvc.model import Entry, Outcome, Problem, Removal
 from feedsvc.store import announcements, rulesets
-from feedsvc.store.account import Account
 from feedsvc.store.database import Database
-from feedsvc.store.feeds import FeedTables
-from feedsvc.store.learned import LearnedTables
-from feedsvc.store.rows import CHUNK, ENTRY_COLUMNS, DumpFile, is_below, to_entry
+from feedsvc.store.learned import LearnedReader
+from feedsvc.store.reader import Reader
+from feedsvc.store.removals import RemovalReader
+from feedsvc.store.rows import ENTRY_COLUMNS, DumpFile, is_below, to_entry
 from feedsvc.store.schema import LIVE, dumps, entries, feeds, problems
 from feedsvc.store.search import SearchIndex
+from feedsvc.store.tables import chunks
 from feedsvc.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -43,6 +44,16 @@ class Store(Database):
         with self.beginning() as connection:
             yield Writer(connection)
 
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """One transaction that reads the store as it is at one moment.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._reading() as connection:
+            yield Reader(connection)
+
     def live_ledgers(self) -> Iterator[tuple[Entry, tuple[Removal, ...]]]:
         """All live entries, newest first as before, with what cleaning removed; read as they are needed."""
         query = (
@@ -52,7 +63,7 @@ class Store(Database):
         )
         with self._reading() as connection:
             for rows in connection.execution_options(yield_per=100).execute(query).partitions():
-                ledgers = Account(connection).ledgers([row.number for row in rows])
+                ledgers = RemovalReader(connection).ledgers([row.number for row in rows])
                 for row in rows:
                     yield to_entry(row), tuple(ledgers.get(row.number, ()))
 
@@ -64,7 +75,7 @@ class Store(Database):
             ).one_or_none()
             if row is None:
                 return None
-            return to_entry(row), Account(connection).ledger(row.number)
+            return to_entry(row), RemovalReader(connection).ledger(row.number)
 
     def open_search(self) -> SearchIndex:
         """Open the search index, which `SearchIndex.catch_up` then keeps up to date.
@@ -73,21 +84,10 @@ class Store(Database):
         """
         return SearchIndex(self._engine, self.url)
 
-    @contextmanager
-    def feeding(self) -> Iterator[FeedTables]:
-        """Read what feeds are made of, all of it as it is at one moment.
-
-        Raises:
-            StoreError: The store cannot be read.
-        """
-        with self._reading() as connection:
-            yield FeedTables(connection)
-
     def load_entries(self, numbers: Sequence[int]) -> list[Entry]:
         """The live ones among the entries with these numbers, in this order."""
-        with self.feeding() as tables:
-            rows = tables.live_numbered([entries.c.number, *ENTRY_COLUMNS], numbers)
-            found = {row.number: to_entry(row) for row in rows}
+        with self.reading() as reader:
+            found = dict(reader.load_live(numbers))
         return [found[number] for number in numbers if number in found]
 
     def load_source_names(self) -> dict[str, str]:
@@ -96,13 +96,13 @@ class Store(Database):
         Raises:
             StoreError: The store cannot be read or written.
         """
-        with self.feeding() as tables:
-            unnamed = tables.unnamed_sources()
+        with self.reading() as reader:
+            unnamed = reader.feeds.unnamed_sources()
         if unnamed:
             with self.writing() as writer:
                 writer.feeds.name_sources()
-        with self.feeding() as tables:
-            return tables.source_names()
+        with self.reading() as reader:
+            return reader.feeds.source_names()
 
     def load_feeds(self, names: Collection[str], now: datetime) -> dict[str, FeedRecord]:
         """What is remembered of feeds, by name; the ids of those that were never asked for are minted.
@@ -110,33 +110,13 @@ class Store(Database):
         Raises:
             StoreError: The store cannot be read or written.
         """
-        with self.feeding() as tables:
-            known = tables.records()
+        with self.reading() as reader:
+            known = reader.feeds.records()
         if any(name not in known for name in names):
             with self.writing() as writer:
                 writer.feeds.mint_records(names, now)
                 known = writer.feeds.records()
         return {name: known[name] for name in names}
-
-    @contextmanager
-    def accounting(self) -> Iterator[Account]:
-        """Read the account of removals.
-
-        Raises:
-            StoreError: The store cannot be read.
-        """
-        with self._reading() as connection:
-            yield Account(connection)
-
-    @contextmanager
-    def archiving(self) -> Iterator[Writer]:
-        """Read the archives of feeds and their entries; nothing is written.
-
-        Raises:
-            StoreError: The store cannot be read.
-        """
-        with self._reading() as connection:
-            yield Writer(connection)
 
     def load_files(self, folder: str) -> dict[str, tuple[int, int]]:
         """Path to (size, mtime in ns) of every file below a folder that is not known to be gone."""
@@ -150,9 +130,9 @@ class Store(Database):
         """Path to the sha256 that a dump had when it was last read, of those that are known and not gone."""
         digests: dict[str, str] = {}
         with self._reading() as connection:
-            for start in range(0, len(paths), CHUNK):
-                some = dumps.c.path.in_(paths[start : start + CHUNK])
-                rows = connection.execute(sa.select(dumps.c.path, dumps.c.digest).where(some, dumps.c.gone.is_(None)))
+            for some in chunks(paths):
+                known = sa.and_(dumps.c.path.in_(some), dumps.c.gone.is_(None))
+                rows = connection.execute(sa.select(dumps.c.path, dumps.c.digest).where(known))
                 digests |= {row.path: row.digest for row in rows}
         return digests
 
@@ -190,12 +170,12 @@ class Store(Database):
     def load_learned(self) -> Learned:
         """The blocks that are learned."""
         with self._reading() as connection:
-            return LearnedTables(connection).load()
+            return LearnedReader(connection).load()
 
     def load_learned_version(self) -> int:
         """The `version` of what `load_learned` would give."""
         with self._reading() as connection:
-            return LearnedTables(connection).version()
+            return LearnedReader(connection).version()
 
     def load_feed_digest(self, name: str) -> tuple[str | None, datetime | None]:
         """Load the digest of a feed's document, and since when the feed has had it."""
@@ -244,5 +224,5 @@ class Store(Database):
         """Live entries by their numbers, each with its dump, and rule and text of what was removed."""
         with self._reading() as connection:
             removed = rulesets.load_removed(connection, numbers)
-            found = Writer(connection).load_numbered(numbers)
+            found = Reader(connection).load_numbered(numbers)
         return [(number, article, removed.get(number, [])) for number, article in found]

@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from feedsvc.errors import StoreError
-from feedsvc.store.account import Account
-from feedsvc.store.archives import ArchiveTables
+from feedsvc.store.archives import ArchiveWriter
+from feedsvc.store.counters import CounterWriter
 from feedsvc.store.database import cause_of
-from feedsvc.store.feeds import FeedTables, revise
-from feedsvc.store.learned import LearnedTables
-from feedsvc.store.published import PublishedTables
-from feedsvc.store.schema import articles, entries
+from feedsvc.store.feeds import FeedWriter, revise
+from feedsvc.store.learned import LearnedWriter
+from feedsvc.store.operations import OperationWriter
+from feedsvc.store.published import PublishedWriter
+from feedsvc.store.reader import Reader
+from feedsvc.store.removals import RemovalWriter
+from feedsvc.store.schema import entries
+from feedsvc.store.tables import insertion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Transaction", "insertion"]
-
-# Statements that every dump needs are made once: to make one takes several times as long as to run it.
-_HELD: Final = sa.select(articles.c.entry).where(articles.c.dump == sa.bindparam("at_dump")).distinct()
+__all__ = ["Transaction"]
 
 
-@cache
-def insertion(table: sa.Table) -> sa.Insert:
-    """The statement that adds a row to a table; what is left out has its default."""
-    return table.insert()
+class Transaction(Reader):
+    """A transaction that writes."""
 
-
-class Transaction:
-    """A transaction that is open."""
+    archives: ArchiveWriter
+    counters: CounterWriter
+    feeds: FeedWriter
+    learned: LearnedWriter
+    operations: OperationWriter
+    published: PublishedWriter
+    removals: RemovalWriter
 
     def __init__(self, connection: sa.Connection) -> None:
         """Write through `connection`, whose transaction the caller ends."""
+        super().__init__(connection)
         self.connection = connection
-        self.account = Account(connection)
-        self.feeds = FeedTables(connection)
-        self.learned = LearnedTables(connection)
-        self.archives = ArchiveTables(connection)
-        self.published = PublishedTables(connection)
+        self.archives = ArchiveWriter(connection)
+        self.counters = CounterWriter(connection)
+        self.feeds = FeedWriter(connection)
+        self.learned = LearnedWriter(connection)
+        self.operations = OperationWriter(connection)
+        self.published = PublishedWriter(connection)
+        self.removals = RemovalWriter(connection)
         self._revision: int | None = None
 
     def _revise(self) -> int:
@@ -72,10 +77,6 @@ class Transaction:
         if primary_key is None:
             raise StoreError(f"{table.name}: the database gave a new row no number")
         return int(primary_key[0])
-
-    def load_held(self, dump: int) -> list[int]:
-        """The numbers of the entries that stand in a dump."""
-        return list(self.connection.scalars(_HELD, {"at_dump": dump}))
 
     def _disown(self, which: sa.ColumnElement[bool]) -> None:
         self.connection.execute(entries.update().where(which).values(dump=None, position=None))

@@ -301,5 +301,5 @@ def test_filters_of_feeds(folder: Path) -> None:
     assert (level, about) == (Level.WARNING, '[[feeds]] "b"')
     assert message == "no entry in the store matches its filter, whatever its age; is it spelt as in the entries?"
     assert findings(config)['[[feeds]] "a"'].level is Level.FINE
-    with closing(Store(config.store.url)) as store, store.feeding() as tables:
-        assert (tables.source_names(), tables.records()) == ({}, {})  # nothing was changed
+    with closing(Store(config.store.url)) as store, store.reading() as reader:
+        assert (reader.feeds.source_names(), reader.feeds.records()) == ({}, {})  # nothing was changed

@@ -165,7 +165,7 @@ def test_what_the_store_refuses_is_not_counted(box: Box, monkeypatch: pytest.Mon
 def test_transaction_that_is_undone_counts_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     box.take(range(19))
     with monkeypatch.context() as patch:
-        patch.setattr("feedsvc.store.learned.LearnedTables.mark_changed", lambda *_: 1 / 0)
+        patch.setattr("feedsvc.store.learned.LearnedWriter.mark_changed", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             box.take(range(19, 25))
     assert box.counted() == 19

@@ -59,8 +59,8 @@ def change(store: Store, entry_id: str, **values: object) -> None:
 
 
 def numbers(store: Store) -> dict[str, int]:
-    with store.archiving() as reader:
-        return {row.id: row.number for row in reader.connection.execute(sa.select(entries.c.id, entries.c.number))}
+    with store.writing() as writer:
+        return {row.id: row.number for row in writer.connection.execute(sa.select(entries.c.id, entries.c.number))}
 
 
 class Site:
@@ -222,11 +222,11 @@ def test_page_that_cannot_be_kept_yet_is_kept_later(store: Store, monkeypatch: p
     site = small(store)
     site.archives.load(site.document, 1, BASE)
     with monkeypatch.context() as patch:
-        patch.setattr("feedsvc.store.archives.ArchiveTables.save_page", None)
+        patch.setattr("feedsvc.store.archives.ArchiveWriter.save_page", None)
         with pytest.raises(TypeError):
             site.archives.keep()
     site.archives.keep()
-    with store.archiving() as reader:
+    with store.reading() as reader:
         archive = reader.archives.find("feed")
         assert archive
         assert reader.archives.load_page(archive, 1)
@@ -457,7 +457,7 @@ def test_import_of_many_closes_pages_without_rendering_them(store: Store, monkey
     monkeypatch.setattr("feedsvc.feeds.archives.render_atom", None)
     site = small(store)
     assert site.document.previous == 99
-    with store.archiving() as reader:
+    with store.reading() as reader:
         archive = reader.archives.find("feed")
         assert archive is not None
         assert [reader.archives.load_page(archive, number) for number in (1, 98)] == [None, None]

@@ -102,8 +102,8 @@ class Home:
         return replace(found, cleaner="")
 
     def alarms(self) -> dict[tuple[str, str], Alarm | None]:
-        with closing(Store(self.url)) as store, store.accounting() as account:
-            return {(count.rule, count.source): count.alarm for count in account.counters.alarms()}
+        with closing(Store(self.url)) as store, store.reading() as reader:
+            return {(count.rule, count.source): count.alarm for count in reader.counters.alarms()}
 
     def problems(self) -> list[dict[str, str]]:
         with closing(Store(self.url)) as store:
@@ -321,7 +321,7 @@ def test_retention_forgets_what_was_restored(home: Home) -> None:
         with store.writing() as writer:
             writer.retire(before=None, beyond=0)
         with store.writing() as writer:
-            assert writer.account.restored_of(entry.id) == frozenset()
+            assert writer.removals.restored_of(entry.id) == frozenset()
 
 
 # Counting
@@ -357,8 +357,8 @@ def test_order_and_size_of_batches_do_not_matter(home: Home) -> None:
         with closing(Store(f"sqlite:///{home.folder}/{sizes}.db")) as store:
             for start in range(0, 20, sizes):
                 home.ingest(store).take(changes[start : start + sizes])
-            with store.accounting() as account:
-                found.append(account.counters.counts())
+            with store.reading() as reader:
+                found.append(reader.counters.counts())
     assert found[0] == found[1] == found[2]
 
 
@@ -370,8 +370,8 @@ def test_what_is_undone_counts_nothing(home: Home, monkeypatch: pytest.MonkeyPat
             with pytest.raises(ZeroDivisionError):
                 home.ingest(store).take(changes)
         home.ingest(store).take(changes)
-        with store.accounting() as account:
-            assert {count.rule: count.standing.dumps for count in account.counters.counts()} == {"ads": 1, "promo": 1}
+        with store.reading() as reader:
+            assert {count.rule: count.standing.dumps for count in reader.counters.counts()} == {"ads": 1, "promo": 1}
 
 
 def test_a_rule_that_falls_silent_is_reported_until_it_matches(home: Home, caplog: pytest.LogCaptureFixture) -> None:
@@ -413,8 +413,8 @@ def test_a_rule_that_is_gone_has_no_alarm(home: Home) -> None:
     with closing(Store(home.url)) as store:
         home.ingest(store).reclean(1)
     assert home.alarms() == {}
-    with closing(Store(home.url)) as store, store.accounting() as account:
-        assert {count.rule for count in account.counters.counts()} == {"ads"}
+    with closing(Store(home.url)) as store, store.reading() as reader:
+        assert {count.rule for count in reader.counters.counts()} == {"ads"}
 
 
 def test_a_new_rule_has_no_before(home: Home) -> None:

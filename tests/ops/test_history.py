@@ -21,7 +21,7 @@ from feedsvc.ops import history as module
 from feedsvc.ops.history import History, follow, to_entry
 from feedsvc.ops.problems import KINDS
 from feedsvc.store import Store
-from feedsvc.store.operations import Occurrence, OperationTables
+from feedsvc.store.operations import Occurrence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,8 +113,8 @@ class Desk:
         return feedparser.parse(body)
 
     def kept(self) -> list[Occurrence]:
-        with self.store.archiving() as reader:
-            return OperationTables(reader.connection).load_occurrences()
+        with self.store.reading() as reader:
+            return reader.operations.load_occurrences()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from feedsvc.store.learned import PINNED, VETOED
 from feedsvc.text import printable
 
 if TYPE_CHECKING:
-    from feedsvc.store.learned import LearnedRow, LearnedTables
+    from feedsvc.store.learned import LearnedReader, LearnedRow
 
 __all__ = ["learned"]
 
@@ -50,7 +50,7 @@ def learned(
     out.print(table)
 
 
-def _find(tables: LearnedTables, key: str, source: str | None) -> list[LearnedRow]:
+def _find(tables: LearnedReader, key: str, source: str | None) -> list[LearnedRow]:
     """Return the block that a key means, in each source that it was seen in."""
     digits = key.removeprefix("learned-")
     rows = [row for row in tables.rows(source, 1) if digits and row.block.startswith(digits)]

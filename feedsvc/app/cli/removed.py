@@ -16,8 +16,9 @@ from feedsvc.store import Store
 
 if TYPE_CHECKING:
     from feedsvc.app.config import Config
-    from feedsvc.store.account import Account, RemovedItem
+    from feedsvc.store import Reader
     from feedsvc.store.counters import RuleCount
+    from feedsvc.store.removals import RemovedItem
 
 __all__ = ["removed"]
 
@@ -40,13 +41,13 @@ def removed(
     if counts and entry is not None:
         raise typer.BadParameter("--counts and --entry do not go together")
     settings = load(config)
-    with closing(Store(settings.store.url)) as store, store.accounting() as account:
+    with closing(Store(settings.store.url)) as store, store.reading() as reader:
         if counts:
-            _show_counts(_counts(settings, account, rule, source), as_json=as_json)
+            _show_counts(_counts(settings, reader, rule, source), as_json=as_json)
             return
-        subject = None if entry is None else find_entry(account, entry)
-        _check(settings, account, rule, source)
-        found = account.removed(rule=rule, entry=subject, source=source, limit=limit + 1)
+        subject = None if entry is None else find_entry(reader.removals, entry)
+        _check(settings, reader, rule, source)
+        found = reader.removals.removed(rule=rule, entry=subject, source=source, limit=limit + 1)
     shown = found[:limit]
     if as_json:
         write_json([_as_json(item) for item in shown])
@@ -56,8 +57,8 @@ def removed(
         complain(f"feedsvc: there are more than {limit}; see more of them with --limit")
 
 
-def _counts(settings: Config, account: Account, rule: str | None, source: str | None) -> list[RuleCount]:
-    found = account.counters.counts()
+def _counts(settings: Config, reader: Reader, rule: str | None, source: str | None) -> list[RuleCount]:
+    found = reader.counters.counts()
     if rule is not None:
         check_name("rule", rule, {count.rule for count in found} | _rule_names(settings))
     if source is not None:
@@ -65,12 +66,12 @@ def _counts(settings: Config, account: Account, rule: str | None, source: str | 
     return [count for count in found if rule in (None, count.rule) and source in (None, count.source)]
 
 
-def _check(settings: Config, account: Account, rule: str | None, source: str | None) -> None:
+def _check(settings: Config, reader: Reader, rule: str | None, source: str | None) -> None:
     # A rule that is loaded may not have removed anything yet, and one that did may be gone from the packs.
     if rule is not None and rule not in (names := _rule_names(settings)):
-        check_name("rule", rule, names | account.rules())
+        check_name("rule", rule, names | reader.removals.rules())
     if source is not None:
-        check_name("source", source, account.sources())
+        check_name("source", source, reader.removals.sources())
 
 
 def _rule_names(settings: Config) -> set[str]:

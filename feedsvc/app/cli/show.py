@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from feedsvc.app.check import Check
     from feedsvc.clean import Explanation
     from feedsvc.model import Removal
-    from feedsvc.store.account import RemovedItem
     from feedsvc.store.counters import RuleCount
+    from feedsvc.store.removals import RemovedItem
 
 __all__ = ["show_checks", "show_counts", "show_explanation", "show_removed", "show_status"]
 

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from feedsvc.links import canonical_link, tidy_link
 from feedsvc.model import Removal
-from feedsvc.store.counters import Counters
 from feedsvc.store.schema import LIVE, aliases, entries, removals, restored
+from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Account", "RemovedItem", "Subject"]
+__all__ = ["RemovalReader", "RemovalWriter", "RemovedItem", "Subject"]
 
 _NONE: Final[frozenset[str]] = frozenset()
 _LEDGER: Final = [removals.c[name] for name in ("rule", "reason", "text", "html", "restored")]
@@ -43,19 +43,8 @@ class RemovedItem:
     removal: Removal
 
 
-class Account:
-    """What can be asked and written inside one transaction.
-
-    Attributes:
-        counters: How much each rule takes.
-    """
-
-    def __init__(self, connection: sa.Connection) -> None:
-        """Use `connection`, whose transaction the caller ends."""
-        self._connection = connection
-        self.counters = Counters(connection)
-
-    # What went
+class RemovalReader(Tables):
+    """Removals and restorations, and the entries that they belong to."""
 
     def find_entry(self, name: str) -> Subject | None:
         """The entry with this key, id or link, or None."""
@@ -122,8 +111,6 @@ class Account:
             found.setdefault(entry, []).append(Removal(*row))
         return found
 
-    # What was restored
-
     @cached_property
     def _restored(self) -> dict[str, frozenset[str]]:
         query = sa.select(entries.c.id, restored.c.digest).join(entries, entries.c.number == restored.c.entry)
@@ -136,6 +123,18 @@ class Account:
         """The digests of what is never to be taken out of an entry; asks the database once a transaction."""
         return self._restored.get(entry_id, _NONE)
 
+    def stood_back(self, limit: int) -> tuple[int, list[Subject]]:
+        """How many entries rules stood back from, and the newest of them."""
+        columns = [entries.c[field] for field in ("number", "id", "key", "title", "source")]
+        which = entries.c.stood_back.is_(sa.true())
+        number = self._connection.scalar(sa.select(sa.func.count()).select_from(entries).where(which)) or 0
+        newest = sa.select(*columns).where(which).order_by(entries.c.published.desc(), entries.c.id).limit(limit)
+        return number, [Subject(*row) for row in self._connection.execute(newest)]
+
+
+class RemovalWriter(RemovalReader):
+    """The same, and restoring."""
+
     def save_restored(self, entry: Subject, removal: Removal, *, undo: bool) -> None:
         """Remember that a removal is restored, or forget it."""
         here = sa.and_(restored.c.entry == entry.number, restored.c.digest == removal.digest)
@@ -144,13 +143,3 @@ class Account:
             values = {"entry": entry.number, "digest": removal.digest, "rule": removal.rule}
             self._connection.execute(restored.insert().values(values))
         self.__dict__.pop("_restored", None)
-
-    # Where rules stood back
-
-    def stood_back(self, limit: int) -> tuple[int, list[Subject]]:
-        """How many entries rules stood back from, and the newest of them."""
-        columns = [entries.c[field] for field in ("number", "id", "key", "title", "source")]
-        which = entries.c.stood_back.is_(sa.true())
-        number = self._connection.scalar(sa.select(sa.func.count()).select_from(entries).where(which)) or 0
-        newest = sa.select(*columns).where(which).order_by(entries.c.published.desc(), entries.c.id).limit(limit)
-        return number, [Subject(*row) for row in self._connection.execute(newest)]
