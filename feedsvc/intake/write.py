@@ -126,10 +126,7 @@ class Recorder:
     def _write_file(self, writer: Writer, read: FileRead) -> Report:
         file, seconds = read.file, 0.0
         if read.job is not None:
-            ticket = self._cleanings.result(file.path, read.job)
-            if ticket is None or ticket.cleaned is None:
-                raise NotCleaned(file.path, read.job)
-            cleaned, seconds = ticket.cleaned, ticket.seconds
+            cleaned, seconds = self._cleaned(file.path, read.job)
         elif read.fault is not None:
             cleaned = Cleaned((), read.fault)
         else:
@@ -200,10 +197,10 @@ class Recorder:
         stored, restored = self._jobs_for(writer, file, place.position, known)
         if known is not None and stored is not None:
             # The old dump by today's rules beside the new one by the same: only the article can differ.
-            again = self._cleaned(file.path, job_again(stored))
+            again, _ = self._cleaned(file.path, job_again(stored))
             known = replace(known, entry=self.refresh(writer, stored, again))
         if restored is not None:
-            again = self._cleaned(file.path, restored)
+            again, _ = self._cleaned(file.path, restored)
             if again.fault is not None and not again.articles:
                 raise again.fault
             ((_, article),) = again.articles
@@ -230,11 +227,11 @@ class Recorder:
         restored = rows.removals.restored_of(known.entry.id)
         return stored, Job(file.path, file.raw or b"", file.mtime_ns, position, restored) if restored else None
 
-    def _cleaned(self, path: str, job: Job) -> Cleaned:
+    def _cleaned(self, path: str, job: Job) -> tuple[Cleaned, float]:
         ticket = self._cleanings.result(path, job)
         if ticket is None or ticket.cleaned is None:
             raise NotCleaned(path, job)
-        return ticket.cleaned
+        return ticket.cleaned, ticket.seconds
 
     def refresh(self, writer: Writer, stored: Article, cleaned: Cleaned) -> Entry:
         """Replace a stored entry by what came of cleaning its own dump again."""

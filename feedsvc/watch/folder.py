@@ -11,8 +11,8 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from feedsvc.runtime.backoff import Backoff
 from feedsvc.watch.files import is_hidden
-from feedsvc.watch.pace import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,8 +15,6 @@ import itertools
 import logging
 import os
 import threading
-from functools import reduce
-from operator import or_
 from typing import TYPE_CHECKING
 
 from watchdog.events import (
@@ -42,22 +40,17 @@ __all__ = ["TreeEmitter", "TreeObserver"]
 logger = logging.getLogger(__name__)
 
 _MASK = Mask(
-    reduce(
-        or_,
-        (
-            InotifyConstants.IN_ATTRIB,
-            InotifyConstants.IN_CLOSE_WRITE,
-            InotifyConstants.IN_CREATE,
-            InotifyConstants.IN_DELETE,
-            InotifyConstants.IN_MODIFY,
-            InotifyConstants.IN_MOVED_FROM,
-            InotifyConstants.IN_MOVED_TO,
-            InotifyConstants.IN_MOVE_SELF,
-            InotifyConstants.IN_DONT_FOLLOW,
-            InotifyConstants.IN_EXCL_UNLINK,
-            InotifyConstants.IN_ONLYDIR,
-        ),
-    )
+    InotifyConstants.IN_ATTRIB
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_CREATE
+    | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_MODIFY
+    | InotifyConstants.IN_MOVED_FROM
+    | InotifyConstants.IN_MOVED_TO
+    | InotifyConstants.IN_MOVE_SELF
+    | InotifyConstants.IN_DONT_FOLLOW
+    | InotifyConstants.IN_EXCL_UNLINK
+    | InotifyConstants.IN_ONLYDIR
 )
 _VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 # An event tells when a folder may be read after all (IN_ATTRIB), and no path becomes shorter.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from feedsvc.watch.files import Change
-from feedsvc.watch.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +20,9 @@ __all__ = ["Settling"]
 
 logger = logging.getLogger(__name__)
 
-_SOON = 4  # times the settle time, for which told paths are remembered
+_SOON = 4  # times the settle time, or the rest of a path, for which a told path is remembered
+_FREE = 8  # times that a file is told one soon after the other before it has to rest
+_LONGEST = 32  # times the settle time, for which it has to rest at most
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Settling:
         self._settle = settle
         self._pending: dict[str, _Pending] = {}
         self._heap: list[tuple[float, str]] = []
-        self._pace = Pace(settle)
+        self._pace = _Pace(settle)
         self._told: dict[str, tuple[float, FileState]] = {}  # what was collected lately, oldest first
 
     def offer(self, path: str, state: FileState | None, now: float) -> None:
@@ -132,3 +133,30 @@ class Settling:
         """Forget the paths with this prefix."""
         for path in self.below(prefix):
             del self._pending[path]
+
+
+class _Pace:
+    """The rest that a file needs that changes again and again, so that reading it does not keep others waiting.
+
+    If its writer opens and closes it for each line, it would be read at each of them.
+    """
+
+    def __init__(self, settle: float) -> None:
+        """Take the settle time, in seconds."""
+        self._settle = settle
+        self._often: dict[str, tuple[float, int]] = {}  # when a path was told last, and how often; oldest first
+
+    def note(self, path: str, now: float, *, again: bool) -> None:
+        """Note that a path is told, perhaps again after a moment; once only is not kept here."""
+        while self._often and next(iter(self._often.values()))[0] < now - _SOON * _LONGEST * self._settle:
+            del self._often[next(iter(self._often))]
+        at, times = self._often.pop(path, (-math.inf, 1))
+        if again or now - at < _SOON * max(self._settle, self._rest(times)):
+            self._often[path] = (now, times + 1)
+
+    def rest(self, path: str) -> float:
+        """Give the seconds for which a path must not change before it is told, perhaps 0."""
+        return self._rest(self._often[path][1]) if path in self._often else 0.0
+
+    def _rest(self, times: int) -> float:
+        return self._settle * min(2 ** (times - _FREE), _LONGEST) if times >= _FREE else 0.0

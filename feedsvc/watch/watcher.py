@@ -9,13 +9,12 @@ import time
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import WatchError
-from feedsvc.runtime.backoff import RETRY_SECONDS
+from feedsvc.runtime.backoff import LONGEST_PAUSE, RETRY_SECONDS, Backoff
 from feedsvc.runtime.health import Pulse, show_thread
 from feedsvc.text import printable
 from feedsvc.watch.agenda import Agenda
 from feedsvc.watch.files import Listing, is_gone, scan
 from feedsvc.watch.folder import distinct
-from feedsvc.watch.pace import LONGEST_PAUSE, Backoff
 from feedsvc.watch.watches import Watches
 
 if TYPE_CHECKING:

@@ -8,10 +8,21 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from watchdog.events import (
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers.polling import PollingObserverVFS
 
 from feedsvc.watch.files import is_hidden
-from feedsvc.watch.handler import FolderHandler
 
 if sys.platform == "linux":
     from feedsvc.watch.inotify import TreeObserver as NativeObserver
@@ -65,7 +76,7 @@ class Watches:
         try:
             if self._observer is None:
                 self._observer = self._open_observer()
-            handler = FolderHandler(folder, self._agenda, recursive=self._recursive, polling=self._polling)
+            handler = _FolderHandler(folder, self._agenda, recursive=self._recursive, polling=self._polling)
             watch = self._observer.schedule(handler, folder.real, recursive=self._recursive)
         except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
             number = error.errno if isinstance(error, OSError) else None
@@ -131,6 +142,40 @@ class Watches:
 
 def _say_unwatched(folder: Folder, reason: str) -> None:
     folder.unwatched = f"folder {folder.name} cannot be watched wholly, it is read at each rescan: {reason}"
+
+
+class _FolderHandler(FileSystemEventHandler):
+    """Takes the events of one folder, but for those that say nothing about a file's content."""
+
+    def __init__(self, folder: Folder, agenda: Agenda, *, recursive: bool, polling: bool) -> None:
+        """Note the events of `folder` in `agenda`."""
+        self._folder = folder
+        self._agenda = agenda
+        self._recursive = recursive
+        self._polling = polling
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Take one event, in the observer's thread."""
+        source, destination = self._path(event.src_path), self._path(event.dest_path)
+        match event:
+            case FileClosedEvent() if source:
+                self._agenda.touch(source, finished=True)
+            case FileCreatedEvent() | FileModifiedEvent() | FileAttribEvent() if source:
+                self._agenda.touch(source)
+            case FileDeletedEvent() | FileMovedEvent():
+                if source:
+                    self._agenda.replace(source)
+                if destination:
+                    # Polling calls it a move when another file got the inode, which may still be written.
+                    self._agenda.replace(destination, finished=not self._polling)
+            case DirDeletedEvent() | DirMovedEvent():
+                # The files inside are not known here.
+                self._agenda.request_listing(self._folder)
+                if event.src_path == self._folder.real:
+                    self._agenda.check_at_once()
+
+    def _path(self, event_path: bytes | str) -> str | None:
+        return self._folder.path_of(os.fsdecode(event_path), recursive=self._recursive)
 
 
 def _visible_entries(path: str) -> Iterator[os.DirEntry[str]]:

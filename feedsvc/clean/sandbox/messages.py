@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
+from feedsvc.clean.learning.learned import Learned
 from feedsvc.clean.sandbox.work import Cleaned
 from feedsvc.errors import BrokenDump, CleaningError, NotADump
 from feedsvc.model import CleanEntry
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import socket
 
     from feedsvc.clean import RuleSet
+    from feedsvc.clean.learning.learned import LearnedBlock
 
 __all__ = [
     "RESERVED",
@@ -72,10 +73,10 @@ class SetUp:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """The blocks learned since the last message: all of each source with a change, as block, sign, links, text."""
+    """The blocks learned since the last message: all of each source with a change, by their digests."""
 
     version: int
-    sources: dict[str, tuple[tuple[str, str, str | None, str], ...]] = field(default_factory=dict)
+    sources: dict[str, dict[str, LearnedBlock]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +100,15 @@ class ChildMessage:
 
 def make_news(before: Learned, now: Learned) -> News:
     """Make the news for a process that knows `before`: a source at a time, for most of them stay as they are."""
-    sources = {
-        source: tuple((each.block, str(each.sign), each.links, each.text) for each in now.of(source).values())
-        for source in sorted(before.sources.keys() | now.sources.keys())
-        if before.of(source) != now.of(source)
-    }
-    return News(now.version, sources)
+    known = before.sources.keys() | now.sources.keys()
+    changed = {source: dict(now.of(source)) for source in sorted(known) if before.of(source) != now.of(source)}
+    return News(now.version, changed)
 
 
 def apply_news(before: Learned, news: News) -> Learned:
     """Give all that is learned now."""
-    sources = dict(before.sources)
-    for source, blocks in news.sources.items():
-        sources[source] = {block: LearnedBlock(block, Sign(sign), links, text) for block, sign, links, text in blocks}
-    return Learned({source: known for source, known in sources.items() if known}, news.version)
+    sources = {**before.sources, **news.sources}
+    return Learned({source: blocks for source, blocks in sources.items() if blocks}, news.version)
 
 
 def send(connection: socket.socket, message: object) -> None:
