@@ -1,6 +1,6 @@
 """All that runs under one configuration.
 
-    Watcher -> Intake -> Store -> Publishing -> Server
+    Watcher -> Intake -> Store -> Publication -> Server
 
 The schedule publishes after a change, and does the other timed work.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from feedsvc.app.pipeline import make_ingest
 from feedsvc.app.vitals import Vitals
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
-from feedsvc.feeds.publishing import Publishing
+from feedsvc.feeds.publication import Publication
 from feedsvc.feeds.search import Search
 from feedsvc.http import Operations, Server, make_app, parse_account
 from feedsvc.intake.queue import Intake
@@ -115,7 +115,7 @@ class Service:
         self._history = History(store, self._problems.standing, clock, title=config.feed.title)
         self._ingest = make_ingest(config, store, report, owe=self._owed.append, clock=clock)
         self._search = Search(store)
-        self._publishing = Publishing(
+        self._publication = Publication(
             store,
             config.plan,
             base_url=config.base_url,
@@ -130,7 +130,7 @@ class Service:
         )
         self._schedule = Schedule(report, read_clock)
         self._regenerator = Regenerator(
-            self._schedule, "regenerate", config.schedule.regenerate, self._publishing.publish
+            self._schedule, "regenerate", config.schedule.regenerate, self._publication.publish
         )
         self._intake = Intake(
             self._ingest,
@@ -164,7 +164,7 @@ class Service:
     def _make_app(self) -> Front:
         config = self.config
         return make_app(
-            publisher=self._publishing.publisher,
+            publisher=self._publication.publisher,
             load_entry=self._store.load_entry,
             status=self._status,
             base_url=config.base_url,
@@ -206,8 +206,8 @@ class Service:
         self._store.changed_elsewhere()  # from here on the loss of its log is noticed
         self._problems.begin()
         self.report("store:corrupt", describe_set_aside(self.config.store.url))
-        self._publishing.begin()
-        self._owed.append(self._publishing.drop_gone)
+        self._publication.begin()
+        self._owed.append(self._publication.drop_gone)
         self._write_owed()
         empty = self._store.count_entries() == 0
         stages: list[tuple[str, Callable[[], None]]] = [
@@ -228,7 +228,7 @@ class Service:
             tell(stage)
             work()
         self._schedule_jobs()
-        self._publishing.start()
+        self._publication.start()
         self._vitals.begin()
         self._started = True
         logger.info("serving", extra={"address": self._address, "store": self._store.url})
@@ -239,7 +239,7 @@ class Service:
 
     def _serve(self) -> None:
         try:
-            self._publishing.publish()
+            self._publication.publish()
         except (RenderError, StoreError) as error:  # no entry keeps the daemon from starting
             self.report("job:regenerate", f"regenerate failed: {error}")
             self._regenerator.request()  # and again, until it is served
@@ -253,7 +253,7 @@ class Service:
         self._schedule.add_regular("notice", _NOTICE, self._notice)
         if any(feed.filter.age for feed in self.config.feeds):
             self._schedule.add_regular("age", _AGE, self._regenerator.request)
-        self._schedule.add_regular("keep", _KEEP, self._publishing.keep)
+        self._schedule.add_regular("keep", _KEEP, self._publication.keep)
         self._schedule.add_regular("problems", _PROBLEMS, self._history.refresh)
         self._schedule.add_regular("index", _INDEX, self._search.catch_up)
         self._schedule.add_regular("index-upkeep", when.upkeep, self._search.tidy)
@@ -270,7 +270,7 @@ class Service:
         self._intake.stop()
         self._ingest.close()
         self._schedule.stop()
-        self._publishing.stop()
+        self._publication.stop()
         self._history.close()
 
     def release_store(self) -> bool:
@@ -323,7 +323,7 @@ class Service:
         with self._store.writing() as writer:
             retired = writer.retire(before=before, beyond=beyond)
         if retired:
-            self._publishing.drop_gone()
+            self._publication.drop_gone()
             logger.info("retired", extra={"entries": retired, "store": self._store.url})
             self._regenerator.request()
 
@@ -337,7 +337,7 @@ class Service:
             if not self._ingest.is_current():
                 self._intake.look_again()
             # This process wrote most of it; to publish that again would delay the next change.
-            if self._publishing.is_stale():
+            if self._publication.is_stale():
                 self._regenerator.request()
 
     def _count(self, reports: Sequence[Report]) -> None:
@@ -351,7 +351,7 @@ class Service:
             self._problems.standing(),
             ready=self._is_well(),
             parts={name: reason is None for name, reason in self.check().items()},
-            feeds=len(self._publishing.publisher.documents),
+            feeds=len(self._publication.publisher.documents),
             queue=self._intake.depth,
             hubs=self.config.websub.hubs,
             now=self._clock(),
@@ -359,7 +359,7 @@ class Service:
 
     def _status(self) -> dict[str, object]:
         """Return the facts that /readyz shows. Paths and reasons are for operators."""
-        feeds = {name: len(document.entries) for name, document in self._publishing.listed.items()}
+        feeds = {name: len(document.entries) for name, document in self._publication.listed.items()}
         return {"ready": self._is_well(), "feeds": feeds}
 
     def _is_well(self) -> bool:
@@ -368,8 +368,8 @@ class Service:
     @property
     def ready(self) -> bool:
         """All has started and a feed can be served."""
-        return self._started and self._publishing.publisher.ready
+        return self._started and self._publication.publisher.ready
 
     def summarise(self) -> Summary:
         """Return the STATUS line's facts from memory."""
-        return self._vitals.summarise(len(self._publishing.listed))
+        return self._vitals.summarise(len(self._publication.listed))

@@ -1,6 +1,6 @@
 """The history of problems, of bounded length, and the operator's feed of it.
 
-    problems -> follow -> occurrences, in memory and in the store -> to_entry -> /problems.atom
+    problems -> follow -> occurrences, in memory and in the store -> describe_occurrence -> /problems.atom
 
 Memory comes first, so that the feed tells of a store that cannot be written.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from feedsvc.model import Representation
     from feedsvc.store import Store
 
-__all__ = ["History", "follow", "to_entry"]
+__all__ = ["History", "describe_occurrence", "follow"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def follow(
     return changed
 
 
-def to_entry(occurrence: Occurrence, namespace: uuid.UUID) -> ProblemEntry:
+def describe_occurrence(occurrence: Occurrence, namespace: uuid.UUID) -> ProblemEntry:
     """Return an entry of the feed; its id is made of the namespace and the occurrence's number."""
     name, about = kind_of(occurrence.key), occurrence.key.partition(":")[2]
     kind = KINDS[name]
@@ -171,7 +171,7 @@ class History:
         newest = sorted((self._known or {}).values(), key=lambda one: (one.changed, one.number), reverse=True)
         newest.sort(key=lambda one: one.ended is not None)  # those that stand are shown, however old they are
         updated = max((one.changed for one in newest), default=self._born)
-        entries = [to_entry(one, uuid.UUID(self._id)) for one in newest[:_MOST_SHOWN]]
+        entries = [describe_occurrence(one, uuid.UUID(self._id)) for one in newest[:_MOST_SHOWN]]
         body = render_problems(self._id, self._title, updated, entries, base_url)
         return represent(body, MEDIA_TYPE, last_modified=updated, max_age=0)
 

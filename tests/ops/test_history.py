@@ -18,7 +18,7 @@ from feed_checks import atom_faults
 from feedsvc.errors import StoreError
 from feedsvc.model import Outcome, Problem
 from feedsvc.ops import history as module
-from feedsvc.ops.history import History, follow, to_entry
+from feedsvc.ops.history import History, describe_occurrence, follow
 from feedsvc.ops.problems import KINDS
 from feedsvc.store import Store
 from feedsvc.store.operations import Occurrence
@@ -80,7 +80,7 @@ def test_clock_that_went_back_moves_no_date_back() -> None:
 @pytest.mark.parametrize("key", ["job:rescan", "store", "entry:abc", "nonsense:x", "dump:/a\udcff\n<b>"])
 @pytest.mark.parametrize("ended", [None, LATER])
 def test_entry_says_what_and_since_when(key: str, ended: datetime | None) -> None:
-    entry = to_entry(replace(JOB, key=key, ended=ended), uuid.UUID(int=0))
+    entry = describe_occurrence(replace(JOB, key=key, ended=ended), uuid.UUID(int=0))
     assert entry.text.startswith("no\n\nSince 2024-05-01 12:00:00 UTC.")
     assert entry.title.startswith("Ended: ") is bool(ended)
     assert len(entry.text.split("\n\n")) == (2 if ended else 3)  # what to do comes last

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from feedsvc.model import FeedDocument
     from feedsvc.store import Store
 
-__all__ = ["Publishing"]
+__all__ = ["Publication"]
 
 logger = logging.getLogger(__name__)
 
 
-class Publishing:
+class Publication:
     """Assembles, guards and renders the feeds of a store, and tells hubs of changes.
 
     Attributes:
