@@ -79,14 +79,15 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 def test_every_thread_and_process_is_described_and_no_other(daemon: Daemon) -> None:
     seen: set[str] = set()
+    names = daemon.home / "names"
 
     def all_seen() -> bool:
         daemon.get("/search?q=dumps")
         daemon.process.send_signal(signal.SIGUSR1)
-        names = daemon.home / "names"
-        if names.exists():
-            numbered = (re.sub(r"\d+", "N", name) for name in names.read_text("utf-8").splitlines())
-            seen.update("resolve HOST" if name.startswith("resolve ") else name for name in numbered)
+        wait_for(names.exists)  # one signal at a time: another would interrupt the handler
+        numbered = (re.sub(r"\d+", "N", name) for name in names.read_text("utf-8").splitlines())
+        seen.update("resolve HOST" if name.startswith("resolve ") else name for name in numbered)
+        names.unlink()
         return seen >= THREADS - SHORT_LIVED
 
     wait_for(all_seen)

@@ -94,6 +94,7 @@ class Watches:
             if self._polling
             else NativeObserver()
         )
+        observer.name = "observer"
         observer.start()
         return observer
 
