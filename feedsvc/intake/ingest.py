@@ -5,9 +5,9 @@
             -> clean   -> Cleaned       in processes of their own (`feedsvc.clean.sandbox`)
             -> write   -> Report        decide and write, a batch in one transaction
 
-Nothing is cleaned while the store is locked. What a batch needs of the store is read before it is cleaned: dumps that
-other rules cleaned, and restored removals. The transaction looks at them once more; if something changed meanwhile, it
-is undone and the batch goes round again.
+Nothing is cleaned while the store is locked. The stored entries that a batch is compared with may have to be cleaned
+again, if other rules cleaned them or removals were restored: they are read before, and the transaction looks at them
+once more. If something changed meanwhile, it is undone and the batch goes round again.
 
 A dump that fails is undone on its own and quarantined. One that takes long to clean is left to a later batch.
 """
@@ -57,8 +57,8 @@ class Ingest:
         """Take dumps of at most `max_bytes` into `store`.
 
         Args:
-            store: Where everything is kept.
-            cleaner: If it learns, what it has learned is kept up to date.
+            store: Its entries are those of the feeds.
+            cleaner: If it learns, its learned blocks are kept up to date.
             max_bytes: A larger dump is quarantined.
             withdraw: Whether an entry leaves the feeds when the last dump that holds it is deleted.
             clock: The time, aware, in UTC.
@@ -80,15 +80,15 @@ class Ingest:
         self._pool.start()
 
     def wait_ready(self, timeout: float) -> bool:
-        """Wait until dumps can be cleaned, at most `timeout` seconds; answers whether they can."""
+        """Wait at most `timeout` seconds until dumps can be cleaned; tell if they can."""
         return self._pool.wait_ready(timeout)
 
     def close(self) -> None:
-        """End the processes that clean, whatever they have in hand."""
+        """End the processes that clean, and the jobs in hand."""
         self._pool.close()
 
     def compare(self, listing: Listing) -> list[Change]:
-        """Give what differs between a folder's files and those that are known.
+        """Give the changes between the files that are known and those of a folder.
 
         A folder without any file is taken for one that is not mounted: none of its dumps counts as gone.
         """
@@ -153,7 +153,7 @@ class Ingest:
         if not missing:
             try:
                 with self._store.writing() as writer:
-                    if self._catch_up(writer):  # another process changed what is learned
+                    if self._catch_up(writer):  # another process changed the learned blocks
                         return None
                     reports = self._recorder.write(writer, batch)
                     learned = self._recorder.learn(writer)
@@ -215,7 +215,7 @@ class Ingest:
         return relearned
 
     def is_current(self) -> bool:
-        """Whether no other process changed what is learned.
+        """Whether no other process changed the learned blocks.
 
         Raises:
             StoreError: The store cannot be read.
@@ -224,7 +224,7 @@ class Ingest:
         return learned is None or self._store.load_learned_version() == learned.version
 
     def _catch_up(self, rows: Reader) -> bool:
-        """Take over what another process learned, or was told; tell if there was anything."""
+        """Take over the blocks that another process learned, or was told; tell if there were any."""
         learned = self._cleaner.learned
         if learned is None or rows.learned.version() == learned.version:
             return False
@@ -283,7 +283,7 @@ class Ingest:
         return ticket.cleaned
 
     def refresh(self, writer: Writer, stored: Article, cleaned: Cleaned) -> None:
-        """Replace a stored entry by what came of `clean_again`."""
+        """Replace a stored entry by the result of `clean_again`."""
         self._recorder.refresh(writer, stored, cleaned)
 
 

@@ -56,7 +56,7 @@ class Report:
     seconds: float = field(default=0.0, compare=False)
 
 
-class NotCleaned(Exception):  # noqa: N818 - reads as what it is
+class NotCleaned(Exception):  # noqa: N818 - reads as a state
     """A job must be done before a file can be written."""
 
     def __init__(self, path: str, job: Job) -> None:
@@ -84,7 +84,7 @@ class Recorder:
         self._added: list[CleanEntry] = []  # in the transaction that is open
 
     def find_jobs(self, rows: Reader, files: Iterable[FileRead]) -> Iterator[tuple[str, Job]]:
-        """Find what else must be cleaned before files can be written: each path with a job.
+        """Find the further jobs to be done before files can be written, each with its path.
 
         These are stored dumps that other rules cleaned, and articles with restored removals. A few are only found when
         they are written.
@@ -214,7 +214,7 @@ class Recorder:
     def _jobs_for(
         self, rows: Reader, file: DumpFile, position: int, known: Known | None
     ) -> tuple[Article | None, Job | None]:
-        """Find what must be cleaned again before a file's article is compared with the entry known of it.
+        """Find the further jobs to be done before a file's article is compared with the entry known of it.
 
         Returns:
             The entry, if other rules cleaned it and its dump is kept; a job for the article, if removals of the entry
@@ -234,7 +234,7 @@ class Recorder:
         return ticket.cleaned, ticket.seconds
 
     def refresh(self, writer: Writer, stored: Article, cleaned: Cleaned) -> Entry:
-        """Replace a stored entry by what came of cleaning its own dump again."""
+        """Replace a stored entry by the result of cleaning its own dump again."""
         entry = stored.entry
         article = cleaned.articles[0][1] if cleaned.articles else None
         if article is None or not writer.is_known_as(entry.id, identities(article)):

@@ -251,7 +251,7 @@ class Reader(InotifyFD):
             self.abandon()
 
     def abandon(self) -> None:
-        """Close all although no thread reads, which else does it."""
+        """Close all, which the reading thread does if there is one."""
         with self._lock:
             self._is_reading = False
         self.stop()

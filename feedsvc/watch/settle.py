@@ -47,7 +47,7 @@ class Settling:
         self._pending: dict[str, _Pending] = {}
         self._heap: list[tuple[float, str]] = []
         self._pace = _Pace(settle)
-        self._told: dict[str, tuple[float, FileState]] = {}  # what was collected lately, oldest first
+        self._told: dict[str, tuple[float, FileState]] = {}  # collected lately, oldest first
 
     def offer(self, path: str, state: FileState | None, now: float) -> None:
         """Note that something happened to a path, and how it looks now; the wait begins anew."""

@@ -180,7 +180,7 @@ class _FolderHandler(FileSystemEventHandler):
 
 
 def _visible_entries(path: str) -> Iterator[os.DirEntry[str]]:
-    # What is raised here makes watchdog keep what it knew of the whole tree until the next look.
+    # An exception here makes watchdog keep its view of the whole tree until the next look.
     if path.count(os.sep) > _DEEPEST:
         logger.warning("too deep to be polled", extra={"path": path})
         return

@@ -19,7 +19,7 @@ import socket
 import sys
 import traceback
 from pathlib import Path
-from pickle import loads  # what comes from the daemon is its own
+from pickle import loads  # the daemon's messages are its own
 from typing import Final
 
 from feedsvc.clean import Cleaner
