@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from feedsvc.feeds.archives import Archives
     from feedsvc.store import FeedRecord, Store
 
-__all__ = ["Assembler", "FeedSettings", "Plan", "StoredEntries"]
+__all__ = ["Assembler", "FeedSettings", "Plan"]
 
 logger = logging.getLogger(__name__)
 
 _STEP = timedelta(seconds=1)
 
 
-class StoredEntries(Sequence[Entry]):
+class _StoredEntries(Sequence[Entry]):
     """The entries of a feed, read from the store as they are needed, newest first.
 
     One that left the feeds since is left out; each is as it is when it is read.
@@ -53,7 +53,7 @@ class StoredEntries(Sequence[Entry]):
     def __getitem__(self, index: int | slice) -> Entry | tuple[Entry, ...]:
         """One, or some; of a slice, no more than that is read."""
         if isinstance(index, slice) and self._max_bytes is None:
-            return StoredEntries(self._store, self._numbers[index]).load()
+            return _StoredEntries(self._store, self._numbers[index]).load()
         return self.load()[index]
 
     def __iter__(self) -> Iterator[Entry]:
@@ -204,5 +204,5 @@ class Assembler:
             language=feed.language,
             hubs=feed.hubs,
             updated=record.born if latest is None else datetime.fromtimestamp(latest, UTC),
-            entries=StoredEntries(self._store, tuple(spot.number for spot in spots), max_bytes=feed.max_bytes),
+            entries=_StoredEntries(self._store, tuple(spot.number for spot in spots), max_bytes=feed.max_bytes),
         )

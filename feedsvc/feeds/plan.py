@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,44 +34,28 @@ def fold_case(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """An entry as filters see it; folded when a filter asks for it.
+    """The properties of an entry that filters name (see `feedsvc.model.Entry`), folded when a filter asks for them."""
 
-    Only what filters name need be given.
-    """
-
-    __slots__ = ("_author", "_categories", "_folded", "_language", "_source", "_text", "_title")
-
-    def __init__(
-        self,
-        *,
-        source: str | None = None,
-        author: str | None = None,
-        categories: Sequence[str] = (),
-        title: str = "",
-        text: str = "",
-        language: str | None = None,
-    ) -> None:
-        """See `feedsvc.model.Entry`."""
-        self._source, self._author, self._language = source, author, language
-        self._categories, self._title, self._text = categories, title, text
-        self._folded: dict[str, tuple[str, ...]] = {}
+    source: str | None = None
+    author: str | None = None
+    categories: Sequence[str] = ()
+    title: str = ""
+    text: str = ""
+    language: str | None = None
+    _folded: dict[str, tuple[str, ...]] = field(init=False, repr=False, default_factory=dict)
 
     @classmethod
     def of_row(cls, row: Any, columns: Collection[str]) -> Candidate:  # noqa: ANN401 - any object with these attributes
         """Take its source and these properties from a row of the store."""
         return cls(source=row.source, **{name: getattr(row, name) for name in columns if name != "source"})
 
-    @property
-    def source(self) -> str | None:
-        """As it is, not folded."""
-        return self._source
-
     def folded(self, key: str) -> tuple[str, ...]:
         """The values of a key of filters, folded."""
         found = self._folded.get(key)
         if found is None:
-            values = self._categories if key == "category" else (getattr(self, f"_{key}"),)
+            values = self.categories if key == "category" else (getattr(self, key),)
             found = self._folded[key] = tuple(fold_case(value) for value in values if value)
         return found
 

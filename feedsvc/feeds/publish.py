@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
     from feedsvc.feeds.formats import Format
 
-__all__ = ["ArchiveLoader", "Loader", "Publisher", "Resource"]
+__all__ = ["Publisher", "Resource"]
 
 _log = logging.getLogger(__name__)
 
 # A feed of a name as it is now, and since when it has been so, aware.
-Loader = Callable[[str], tuple[FeedDocument, "datetime"]]
+_Loader = Callable[[str], tuple[FeedDocument, "datetime"]]
 
 # A page of a feed's archive, by its number and under a base URL.
-ArchiveLoader = Callable[[FeedDocument, int, str], Representation | None]
+_ArchiveLoader = Callable[[FeedDocument, int, str], Representation | None]
 
 _SEEN_BASES = 8  # enough for localhost, a LAN name and their spellings; a bound on the memory that a client can use
 _MOST_BYTES = 128 * 2**20  # of representations that are kept beside those that are made in advance
@@ -97,12 +97,12 @@ class Publisher:
 
     def __init__(
         self,
-        load: Loader,
+        load: _Loader,
         *,
         max_age: int,
         base_url: str | None,
         known_bases: Sequence[str] = (),
-        load_archive: ArchiveLoader = _no_archive,
+        load_archive: _ArchiveLoader = _no_archive,
         most_bytes: int = _MOST_BYTES,
         measure: Callable[[str, float], None] | None = None,
     ) -> None:

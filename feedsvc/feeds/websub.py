@@ -36,10 +36,10 @@ __all__ = ["Announced", "Pinger", "pause_after", "retry_after"]
 
 logger = logging.getLogger(__name__)
 
-DEADLINE = 10.0  # seconds for a ping, from the look-up of the hub's name to its answer
-FIRST_PAUSE = 5.0  # seconds before a failed ping is tried again; doubled each time
-LONGEST_PAUSE = 3600.0  # seconds
-LONGEST_RETRY_AFTER = 86_400.0  # seconds for which a hub may ask to be left alone
+_DEADLINE = 10.0  # seconds for a ping, from the look-up of the hub's name to its answer
+_FIRST_PAUSE = 5.0  # seconds before a failed ping is tried again; doubled each time
+_LONGEST_PAUSE = 3600.0  # seconds
+_LONGEST_RETRY_AFTER = 86_400.0  # seconds for which a hub may ask to be left alone
 # Of a client's mistake there is no use in trying again, but for these.
 _TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -54,7 +54,7 @@ class Announced(Protocol):
         """A hub knows of a version."""
 
 
-def pause_after(failures: int, chance: float, asked: float | None = None, *, first: float = FIRST_PAUSE) -> float:
+def pause_after(failures: int, chance: float, asked: float | None = None, *, first: float = _FIRST_PAUSE) -> float:
     """Compute the seconds until the next try.
 
     Args:
@@ -66,8 +66,8 @@ def pause_after(failures: int, chance: float, asked: float | None = None, *, fir
     Returns:
         Seconds.
     """
-    pause = backoff(failures, first=first, longest=LONGEST_PAUSE) * (0.5 + chance / 2)
-    return max(pause, min(asked or 0.0, LONGEST_RETRY_AFTER))
+    pause = backoff(failures, first=first, longest=_LONGEST_PAUSE) * (0.5 + chance / 2)
+    return max(pause, min(asked or 0.0, _LONGEST_RETRY_AFTER))
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -99,8 +99,8 @@ class Pinger:
         report: Callable[[str, str | None], None],
         clock: Callable[[], datetime],
         chance: Callable[[], float] = random.random,
-        deadline: float = DEADLINE,
-        first_pause: float = FIRST_PAUSE,
+        deadline: float = _DEADLINE,
+        first_pause: float = _FIRST_PAUSE,
         resolver: Resolver = resolve,
     ) -> None:
         """Make one that does not run yet; announcements wait until it does."""

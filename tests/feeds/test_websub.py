@@ -17,7 +17,7 @@ from sites import Site, running
 from waiting import wait_for
 
 from feedsvc.errors import StoreError
-from feedsvc.feeds.websub import LONGEST_PAUSE, LONGEST_RETRY_AFTER, Pinger, pause_after, retry_after
+from feedsvc.feeds.websub import _LONGEST_PAUSE, _LONGEST_RETRY_AFTER, Pinger, pause_after, retry_after
 from feedsvc.store import Store
 
 if TYPE_CHECKING:
@@ -107,11 +107,11 @@ def pinging(
         (1, 1.0, None, 5.0),
         (2, 1.0, None, 10.0),
         (4, 0.5, None, 30.0),
-        (100, 1.0, None, LONGEST_PAUSE),
-        (100_000, 0.0, None, LONGEST_PAUSE / 2),
+        (100, 1.0, None, _LONGEST_PAUSE),
+        (100_000, 0.0, None, _LONGEST_PAUSE / 2),
         (1, 1.0, 120.0, 120.0),
         (1, 1.0, 1.0, 5.0),
-        (1, 1.0, 1e12, LONGEST_RETRY_AFTER),
+        (1, 1.0, 1e12, _LONGEST_RETRY_AFTER),
     ],
 )
 def test_backoff(failures: int, chance: float, asked: float | None, seconds: float) -> None:
@@ -121,7 +121,7 @@ def test_backoff(failures: int, chance: float, asked: float | None, seconds: flo
 @given(st.integers(1, 100), st.floats(0, 1))
 def test_pauses_grow_whatever_chance_says(failures: int, chance: float) -> None:
     assert pause_after(failures, 1.0) <= pause_after(failures + 1, chance) * 2
-    assert 0 < pause_after(failures, chance) <= LONGEST_PAUSE
+    assert 0 < pause_after(failures, chance) <= _LONGEST_PAUSE
 
 
 @pytest.mark.parametrize(

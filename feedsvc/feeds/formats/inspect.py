@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     _Parts = dict[str, list[Any]]  # an element's children by tag
 
-__all__ = ["MOST_ENTRY_BYTES", "Finding", "inspect_atom", "inspect_json_feed", "inspect_rss"]
+__all__ = ["Finding", "inspect_atom", "inspect_json_feed", "inspect_rss"]
 
 # An entry larger than this makes readers stop at it, or drop the whole feed.
-MOST_ENTRY_BYTES: Final = 4_000_000
+_MOST_ENTRY_BYTES: Final = 4_000_000
 
 _ATOM: Final = "{http://www.w3.org/2005/Atom}"
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")  # RFC 4287, section 4.2.6
@@ -39,7 +39,7 @@ class Finding:
     message: str
 
 
-def inspect_atom(body: bytes, *, max_entry_bytes: int = MOST_ENTRY_BYTES) -> list[Finding]:
+def inspect_atom(body: bytes, *, max_entry_bytes: int = _MOST_ENTRY_BYTES) -> list[Finding]:
     """Look at an Atom feed.
 
     Returns:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["PER_PAGE", "Found", "Piece", "Query", "excerpt", "mark", "parse_query"]
 
 PER_PAGE = 20
-MAX_LENGTH = 200  # characters of a question that are looked at
-MAX_PAGES = 50
+_MAX_LENGTH = 200  # characters of a question that are looked at
+_MAX_PAGES = 50
 _MAX_PHRASES = 8
 _QUOTES = re.compile(r'["“”„«»＂](?P<phrase>[^"“”„«»＂]*)(?:["“”„«»＂]|$)|(?P<word>[^\s"“”„«»＂]+)')
 _BEFORE, _LENGTH = 40, 160  # characters of an excerpt ahead of the match, and in all
@@ -55,7 +55,7 @@ class Found:
     @property
     def pages(self) -> int:
         """The number of pages that can be shown."""
-        return min(-(-self.total // PER_PAGE), MAX_PAGES)
+        return min(-(-self.total // PER_PAGE), _MAX_PAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
     Args:
         parameters: "q" holds words, all of which must match; those in quotes are a phrase. "page" is a number.
     """
-    text = " ".join(parameters.get("q", "")[:MAX_LENGTH].split())
+    text = " ".join(parameters.get("q", "")[:_MAX_LENGTH].split())
     phrases = []
     for found in _QUOTES.finditer(text):
         phrase = (found["phrase"] or found["word"] or "").strip()
@@ -80,7 +80,7 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
             phrases.append(phrase)
     page = parameters.get("page", "")
     number = int(page) if re.fullmatch(r"[0-9]{1,4}", page) else 1
-    return Query(text, tuple(phrases[:_MAX_PHRASES]), min(max(number, 1), MAX_PAGES))
+    return Query(text, tuple(phrases[:_MAX_PHRASES]), min(max(number, 1), _MAX_PAGES))
 
 
 def mark(text: str, phrases: Sequence[str]) -> tuple[Piece, ...]:
