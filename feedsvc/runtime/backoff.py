@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["LONGEST_PAUSE", "RETRY_SECONDS", "Backoff", "backoff"]
+__all__ = ["LONGEST_RETRY", "RETRY_SECONDS", "Backoff", "backoff"]
 
 RETRY_SECONDS: Final = 1.0  # pause before the system or the store is asked again: nobody else is bothered by it
-LONGEST_PAUSE: Final = 60.0  # seconds to the next attempt of a `Backoff`, if one after the other fails
+LONGEST_RETRY: Final = 60.0  # seconds to the next attempt of a `Backoff`, if one after the other fails
 _MOST_DOUBLINGS: Final = 30  # 2.0 ** 1024 would overflow
 
 
@@ -34,7 +34,7 @@ class Backoff:
     def fail(self, now: float) -> float:
         """Note a failure; give the seconds until the next attempt."""
         self._failures += 1
-        pause = backoff(self._failures, first=RETRY_SECONDS, longest=LONGEST_PAUSE)
+        pause = backoff(self._failures, first=RETRY_SECONDS, longest=LONGEST_RETRY)
         self._at = now + pause
         return pause
 

@@ -75,7 +75,7 @@ class TreeEmitter(EventEmitter):
         *,
         timeout: float = DEFAULT_EMITTER_TIMEOUT,
         event_filter: list[type[FileSystemEvent]] | None = None,
-        inotify_fd: Reader,
+        inotify_fd: InotifyReader,
     ) -> None:
         """Pass on BaseObserver's arguments; all emitters share one reader."""
         super().__init__(event_queue, watch, timeout=timeout, event_filter=event_filter)
@@ -224,7 +224,7 @@ class TreeEmitter(EventEmitter):
             self._inotify_fd.remove_callbacks(gone)
 
 
-class Reader(InotifyFD):
+class InotifyReader(InotifyFD):
     """watchdog's reader of inotify events, but it never leaves a file descriptor open."""
 
     def __init__(self) -> None:
@@ -267,7 +267,7 @@ class TreeObserver(BaseObserver):
             OSError: No more instances are allowed (EMFILE).
             RuntimeError: No more threads are allowed.
         """
-        self._inotify_fd = Reader()
+        self._inotify_fd = InotifyReader()
         try:
             self._inotify_fd.start()
         except RuntimeError:  # no more threads

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from feedsvc.errors import WatchError
-from feedsvc.runtime.backoff import LONGEST_PAUSE, RETRY_SECONDS, Backoff
+from feedsvc.runtime.backoff import LONGEST_RETRY, RETRY_SECONDS, Backoff
 from feedsvc.runtime.health import Pulse, show_thread
 from feedsvc.text import printable
 from feedsvc.watch.agenda import Agenda
@@ -153,7 +153,7 @@ class Watcher:
         """Start another observer if this one has ended."""
         now = time.monotonic()
         if self._watches.alive:
-            if self._mending.due(now - LONGEST_PAUSE):  # it lives on
+            if self._mending.due(now - LONGEST_RETRY):  # it lives on
                 self._mending.succeed()
             return
         if self._mending.failing and not self._mending.due(now):

@@ -21,7 +21,7 @@ from watch.place import BOUND, SHORT, Place, linux_only, tree, write
 if sys.platform == "linux":
     from watchdog.observers.inotify_c import InotifyEvent, Mask, WatchDescriptor
 
-    from feedsvc.watch.inotify import Reader, TreeEmitter, TreeObserver
+    from feedsvc.watch.inotify import InotifyReader, TreeEmitter, TreeObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,7 +199,7 @@ def test_a_reader_that_cannot_be_made_leaves_no_file_open(monkeypatch: pytest.Mo
     def have_no_thread(_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(Reader, "start", have_no_thread)
+    monkeypatch.setattr(InotifyReader, "start", have_no_thread)
     with pytest.raises(RuntimeError):
         TreeObserver()
     assert len(list(files.iterdir())) == before
