@@ -95,10 +95,8 @@ class Archives:
     ) -> bool:
         """Save the entries of feeds, and close pages, in one transaction. Comes before feeds are published.
 
-        The changes came after the revision `since`; `until` is the last one. Feeds in `absent` exist no longer.
-
-        Returns:
-            False if another process has followed since; then nothing is done.
+        The changes came after the revision `since`; `until` is the last one. Feeds in `absent` exist no longer. False
+        if another process has followed since: then nothing is done.
 
         Raises:
             StoreError: The store cannot be written.
@@ -155,12 +153,9 @@ class Archives:
             tables.cut_page(archive, page, body, gone, now)
 
     def load(self, document: FeedDocument, number: int, base_url: str) -> Representation | None:
-        """Give a page of a feed's archive, and write nothing. It may render.
+        """Give a page of a feed's archive, or None, and write nothing. It may render.
 
         A closed page may change until `keep` was called, so caches are told to ask again for it.
-
-        Returns:
-            None if there is no such page.
 
         Raises:
             StoreError: The store cannot be read.
@@ -318,10 +313,7 @@ class Follower:
         self._seen: int | None = None  # the last revision that was followed here
 
     def follow(self, now: datetime) -> frozenset[str]:
-        """Take over the changes of the catalogue's last refresh.
-
-        Returns:
-            The names of the feeds that may have another archive, and so other links.
+        """Take over the changes of the catalogue's last refresh; return the feeds that may have other archive links.
 
         Raises:
             StoreError: The store cannot be read or written.

@@ -116,10 +116,7 @@ class Assembler:
         return self._catalogue.is_stale()
 
     def refresh(self, now: datetime) -> frozenset[str]:
-        """Take over the changes in the store.
-
-        Returns:
-            The names of the feeds that changed.
+        """Take over the changes in the store; return the names of the feeds that changed.
 
         Raises:
             StoreError: The store cannot be read or written.

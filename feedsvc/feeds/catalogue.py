@@ -166,8 +166,7 @@ class Catalogue:
     def refresh(self, now: datetime) -> frozenset[str]:
         """Take over the changes in the store, and drop entries that grew too old for a feed.
 
-        Returns:
-            The names of the feeds that are new, or hold other entries than before, or entries that changed.
+        Return the names of the feeds that are new, or hold other entries than before, or entries that changed.
 
         Raises:
             StoreError: The store cannot be read or written. The next call returns the changes so far.

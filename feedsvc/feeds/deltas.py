@@ -51,9 +51,7 @@ class Versions:
     def find_held(self, etags: Iterable[str], entries: Mapping[str, bytes]) -> tuple[str, set[str]] | None:
         """Find the entries that a client need not be sent.
 
-        Returns:
-            The newest validator that is known, and the ids of the entries that are as they were then. None if no
-            validator is known.
+        Give the newest of its tags that is known, and the ids of the entries that are as they were then, or None.
         """
         with self._lock:
             known = [etag for etag in etags if etag in self._tags]
@@ -82,9 +80,8 @@ class Deltas:
     ) -> tuple[str, Representation] | None:
         """Represent the entries that are new or changed since a version that a client holds.
 
-        Returns:
-            The validator that was known, and the delta, with the validator of the whole feed. None if the whole feed
-            is to be sent: no validator is known, or the delta would hold all entries or none.
+        Give the tag that was known, and the delta with the validator of the whole feed. None if the whole feed is to be
+        sent: no tag is known, or the delta would hold all entries or none.
         """
         entries = form.split(whole.body)
         found = versions.find_held(etags, entries)

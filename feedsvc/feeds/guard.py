@@ -49,10 +49,7 @@ _ACCEPT = "if that is meant, run `feedsvc accept` and restart feedsvc"
 
 
 def find_refused(store: Store) -> dict[str, str]:
-    """Compare all live entries with their last published state.
-
-    Returns:
-        The changes that will be refused, in words, by the id that readers know.
+    """Describe, by the id that readers know, each change of a live entry that will be refused.
 
     Raises:
         StoreError: The store cannot be read.
@@ -252,8 +249,7 @@ def _say_left_out(item: LeftOut) -> str:
 def hold(entry: Entry, mark: Mark | None, origin: str | None) -> tuple[Entry, str | None]:
     """Compare an entry as it is now with its published state and its dump's fingerprint (`origin`).
 
-    Returns:
-        The entry as it may be published, and the refused change in words, or None.
+    Return the entry as it may be published, and the refused change in words, or None.
     """
     if mark is None or (entry.id, entry.updated) == (mark.id, mark.updated):
         return entry, None

@@ -180,11 +180,6 @@ class Publisher:
         The last used ones are rendered first. Each address is swapped as soon as its bytes are whole; it keeps its
         representation if the bytes stay.
 
-        Args:
-            documents: All feeds, by name, in the order they are listed.
-            resources: By address.
-            changed: The names of the feeds that may differ from those published before.
-
         Raises:
             FeedsvcError: Something could not be read or rendered. It is served as it was before, and tried again at
                 the next call; all others are published.
@@ -234,9 +229,7 @@ class Publisher:
     def delta(self, address: str, base_url: str, etags: Iterable[str]) -> tuple[str, Representation] | None:
         """Look up only the entries that are new or changed since a representation that a client holds.
 
-        Returns:
-            The one that was found, and the delta, which has the validator of the whole; None if the whole is to be
-            sent.
+        Give the tag that was found, and the delta with the validator of the whole; None if the whole is to be sent.
         """
         held, resource = self._held.get((self._base_url or base_url, address)), self._resources.get(address)
         if held is None or resource is None or resource.format is None:

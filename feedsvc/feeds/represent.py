@@ -23,11 +23,7 @@ _LEVELS = {"br": 5, "gzip": 6, "zstd": 9}
 def represent(
     body: bytes, media_type: str, *, last_modified: datetime | None, max_age: int, immutable: bool = False
 ) -> Representation:
-    """Make everything that a response with this body needs.
-
-    Returns:
-        The same Representation for the same arguments, in any process.
-    """
+    """Make everything that a response with this body needs. It is the same for the same arguments."""
     compressed = {
         "br": brotli.compress(body, quality=_LEVELS["br"]),
         "gzip": gzip.compress(body, _LEVELS["gzip"], mtime=0),

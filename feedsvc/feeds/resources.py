@@ -29,7 +29,7 @@ def make_resources(
     guard: Guard | None = None,
     unlisted: Collection[str] = (),
 ) -> dict[str, Resource]:
-    """List all resources but static files, single entries and archives.
+    """List all resources by address, but static files, single entries and archives.
 
     Args:
         feeds: The extensions of the formats that each feed is served in, by the feed's name.
@@ -37,9 +37,6 @@ def make_resources(
         searchable: Something answers searches.
         guard: Looks at feeds before they go live; None for nobody.
         unlisted: The names of feeds that nobody is told of.
-
-    Returns:
-        Resources by address, those of the feed of everything first.
     """
 
     def front(documents: Mapping[str, FeedDocument], base_url: str) -> bytes:

@@ -62,20 +62,13 @@ def pause_after(failures: int, chance: float, asked: float | None = None, *, fir
         chance: From 0 to 1: spreads the tries of many over the second half of the pause.
         asked: Seconds that the hub asked for (Retry-After); never less than these.
         first: Seconds of the first pause.
-
-    Returns:
-        Seconds.
     """
     pause = backoff(failures, first=first, longest=_LONGEST_PAUSE) * (0.5 + chance / 2)
     return max(pause, min(asked or 0.0, _LONGEST_RETRY_AFTER))
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Read a Retry-After field (RFC 9110, section 10.2.3).
-
-    Returns:
-        Seconds from now; None if there is no such field, or it is malformed.
-    """
+    """Return the seconds from now of a Retry-After field (RFC 9110, section 10.2.3); None if it is malformed."""
     if value is None:
         return None
     if value.isascii() and value.isdecimal():

@@ -40,11 +40,7 @@ class Finding:
 
 
 def inspect_atom(body: bytes, *, max_entry_bytes: int = _MOST_ENTRY_BYTES) -> list[Finding]:
-    """Look at an Atom feed.
-
-    Returns:
-        The errors (RFC 4287, sections 4.1.1 and 4.1.2), those of the feed itself first.
-    """
+    """List the errors of an Atom feed (RFC 4287, sections 4.1.1 and 4.1.2), those of the feed itself first."""
     try:
         feed = etree.fromstring(body)
     except etree.XMLSyntaxError as error:
@@ -61,11 +57,9 @@ def inspect_atom(body: bytes, *, max_entry_bytes: int = _MOST_ENTRY_BYTES) -> li
 
 
 def inspect_rss(body: bytes) -> list[Finding]:
-    """Look at an RSS feed.
+    """List the errors of an RSS feed (RSS 2.0.11, "Required channel elements" and "Elements of <item>").
 
-    Returns:
-        The errors (RSS 2.0.11, "Required channel elements" and "Elements of <item>"), those of the channel
-        first. An item's guid is the id of its entry.
+    Those of the channel come first. An item's guid is the id of its entry.
     """
     try:
         rss = etree.fromstring(body)
@@ -79,11 +73,7 @@ def inspect_rss(body: bytes) -> list[Finding]:
 
 
 def inspect_json_feed(body: bytes) -> list[Finding]:
-    """Look at a JSON Feed.
-
-    Returns:
-        The errors (JSON Feed 1.1, "Top-level" and "Items"), those of the feed itself first.
-    """
+    """List the errors of a JSON Feed (JSON Feed 1.1, "Top-level" and "Items"), those of the feed itself first."""
     try:
         feed = json.loads(body)
     except ValueError as error:

@@ -65,13 +65,9 @@ class Medium:
 
 
 def find_media(entry: Entry) -> tuple[Medium, ...]:
-    """Find the pictures, sounds and videos of an entry with sanitised content.
+    """Find the pictures (posters of videos too), then the sounds and videos of an entry with sanitised content.
 
-    Of a sound or video in several encodings it is the first: its page prefers that.
-
-    Returns:
-        The pictures in their order, posters of videos among them, then the sounds and videos in theirs; no address
-        twice.
+    Each address stands once. Of a sound or video in several encodings it is the first: its page prefers that.
     """
     pictures = ((address, "image", "") for address in entry.images)
     found: dict[str, Medium] = {}
