@@ -1,4 +1,4 @@
-"""docs/architecture.md names every room, thread, process and command, and no file that is not there."""
+"""docs/architecture.md is complete, agrees with the code, and names no file that is not there."""
 
 from __future__ import annotations
 
@@ -55,6 +55,22 @@ THREADS = {row[0].strip("`") for row in table("Threads and processes")}
 def test_every_room_is_described_and_no_other() -> None:
     there = {f"{path.parent.relative_to(PACKAGE)}/" for path in SOURCES if path.parent != PACKAGE}
     assert there - {"store/migrations/versions/"} == ROOMS
+
+
+def test_rooms_import_what_the_page_says() -> None:
+    allowed = {row[0].strip("`/"): set(row[2].split(", ")) for row in table("The rooms")}
+    for path, text in SOURCES.items():
+        room = str(path.parent.relative_to(PACKAGE)).removesuffix("/versions")
+        if room == "." or "all rooms" in allowed[room]:
+            continue
+        for target in re.findall(r"^ *from feedsvc\.([\w.]+) import", text, re.MULTILINE):
+            top = target.split(".")[0]
+            if top != room.split("/")[0]:
+                assert ("ground" if (PACKAGE / f"{top}.py").exists() else top) in allowed[room], (
+                    f"{path} imports {target}"
+                )
+            elif room in {"feeds/formats", "feeds/pages"}:
+                assert target.split(".")[1] in {room.split("/")[1], *allowed[room]}, f"{path} imports {target}"
 
 
 @pytest.fixture
