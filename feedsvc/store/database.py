@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-__all__ = ["BUSY_SECONDS", "MIGRATIONS", "Database", "cause_of", "file_of", "sqlite_address"]
+__all__ = ["MIGRATIONS", "Database", "cause_of", "file_of", "sqlite_address"]
 
-BUSY_SECONDS = 30.0  # how long a writer waits for another process' transaction
+_BUSY_SECONDS = 30.0  # how long a writer waits for another process' transaction
 MIGRATIONS = files("feedsvc.store") / "migrations"
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
@@ -42,7 +42,7 @@ class Database:
     """The database at one address."""
 
     def __init__(
-        self, url: str, *, busy_seconds: float = BUSY_SECONDS, damaged: Callable[[str], None] = lambda _reason: None
+        self, url: str, *, busy_seconds: float = _BUSY_SECONDS, damaged: Callable[[str], None] = lambda _reason: None
     ) -> None:
         """Open the store, make it where there is none, and bring an older one up to date.
 
@@ -58,7 +58,6 @@ class Database:
         """
         self.url = url  # as messages say it
         self.path = file_of(url)
-        self._busy_seconds = busy_seconds
         self._damaged = damaged
         self.closed = False  # for good
         self._frozen = False  # opened for reading alone
@@ -74,10 +73,11 @@ class Database:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 if not self.path.exists():  # the one time that it is made: one that is deleted is not made anew unseen
                     self.path.touch()
-            self._engine = sa.create_engine(address, connect_args=_connect_args(address, busy_seconds))
+            is_sqlite = address.get_backend_name() == "sqlite"
+            self._engine = sa.create_engine(address, connect_args={"timeout": busy_seconds} if is_sqlite else {})
             if self.path is not None:
                 sa.event.listen(self._engine, "do_connect", self._connect)
-            if address.get_backend_name() == "sqlite":
+            if is_sqlite:
                 sa.event.listen(self._engine, "connect", self._prepare_sqlite)
                 sa.event.listen(self._engine, "begin", _begin_sqlite)
             self._migrate()
@@ -328,10 +328,6 @@ def _identity_of(path: Path | None) -> tuple[int, int] | None:
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _connect_args(address: sa.URL, busy_seconds: float) -> dict[str, object]:
-    return {"timeout": busy_seconds} if address.get_backend_name() == "sqlite" else {}
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -53,14 +53,6 @@ _HELD: Final = sa.select(articles.c.entry).where(articles.c.dump == sa.bindparam
 class Reader(Tables):
     """A transaction that reads the store as it is at one moment. It cannot write."""
 
-    archives: ArchiveReader
-    counters: CounterReader
-    feeds: FeedReader
-    learned: LearnedReader
-    operations: OperationReader
-    published: PublishedReader
-    removals: RemovalReader
-
     def __init__(self, connection: sa.Connection) -> None:
         """Read through `connection`, whose transaction the caller ends."""
         super().__init__(connection)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from feedsvc.model import Entry, Outcome, Problem, Removal
-from feedsvc.store import announcements, rulesets
+from feedsvc.store import rulesets
 from feedsvc.store.database import Database
 from feedsvc.store.learned import LearnedReader
 from feedsvc.store.reader import Reader
 from feedsvc.store.removals import RemovalReader
 from feedsvc.store.rows import ENTRY_COLUMNS, DumpFile, is_below, to_entry
-from feedsvc.store.schema import LIVE, dumps, entries, feeds, problems
+from feedsvc.store.schema import LIVE, announced, dumps, entries, feeds, problems
 from feedsvc.store.search import SearchIndex
 from feedsvc.store.tables import chunks
 from feedsvc.store.writer import Writer
@@ -195,12 +195,15 @@ class Store(Database):
     def load_announced(self, hub: str) -> dict[str, str]:
         """Topic to the version that a WebSub hub knows of."""
         with self._reading() as connection:
-            return announcements.load_announced(connection, hub)
+            rows = connection.execute(sa.select(announced.c.topic, announced.c.version).where(announced.c.hub == hub))
+            return {row.topic: row.version for row in rows}
 
     def save_announced(self, hub: str, topic: str, version: str) -> None:
         """A WebSub hub knows of this version of a topic."""
+        here = sa.and_(announced.c.hub == hub, announced.c.topic == topic)
         with self.writing() as writer:
-            announcements.save_announced(writer.connection, hub, topic, version)
+            if not writer.connection.execute(announced.update().where(here).values(version=version)).rowcount:
+                writer.connection.execute(announced.insert().values(hub=hub, topic=topic, version=version))
 
     def save_live_rules(self, saved: SavedRules, now: datetime) -> None:
         """Remember the rules that entries are cleaned with from now on."""

@@ -1,24 +1,245 @@
-"""All that can be done inside one transaction."""
+"""Writes dump files, entries, and the names that entries are known by."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from feedsvc.errors import StoreError
 from feedsvc.model import Outcome
-from feedsvc.store.dump_writer import DumpWriter
-from feedsvc.store.entry_writer import EntryWriter
-from feedsvc.store.schema import LIVE, RETIRED, articles, dumps, entries, problems, removals, restored
+from feedsvc.store.archives import ArchiveWriter
+from feedsvc.store.counters import CounterWriter
+from feedsvc.store.database import cause_of
+from feedsvc.store.feeds import FeedWriter, revise
+from feedsvc.store.learned import LearnedWriter
+from feedsvc.store.operations import OperationWriter
+from feedsvc.store.published import PublishedWriter
+from feedsvc.store.reader import HERE, Reader, at
+from feedsvc.store.removals import RemovalWriter
+from feedsvc.store.rows import ENTRY_COLUMNS, ENTRY_FIELDS, DumpFile, columns_of, differs
+from feedsvc.store.schema import (
+    LIVE,
+    RETIRED,
+    WITHDRAWN,
+    aliases,
+    articles,
+    dumps,
+    entries,
+    problems,
+    removals,
+    restored,
+)
+from feedsvc.store.tables import chunks, insertion
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
+
+    from feedsvc.model import Entry, Place, Removal
 
 __all__ = ["Writer"]
 
+# Made once; see feedsvc.store.reader.
+_BY_PATH: Final = sa.select(dumps.c.id).where(dumps.c.path == sa.bindparam("at_path"))
+_SAVE_DUMP: Final = dumps.update().where(dumps.c.id == sa.bindparam("at_id"))
+_TOUCH: Final = dumps.update().where(dumps.c.path == sa.bindparam("at_path"))
+_STORED: Final = sa.select(entries.c.number, entries.c.state, *ENTRY_COLUMNS).where(
+    entries.c.id == sa.bindparam("at_id")
+)
+_SAVE_ENTRY: Final = entries.update().where(entries.c.number == sa.bindparam("at_number"))
+_STANDING: Final = sa.select(articles.c.entry).where(HERE)
+_STAND: Final = articles.update().where(HERE)
+_FORGET_REMOVALS: Final = removals.delete().where(removals.c.entry == sa.bindparam("at_number"))
 
-class Writer(DumpWriter, EntryWriter):
-    """What can be done inside one transaction."""
+
+class Writer(Reader):
+    """A transaction that writes."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        """Write through `connection`, whose transaction the caller ends."""
+        super().__init__(connection)
+        self.connection = connection
+        self.archives: ArchiveWriter = ArchiveWriter(connection)
+        self.counters: CounterWriter = CounterWriter(connection)
+        self.feeds: FeedWriter = FeedWriter(connection)
+        self.learned: LearnedWriter = LearnedWriter(connection)
+        self.operations: OperationWriter = OperationWriter(connection)
+        self.published: PublishedWriter = PublishedWriter(connection)
+        self.removals: RemovalWriter = RemovalWriter(connection)
+        self._revision: int | None = None
+
+    def _revise(self) -> int:
+        """The revision that this transaction makes of the entries it changes."""
+        if self._revision is None:
+            self._revision = revise(self.connection)
+        return self._revision
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part of the transaction that is undone on its own where the database refuses its data.
+
+        Raises:
+            StoreError: It was refused.
+        """
+        try:
+            with self.connection.begin_nested():
+                yield
+        except BaseException as error:
+            self._revision = None  # undone, if it began in here
+            if isinstance(error, (sa.exc.IntegrityError, sa.exc.DataError, UnicodeError, OverflowError)):
+                raise StoreError(f"the store refuses it: {cause_of(error)}") from error
+            raise
+
+    def _insert(self, table: sa.Table, values: dict[str, Any]) -> int:
+        primary_key = self.connection.execute(insertion(table), values).inserted_primary_key
+        if primary_key is None:
+            raise StoreError(f"{table.name}: the database gave a new row no number")
+        return int(primary_key[0])
+
+    def _disown(self, which: sa.ColumnElement[bool]) -> None:
+        self.connection.execute(entries.update().where(which).values(dump=None, position=None))
+
+    def open_dump(self, path: str, now: datetime) -> int:
+        """The number of a dump file, given to it at the first call; `save_dump` is to follow."""
+        number: int | None = self.connection.scalar(_BY_PATH, {"at_path": path})
+        if number is None:
+            empty = DumpFile(path=path, size=0, mtime_ns=0, digest="", outcome=Outcome.QUARANTINED)
+            number = self._insert(dumps, columns_of(empty) | {"seen": now})
+        return number
+
+    def save_dump(self, number: int, file: DumpFile, now: datetime) -> None:
+        """Remember a dump file as it is now; without bytes, those that were kept stay."""
+        values = columns_of(file) | {"seen": now, "gone": None}
+        if file.raw is None:
+            del values["raw"]
+        self.connection.execute(_SAVE_DUMP, values | {"at_id": number})
+
+    def touch_dump(self, path: str, size: int, mtime_ns: int) -> None:
+        """Remember that a dump is as it was, under a new time."""
+        self.connection.execute(_TOUCH, {"at_path": path, "size": size, "mtime_ns": mtime_ns})
+
+    def drop_articles(self, dump: int, *, beyond: int) -> None:
+        """Forget what stood in a dump from position `beyond` on; the entries stay live, and keep their content."""
+        gone = sa.and_(articles.c.dump == dump, articles.c.position >= beyond)
+        # By way of the articles, which are found by their key: to look through all entries takes longer with each.
+        held = entries.c.number.in_(sa.select(articles.c.entry).where(gone))
+        self._disown(sa.and_(held, entries.c.dump == dump, entries.c.position >= beyond))
+        self.connection.execute(articles.delete().where(gone))
+
+    def mark_gone(self, path: str, now: datetime, *, withdraw: bool) -> list[str]:
+        """Remember that a dump was deleted; answers the keys of entries that this withdrew."""
+        dump = self.connection.scalar(sa.select(dumps.c.id).where(dumps.c.path == path, dumps.c.gone.is_(None)))
+        if dump is None:
+            return []
+        # The owner's bytes stay: the entry can still be cleaned again. It is open to other dumps, though.
+        self.connection.execute(dumps.update().where(dumps.c.id == dump).values(gone=now))
+        return self.withdraw_orphans(self.load_held(dump)) if withdraw else []
+
+    def withdraw_orphans(self, numbers: Sequence[int]) -> list[str]:
+        """Withdraw those of these entries that no dump that is there holds any more; answers their keys."""
+        held = (
+            sa.select(articles.c.entry)
+            .join(dumps, dumps.c.id == articles.c.dump)
+            .where(articles.c.entry == entries.c.number, dumps.c.gone.is_(None))
+            .exists()
+        )
+        keys: list[str] = []
+        for some in chunks(numbers):
+            orphans = sa.and_(entries.c.number.in_(some), entries.c.state == LIVE, ~held)
+            found = self.connection.scalars(sa.select(entries.c.key).where(orphans)).all()
+            if found:
+                values = {"state": WITHDRAWN, "revision": self._revise()}
+                self.connection.execute(entries.update().where(orphans).values(values))
+                keys += found
+        return keys
+
+    def save_entry(
+        self,
+        entry: Entry,
+        names: Sequence[str],
+        place: Place,
+        said: datetime,
+        removed: Sequence[Removal] | None,
+        *,
+        stood_back: bool = False,
+    ) -> None:
+        """Write an entry, the names it is known by, and that it stands at `place`.
+
+        Args:
+            entry: As it is to be.
+            names: Names to find it by; those that are taken stay as they are.
+            place: Where it was found.
+            said: The time that this dump gives.
+            removed: What cleaning removed, if `place` is where the content comes from; else None.
+            stood_back: Whether rules stood back from that content.
+        """
+        values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        if removed is not None:
+            values |= {"dump": place.dump, "position": place.position, "stood_back": stood_back}
+        row = self._stored(entry.id)
+        if row is None:
+            number = self._insert(entries, values | {"state": LIVE, "revision": self._revise()})
+        else:
+            number = row.number
+            if row.state != RETIRED and (row.state != LIVE or differs(row, entry)):
+                values |= {"state": LIVE, "revision": self._revise()}
+        self._stand(place, number, said)
+        if row is not None:
+            self.connection.execute(_SAVE_ENTRY, values | {"at_number": number})
+        if removed is not None and (removed or row is not None):
+            self._save_removals(number, removed)
+        taken = self._named(names)
+        free = [{"name": name, "entry": number} for name in dict.fromkeys(names) if name not in taken]
+        if free:
+            self.connection.execute(insertion(aliases), free)
+
+    def _stored(self, entry_id: str) -> Any:  # noqa: ANN401 - a row has no better type
+        return self.connection.execute(_STORED, {"at_id": entry_id}).one_or_none()
+
+    def _stand(self, place: Place, number: int, said: datetime) -> None:
+        before = self.connection.scalar(_STANDING, at(place))
+        values = {"entry": number, "published": said}
+        if before is None:
+            new = values | {"dump": place.dump, "position": place.position}
+            self.connection.execute(insertion(articles), new)
+        else:
+            self.connection.execute(_STAND, at(place) | values)
+            if before != number:
+                self._disown(sa.and_(entries.c.number == before, _owned_by(place)))
+
+    def _save_removals(self, number: int, removed: Sequence[Removal]) -> None:
+        """Replace the account of what cleaning took out of an entry."""
+        self.connection.execute(_FORGET_REMOVALS, {"at_number": number})
+        if removed:
+            self.connection.execute(
+                insertion(removals),
+                [
+                    {
+                        "entry": number,
+                        "position": position,
+                        "rule": item.rule,
+                        "reason": item.reason,
+                        "text": item.text,
+                        "html": item.html,
+                        "restored": item.restored,
+                    }
+                    for position, item in enumerate(removed)
+                ],
+            )
+
+    def refresh_entry(self, entry: Entry, removed: Sequence[Removal] | None, *, stood_back: bool = False) -> None:
+        """Replace an entry quietly after it was cleaned again, and what was removed where that is given."""
+        values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        if removed is not None:
+            values["stood_back"] = stood_back
+        row = self._stored(entry.id)
+        if row.state == LIVE and differs(row, entry):
+            values["revision"] = self._revise()
+        self.connection.execute(_SAVE_ENTRY, values | {"at_number": row.number})
+        if removed is not None:
+            self._save_removals(row.number, removed)
 
     def retire(self, *, before: datetime | None, beyond: int | None) -> int:
         """Take the content of old entries away, and keep what they are known by.
@@ -77,3 +298,7 @@ class Writer(DumpWriter, EntryWriter):
         """Forget a problem that has ended, or all of them."""
         which = problems.delete() if key is None else problems.delete().where(problems.c.key == key)
         self.connection.execute(which)
+
+
+def _owned_by(place: Place) -> sa.ColumnElement[bool]:
+    return sa.and_(entries.c.dump == place.dump, entries.c.position == place.position)
