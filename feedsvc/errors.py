@@ -1,4 +1,4 @@
-"""The one exception tree. Each error carries what it is about, and says what to do where that is not plain."""
+"""The one exception tree. Each error carries what it is about, and says what to do if that is not plain."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DumpError(FeedsvcError):
     Attributes:
         path: The file, as it was given.
         reason: One sentence for people, without the path.
-        line: The line the trouble starts at, from 1; None where no line applies.
+        line: The line the trouble starts at, from 1; None if no line applies.
     """
 
     def __init__(self, path: str, reason: str, line: int | None = None) -> None:
@@ -51,7 +51,7 @@ class DumpError(FeedsvcError):
         self.line = line
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Let it be handed from one process to another as what it is."""
+        """Let it be pickled with all its parts."""
         return type(self), (self.path, self.reason, self.line)
 
 
@@ -59,7 +59,7 @@ class NotADump(DumpError):  # noqa: N818 - it is an outcome ("ignored"), not a f
     """The file is no dump at all (a README, an image, an archive): it is ignored, and listed as such."""
 
 
-class BrokenDump(DumpError):  # noqa: N818 - reads as what the file is
+class BrokenDump(DumpError):  # noqa: N818 - names the file's state
     """The file starts as a dump but cannot be read to its end: it is quarantined.
 
     Attributes:
@@ -72,7 +72,7 @@ class BrokenDump(DumpError):  # noqa: N818 - reads as what the file is
         self.dumps = dumps
 
     def __reduce__(self) -> tuple[object, ...]:
-        """As all of them, with its own part."""
+        """The same, with `dumps`."""
         return type(self), (self.path, self.reason, self.line, self.dumps)
 
 
@@ -92,8 +92,8 @@ class ConfigError(FeedsvcError):
     """The configuration is wrong; the message names the file, the key, and what would be right."""
 
 
-class UnknownName(FeedsvcError):  # noqa: N818 - reads as what it is
-    """A call names an entry, a rule or the like that is not known; the message says what is."""
+class UnknownName(FeedsvcError):  # noqa: N818 - names the cause
+    """A call names an unknown entry, rule or the like; the message says which are known."""
 
 
 class StoreError(FeedsvcError):
@@ -101,7 +101,7 @@ class StoreError(FeedsvcError):
 
 
 class StoreDamaged(StoreError):  # noqa: N818 - reads as the state it reports
-    """What is in the store is damaged, or is no store at all."""
+    """The store is damaged, or the file is no store."""
 
 
 class StoreLocked(StoreError):  # noqa: N818 - reads as the state it reports
@@ -113,11 +113,11 @@ class WatchError(FeedsvcError):
 
 
 class ShortageError(FeedsvcError):
-    """The system has no more open files or memory to give at present; it lies at nothing in hand."""
+    """The system has no open files or memory to give at present; no dump or request is at fault."""
 
 
 class RenderError(FeedsvcError):
-    """A feed could not be rendered; the message names the feed and, where known, the entry at fault."""
+    """A feed could not be rendered; the message names the feed and, if known, the entry at fault."""
 
 
 class ServerError(FeedsvcError):
@@ -132,5 +132,5 @@ class DaemonUnreachable(FeedsvcError):  # noqa: N818 - reads as the state it rep
     """No daemon answers at the address named in the message."""
 
 
-class PartEnded(FeedsvcError):  # noqa: N818 - reads as what happened
+class PartEnded(FeedsvcError):  # noqa: N818 - names the event
     """A part of the daemon ended by itself, so that the daemon is of no use; the message names it."""

@@ -1,7 +1,7 @@
 """Addresses of articles: one key for all spellings, one tidy form to show.
 
-Addresses come out of dumps and web pages and are often not quite legal, so nothing here raises: what cannot be
-read as an http(s) address with a host is None.
+Addresses come out of dumps and web pages and are often not quite legal, so nothing here raises: the
+answer for anything else than an http(s) address with a host is None.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ TRACKING: Final = MappingProxyType(
 )
 TRACKING_PREFIXES: Final = ("utm_", "hsa_", "mtm_", "pk_")  # Urchin and all after it, HubSpot Ads, Matomo twice
 
-# What is no part of any address: controls, line and paragraph separators, zero-width space, BOM, lone surrogates.
+# Characters that are in no address: controls, line and paragraph separators, zero-width space, BOM, lone surrogates.
 _NEVER = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff\ud800-\udfff]")
 _SPLIT = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?")
 _LEGAL = r"A-Za-z0-9._~!$&'()*+,;=:@/-"  # RFC 3986, appendix A: pchar, and the slash
@@ -107,7 +107,7 @@ _LARGEST_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class _Address:
-    """The parts of RFC 3986, section 3; None where a part is absent, which is not the same as empty."""
+    """The parts of RFC 3986, section 3; None for an absent part, "" for an empty one."""
 
     scheme: str | None
     authority: str | None
@@ -131,15 +131,15 @@ class _Address:
 def canonical_link(link: str) -> str | None:
     """Give the identity of an article's address: the same string for every spelling of it.
 
-    A key for comparing, never shown and never fetched. Follows RFC 3986, section 6.2.2 and 6.2.3, and goes further
-    where sites do: http is https, a slash at the end of the path is nothing, and only fragments that are routes
+    A key for comparing, never shown and never fetched. Follows RFC 3986, section 6.2.2 and 6.2.3, and goes further,
+    as sites do: http is https, a slash at the end of the path is nothing, and only fragments that are routes
     of an app (`#!` and `#/`) tell articles apart.
 
     Args:
         link: The address as a dump gives it.
 
     Returns:
-        The key, itself an https address; None for what is no http(s) address with a host.
+        The key, itself an https address; None if it is no http(s) address with a host.
     """
     tidy = tidy_link(link)
     if tidy is None:
@@ -172,7 +172,7 @@ def tidy_link(link: str) -> str | None:
         link: The address as a dump or a page gives it.
 
     Returns:
-        The address; None for what is no http(s) address with a host.
+        The address; None if it is no http(s) address with a host.
     """
     address = _valid(_split(_readable(link)))
     return None if address is None else strip_tracking(str(address))
@@ -185,7 +185,7 @@ def strip_tracking(address: str) -> str:
         address: Any address, absolute or not, valid or not.
 
     Returns:
-        The address without them; the very same string where it has none.
+        The address without them; the same object if it has none.
     """
     if "?" not in address and "#" not in address:
         return address
@@ -204,12 +204,12 @@ def resolve(base: str | None, address: str) -> str | None:
     """Make an address that stands in a page absolute (RFC 3986, section 5.2).
 
     Args:
-        base: The page's own address, or None where it is not known.
+        base: The page's own address, or None if unknown.
         address: The address as it stands in the page.
 
     Returns:
         A valid http(s), mailto or tel address, tracking parameters kept; None for every other scheme, and for a
-        relative address where the base is no http(s) address.
+        relative address if the base is no http(s) address.
     """
     readable = _readable(address)
     target = _split(readable)
@@ -231,7 +231,7 @@ def resolve(base: str | None, address: str) -> str | None:
 
 
 def _readable(address: str) -> str:
-    """Drop what no address holds, and read backslashes as browsers do (WHATWG URL, section 4.4)."""
+    """Drop characters that no address holds, and read backslashes as browsers do (WHATWG URL, section 4.4)."""
     text = _NEVER.sub("", address).strip()
     end = min((at for at in (text.find("?"), text.find("#")) if at >= 0), default=len(text))
     return text[:end].replace("\\", "/") + text[end:]

@@ -1,4 +1,4 @@
-"""What flows through feedsvc, a frozen dataclass a stage.
+"""The data that flow through feedsvc, a frozen dataclass a stage.
 
     dump file -> Dump -> CleanEntry -> Entry -> FeedDocument -> Representation
 
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class Outcome(StrEnum):
-    """What became of a dump file."""
+    """The outcome of reading a dump file."""
 
     PUBLISHED = "published"
     UNCHANGED = "unchanged"  # all its articles were known from other dumps
@@ -51,7 +51,7 @@ class Dump:
         line: The line of the file on which the article starts, from 1.
         title: Plain text: entities decoded, white space folded, never empty.
         link: The article's address as it was written, or None.
-        published: Aware, in UTC, whole seconds; None where the dump does not say.
+        published: Aware, in UTC, whole seconds; None if the dump does not say.
         html: The body as it was dumped; may be empty.
     """
 
@@ -74,7 +74,7 @@ class Alternate:
 
     Attributes:
         href: An absolute address.
-        language: A language tag (RFC 5646), or None where it is not known.
+        language: A language tag (RFC 5646), or None if unknown.
     """
 
     href: str
@@ -88,9 +88,9 @@ class Removal:
     Attributes:
         rule: The name of the rule that did it.
         reason: The rule's reason, for people.
-        text: The plain text of what went, white space folded; may be empty.
-        html: What went, as HTML.
-        restored: It was brought back for good: it would have gone, but is in the content.
+        text: Its plain text, white space folded; may be empty.
+        html: The HTML of what was removed.
+        restored: It was restored for good, and is in the content.
     """
 
     rule: str
@@ -101,7 +101,7 @@ class Removal:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the HTML in hexadecimal: by it what was brought back is known again."""
+        """SHA-256 of the HTML in hexadecimal, which identifies a restored removal."""
         return hashlib.sha256(self.html.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -111,13 +111,13 @@ class Sighting:
 
     Attributes:
         block: Fingerprint of its text, and of whether it is a link, as 16 hexadecimal digits; "" for
-            long prose, of which only the shape counts.
+            long prose, for only its shape counts.
         shape: The elements it stands in, outermost first, and whether it is a link.
-        links: Fingerprint of where its links lead; "" without links.
+        links: Fingerprint of the targets of its links; "" without links.
         text: Its first characters.
-        edge: Whether it is in the head or tail of the article.
-        closes: Whether prose comes before it and none after it.
-        leads: Whether the next line is prose.
+        edge: It is in the head or tail of the article.
+        closes: Prose comes before it and none after it.
+        leads: The next line is prose.
     """
 
     block: str
@@ -134,17 +134,17 @@ class CleanEntry:
     """One cleaned article: safe to show, not yet known to the store.
 
     Attributes:
-        given_title: The title as the dump gives it, on one line; "" where that is `title`.
+        given_title: The title as the dump gives it, on one line; "" if that is `title`.
         link: A valid absolute address without tracking parameters, or None.
         content: Sanitised HTML; may be empty.
         text: The plain text of the content, blocks on lines of their own.
         summary: The first lines of the text, at most 300 characters.
         rights: Copyright notices that were found in the article.
         images: Absolute addresses of the pictures in the content, posters of videos among them, in order.
-        removals: What cleaning took out, and what it would have taken had it not been restored, in document order.
+        removals: Removals, restored ones among them, in document order.
         alternates: Other versions of the article to which it linked.
-        stood_back: Whether rules that match were left out, for they would have taken too much.
-        sightings: What there is to learn from it.
+        stood_back: Rules that match were left out, for they would have removed too much.
+        sightings: The lines to learn from.
     """
 
     title: str
@@ -204,15 +204,15 @@ class FeedDocument:
     Attributes:
         id: A URI that the store minted once.
         name: The feed's name in addresses: "feed" for the feed of everything.
-        updated: The newest `updated` of its entries, or the store's birth where it has none.
+        updated: The newest `updated` of its entries, or the birth of the store if there are none.
         entries: Newest first by `published`; perhaps read from the store as they are needed.
         hubs: Addresses of WebSub hubs.
         archive: The number of the archive page that this is (RFC 5005, section 4), from 1, the oldest; None for
             the feed itself.
-        previous: The number of the archive page before this one; None where there is none.
-        next: The number of the archive page after this one; None where there is none.
-        open_state: What tells the states of the open archive page apart, in its address; None where this
-            document neither is nor names the open page.
+        previous: The number of the archive page before this one; None if there is none.
+        next: The number of the archive page after this one; None if there is none.
+        open_state: Identifies the state of the open archive page, in its address; None if this document
+            neither is nor names the open page.
     """
 
     id: str
@@ -239,7 +239,7 @@ class Representation:
         body: The bytes as they are.
         codings: The same bytes compressed, by content coding, the smallest first; none that would be larger.
         etag: The opaque part of the strong validator, without quotes.
-        last_modified: Aware, whole seconds; None where none is known.
+        last_modified: Aware, whole seconds; None if unknown.
         max_age: Seconds for which a cache may reuse the response.
         immutable: It will not change within `max_age`: no cache need ask (RFC 8246).
     """
@@ -255,7 +255,7 @@ class Representation:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an article stands: a dump by its number in the store, and a position in it."""
+    """The place of an article: a dump by its number in the store, and a position in it."""
 
     dump: int
     position: int
@@ -263,7 +263,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the store knows of an entry.
+    """An entry that the store knows.
 
     Attributes:
         owner: The place that the entry's content came from; None when that dump is gone.

@@ -29,7 +29,7 @@ _ACCENTED = 0x0530  # Latin, Greek and Cyrillic lose their accents; a kana's mar
 
 
 class _Folds(dict[int, str]):
-    """Code point to what it folds to, worked out when it is first met."""
+    """Code point to its folded text, computed at its first use."""
 
     def __init__(self, *, spaced: bool) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def _fold_character(character: str) -> str:
 
 
 def is_unspaced(character: str) -> bool:
-    """Whether a character is of a script that is written without spaces between words, or of Hangul."""
+    """True if a character is of a script that is written without spaces between words, or of Hangul."""
     code = ord(character)
     return any(first <= code <= last for first, last in _UNSPACED)
 
@@ -69,29 +69,17 @@ def _joined(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Fold each character by NFKC, case and, in European scripts, accents.
-
-    Args:
-        text: Any text.
-    """
+    """Fold each character by NFKC, case and, in European scripts, accents."""
     return _joined(text).translate(_folds)
 
 
 def fold_words(text: str) -> str:
-    """Fold, and set spaces around each character of a script that has none between words.
-
-    Args:
-        text: Any text.
-    """
+    """Fold, and set spaces around each character of a script that has none between words."""
     return _joined(text).translate(_words).encode("utf-8", "replace").decode()
 
 
 def fold_marked(text: str) -> tuple[str, list[int]]:
-    """Fold, and tell for each folded character where in `text` it comes from.
-
-    Args:
-        text: Any text.
-    """
+    """Fold; also give the index in `text` of the character that each folded one comes from."""
     folded: list[str] = []
     origins: list[int] = []
     for position, character in enumerate(text):
@@ -107,7 +95,7 @@ def nearest(name: str, known: Iterable[str], *, most: int = 1, similarity: float
     Args:
         name: The unknown name.
         known: Names to choose from.
-        most: Number of names to give.
+        most: The most names to give.
         similarity: From 0 to 1; names below it are left out.
     """
     return " or ".join(difflib.get_close_matches(name, known, most, similarity))

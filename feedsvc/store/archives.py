@@ -1,4 +1,4 @@
-"""The archives of feeds in the store: which page holds which entry, and the bytes of pages that were asked for."""
+"""The archives of feeds: the entries of each page, and the bytes of pages that were asked for."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class ArchiveReader(Tables):
         return int(self._connection.scalar(sa.select(revisions.c.archived)) or 0)
 
     def load_memberships(self) -> dict[str, str]:
-        """What decides which entries feeds have, by the names of those whose archives are kept."""
+        """The membership of each feed with an archive, by the feed's name."""
         rows = self._connection.execute(
             sa.select(archives.c.feed, archives.c.membership).where(archives.c.membership != _ABSENT)
         )
@@ -121,12 +121,12 @@ class ArchiveReader(Tables):
         return list(self._connection.scalars(sa.select(archive_entries.c.entry).where(here)))
 
     def load_page(self, archive: Archive, page: int) -> ArchivePage | None:
-        """A closed page, or None where nobody has asked for it yet."""
+        """A closed page, or None if nobody has asked for it yet."""
         row = self._connection.execute(sa.select(archive_pages).where(_here(archive.number, page))).one_or_none()
         return None if row is None else ArchivePage(row.body, row.modified)
 
     def load_modified(self, archive: Archive, page: int) -> datetime | None:
-        """When a closed page last changed, or None where nobody has asked for it yet."""
+        """When a closed page last changed, or None if nobody has asked for it yet."""
         query = sa.select(archive_pages.c.modified).where(_here(archive.number, page))
         found: datetime | None = self._connection.scalar(query)
         return found
@@ -173,8 +173,8 @@ class ArchiveWriter(ArchiveReader):
 
         Args:
             feed: The feed's name.
-            membership: What decides which entries are the feed's. Where that is another than it was, the
-                archive begins anew: after the pages that are closed, which keep their addresses.
+            membership: Fingerprint of the filter. If it changed, the archive begins anew after the closed pages,
+                which keep their addresses.
         """
         row = self._select(feed)
         if row is None:
@@ -195,7 +195,7 @@ class ArchiveWriter(ArchiveReader):
 
         Args:
             archive: The archive.
-            numbers: The entries'; None for all that are live.
+            numbers: Of the entries; None for all that are live.
         """
         values: dict[str, Any] = {"to_archive": archive.number, "first_page": archive.first}
         if numbers is None:

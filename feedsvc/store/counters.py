@@ -24,7 +24,7 @@ _LEARNED: Final = "learned-"  # so begin the names of rules that come from learn
 
 @dataclass(frozen=True, slots=True)
 class RuleCount:
-    """How a rule stands in a source, and the alarm that stands, if any, with its beginning."""
+    """The counts of a rule in a source, and its alarm and the alarm's beginning, if any."""
 
     rule: str
     source: str
@@ -45,7 +45,7 @@ class DriftChange:
 
 @dataclass(slots=True)
 class _Row:
-    """A counter as it is stored, with what its alarm says."""
+    """A counter as it is stored, with the message of its alarm."""
 
     counter: Counter
     message: str | None = None
@@ -60,7 +60,7 @@ class CounterReader(Tables):
         return self.counts(drift.c.alarm.is_not(None))
 
     def counts(self, *which: sa.ColumnElement[bool]) -> list[RuleCount]:
-        """How each rule stands in each source, sorted by source and rule."""
+        """The counts of each rule in each source, sorted by source and rule."""
         query = (
             sa.select(drift, drift_sources.c.dumps)
             .join(drift_sources, drift_sources.c.source == drift.c.source)
@@ -84,7 +84,7 @@ class CounterWriter(CounterReader):
         self._observed: dict[str, list[Observation]] = {}
 
     def note(self, observations: Iterable[Observation]) -> None:
-        """Take down what rules did to entries that were added; `count` is to follow in this transaction."""
+        """Note observations of entries that were added; `count` is to follow in this transaction."""
         for observation in observations:
             self._observed.setdefault(observation.source, []).append(observation)
 
@@ -96,10 +96,10 @@ class CounterWriter(CounterReader):
                 self._connection.execute(drift.delete().where(drift.c.rule == rule))
 
     def count(self, limited: Mapping[str, bool], cleaner: str, now: datetime) -> list[DriftChange]:
-        """Count what was noted.
+        """Count the observations that were noted.
 
         Args:
-            limited: Each rule of the packs, and whether it is limited to hosts or sources.
+            limited: Each rule of the packs; True if it is limited to hosts or sources.
             cleaner: Fingerprint of the rules that cleaned.
             now: Aware, in UTC.
 
@@ -139,7 +139,7 @@ class CounterWriter(CounterReader):
         return changes
 
     def _count_dumps(self, observed: Mapping[str, Sequence[Observation]], cleaner: str) -> dict[str, tuple[int, int]]:
-        """Source to how many dumps it had, and how many of these came before the present rules."""
+        """Source to its number of dumps, and the number before the present rules."""
         found = dict.fromkeys(observed, (0, 0))
         for row in self._select_in(sa.select(drift_sources), drift_sources.c.source, observed):
             found[row.source] = row.dumps, row.since if row.cleaner == cleaner else row.dumps

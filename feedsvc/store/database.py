@@ -1,4 +1,4 @@
-"""The database below the store: how it is opened, brought up to date, read, looked after."""
+"""The database below the store: opened, migrated, read, checked."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Database:
     def __init__(
         self, url: str, *, busy_seconds: float = _BUSY_SECONDS, damaged: Callable[[str], None] = lambda _reason: None
     ) -> None:
-        """Open the store, make it where there is none, and bring an older one up to date.
+        """Open the store; make it if there is none, and migrate an older one.
 
         Args:
             url: An SQLAlchemy URL, such as `sqlite:////var/lib/feedsvc/feedsvc.db`.
-            busy_seconds: How long to wait for another process that is writing.
-            damaged: Told what SQLite says when it meets damage; any thread may call it, and more than once.
+            busy_seconds: Seconds to wait for another process that is writing.
+            damaged: Called with SQLite's message if it meets damage; by any thread, perhaps more than once.
 
         Raises:
             StoreLocked: Another process kept it locked for longer than `busy_seconds`.
@@ -115,12 +115,12 @@ class Database:
         migrate(self._engine, str(MIGRATIONS), self.url)
 
     def close(self) -> None:
-        """Close all connections; whoever asks from now on gets a StoreError."""
+        """Close all connections for good; later calls raise StoreError."""
         self.closed = True
         self.disconnect()
 
     def disconnect(self) -> None:
-        """Close all connections; whoever asks from now on opens one."""
+        """Close all connections; later calls open new ones."""
         if self._observer is not None:
             self._observer.close()
             self._observer = None
@@ -150,10 +150,7 @@ class Database:
             raise self.explain("read", error) from error
 
     def explain(self, done: str, error: Exception) -> StoreError:
-        """The error that says what could not be done ("read", "written"), why, and what to do.
-
-        Damage is passed on to whoever was named to be told.
-        """
+        """The error for an action ("read", "written") that failed, with cause and advice; reports damage."""
         cause = cause_of(error)
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the rest tells which kind of it
         advice = f"; {_ADVICE[code]}" if code in _ADVICE else ""
@@ -164,10 +161,7 @@ class Database:
         return StoreLocked(message) if code in _LOCKED else StoreError(message)
 
     def changed_elsewhere(self) -> bool:
-        """Whether anything was committed since the last call, by another process or another thread.
-
-        Databases other than SQLite do not tell: then it is always so.
-        """
+        """True if another connection has committed since the last call; always for databases other than SQLite."""
         if self._engine.dialect.name != "sqlite":
             return True
         try:
@@ -189,7 +183,7 @@ class Database:
         return changed
 
     def is_in_place(self) -> bool:
-        """Whether the files that are open are those that have the store's names.
+        """True if the open files are those that have the store's names.
 
         Of its log that is known from the first call of `changed_elsewhere` on. A log that was deleted may be there
         again: SQLite makes another one for the next connection, and those who have the old one open write to that.
@@ -205,10 +199,10 @@ class Database:
         return Path(f"{self.path}-wal") if self.path else None
 
     def rescue(self) -> bool:
-        """Write what is still open to where the store was, if its file is gone.
+        """Write the store that is still open to its path again, if its file is gone.
 
         Returns:
-            Whether the store has its files again; it is to be closed then, and opened anew.
+            True if the store has its files again; close it then, and open it anew.
 
         Raises:
             StoreError: It cannot be written.
@@ -311,7 +305,7 @@ def _open_sqlite(path: Path, options: dict[str, Any]) -> tuple[sqlite3.Connectio
 
 
 def cause_of(error: Exception) -> object:
-    """What the database itself said, without SQLAlchemy's frame around it."""
+    """The database's own error, without SQLAlchemy's around it."""
     return getattr(error, "orig", None) or error
 
 

@@ -1,4 +1,4 @@
-"""What feeds read of the store: what changed, which sources there are, and what feeds are known by."""
+"""Rows for feeds: changed entries, sources, and the ids and names of feeds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PLACE: Final = [
 
 @dataclass(frozen=True, slots=True)
 class FeedRecord:
-    """What is remembered of a feed: its id (minted once) and when it was minted."""
+    """The id of a feed, minted once, and the time of that."""
 
     id: str
     born: datetime
@@ -55,11 +55,10 @@ class FeedReader(Tables):
         return int(self._connection.execute(sa.select(revisions.c.number)).scalar_one())
 
     def live_rows(self, columns: Collection[str], sources: Collection[str] | None) -> Iterator[Row[Any]]:
-        """Where live entries stand in feeds, newest first by `published`, then by id.
+        """Rows of live entries, newest first by `published`, then by id.
 
         Args:
-            columns: What is read beside number, id, published and updated (seconds since 1970), live, source and
-                revision.
+            columns: Read beside number, id, published and updated (seconds since 1970), live, source, revision.
             sources: Only entries of these; None for all.
         """
         query = self._rows(columns).where(entries.c.state == LIVE)
@@ -97,7 +96,7 @@ class FeedReader(Tables):
         return sorted(self._connection.scalars(query))
 
     def records(self) -> dict[str, FeedRecord]:
-        """What is remembered of all feeds, by name."""
+        """The records of all feeds, by name."""
         rows = self._connection.execute(sa.select(feeds.c.name, feeds.c.id, feeds.c.born))
         return {row.name: FeedRecord(row.id, row.born) for row in rows}
 

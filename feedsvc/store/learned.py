@@ -1,4 +1,4 @@
-"""The tables of learning: what was counted for each source, and what was learned from that.
+"""The tables of learning: the counts of each source, and the blocks learned from them.
 
 The census itself is `feedsvc.clean.learning.census`; here it is handed the rows that a few dumps concern, and its own
 are written back. Rules for forgetting are the census's, said once more in SQL for the rows that it was not handed.
@@ -36,7 +36,7 @@ class LearnedRow:
 
     Attributes:
         state: LEARNED, PINNED, VETOED or CANDIDATE.
-        sign: What shows that it is no article; "" for a candidate.
+        sign: Evidence that it is no article; "" for a candidate.
         count: Dumps that it was seen in, of `dumps` that were counted.
         text: A sample.
     """
@@ -67,12 +67,7 @@ class LearnedReader(Tables):
         return Learned(sources, self.version())
 
     def rows(self, source: str | None, fewest: int) -> list[LearnedRow]:
-        """What is learned, pinned or vetoed, and candidates that were seen in at least so many dumps.
-
-        Args:
-            source: Of this one only; None for all.
-            fewest: Dumps; 0 for no candidates.
-        """
+        """Blocks of a source or of all: learned, pinned, vetoed, and candidates seen in `fewest` dumps (0: none)."""
         dumps = {row.source: row.dumps for row in self._connection.execute(sa.select(learned_sources))}
         ruled = {
             (row.source, row.block): row
@@ -106,11 +101,11 @@ class LearnedWriter(LearnedReader):
 
         Args:
             source: As `census_source` names it.
-            articles: What is to be learned from each.
-            learned: What is learned at present.
+            articles: The sightings of each.
+            learned: The blocks that are learned at present.
 
         Returns:
-            Whether other blocks are learned from now on.
+            True if other blocks are learned from now on.
         """
         row = self._connection.execute(
             sa.select(learned_sources).where(learned_sources.c.source == source)
@@ -198,7 +193,7 @@ class LearnedWriter(LearnedReader):
             self._connection.execute(table.delete().where(here, table.c[count] + table.c.missed <= bucket))
 
     def _settle(self, source: str, census: SourceCensus, blocks: Collection[str], learned: Learned) -> bool:
-        """Write what is learned now of these blocks; hands that pinned or vetoed one are not overruled."""
+        """Write which of these blocks are learned now; one that people pinned or vetoed stays."""
         ruled = {
             row.block
             for row in self._connection.execute(
@@ -235,12 +230,7 @@ class LearnedWriter(LearnedReader):
             )
 
     def rule(self, row: LearnedRow, state: str | None) -> None:
-        """Let somebody decide about a block.
-
-        Args:
-            row: The block, in one source.
-            state: PINNED or VETOED; None to leave it to the census again.
-        """
+        """Decide about a block of one source: PINNED or VETOED, or None to leave it to the census again."""
         here = sa.and_(learned_blocks.c.source == row.source, learned_blocks.c.block == row.block)
         self._connection.execute(learned_blocks.delete().where(here))
         if state is None:

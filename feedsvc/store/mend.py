@@ -32,16 +32,16 @@ _LOGS: Final = ("-wal", "-shm")
 
 
 def mend(url: str, now: datetime, *, damage: str | None = None, thorough: bool = False) -> Path | None:
-    """Look for damage where the store was not closed as it should be; set a damaged store aside and make it anew.
+    """Set a damaged store aside and make it anew; look for damage if the store was not closed properly.
 
     Args:
         url: An SQLAlchemy URL; nothing is done for databases other than SQLite.
         now: Aware, in UTC.
-        damage: What SQLite said when it met damage; None where nothing is known of any.
-        thorough: Whether to look for damage in any case.
+        damage: SQLite's message when it met damage; None if no damage is known.
+        thorough: Look for damage in any case.
 
     Returns:
-        Where the damaged store is now; None where the store is sound, not there, or cannot be looked at.
+        The path of the damaged store now; None if the store is sound, absent, or cannot be read.
 
     Raises:
         StoreError: It is damaged, and cannot be made anew.
@@ -84,7 +84,7 @@ def mend(url: str, now: datetime, *, damage: str | None = None, thorough: bool =
 
 
 def describe_set_aside(url: str) -> str | None:
-    """Say what was set aside and is still there, for people; None where there is nothing."""
+    """A message that names damaged stores that were set aside and are still there, or None."""
     path = file_of(url)
     if path is None or not path.parent.is_dir():
         return None
@@ -98,7 +98,7 @@ def describe_set_aside(url: str) -> str | None:
 
 
 def last_written(url: str) -> datetime | None:
-    """When a store was last written, by the clock of that time; None where that is not known."""
+    """The time of the last write, by the clock of that time; None if unknown."""
     path = file_of(url)
     if path is None or not path.exists() or path.stat().st_size == 0:
         return None
@@ -107,13 +107,13 @@ def last_written(url: str) -> datetime | None:
 
 
 def _was_left_open(path: Path) -> bool:
-    """Whether it was not closed: the last process that has a store open takes its log away."""
+    """True if it was not closed: the last process that closes a store deletes its log."""
     log = Path(f"{path}-wal")
     return log.exists() and log.stat().st_size > 0
 
 
 def _find_damage(path: Path, *, thorough: bool) -> str | None:
-    """What SQLite says is wrong; None where all is well, or where it cannot be asked."""
+    """The damage that SQLite reports; None if there is none, or if it cannot be read."""
     address, _ = sqlite_address(path)
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as store:

@@ -23,7 +23,7 @@ def migrate(engine: sa.Engine, folder: str, name: str, *, version: str = "head")
         engine: The store's.
         folder: Where the migrations are.
         name: The store, as messages say it.
-        version: Which tables to make; those of this feedsvc where it is not said.
+        version: The version of the tables; the newest by default.
 
     Raises:
         StoreError: A newer version wrote it.

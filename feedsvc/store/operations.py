@@ -1,4 +1,4 @@
-"""What operators ask of the store: the history of problems, and how much there is of what."""
+"""The history of problems, and numbers for metrics."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class OperationReader(Tables):
         return {row.state: row.number for row in self._connection.execute(query)}
 
     def newest_entry(self) -> datetime | None:
-        """When the newest live entry was published; None where there is none."""
+        """The time of the newest live entry; None if there is none."""
         query = sa.select(entries.c.published).where(entries.c.state == LIVE).order_by(entries.c.published.desc())
         return self._connection.execute(query.limit(1)).scalar_one_or_none()
 

@@ -22,7 +22,7 @@ def read_learned(url: str) -> Learned:
         url: An SQLAlchemy URL.
 
     Returns:
-        The learned blocks; none where there is no store, or only one of a version that learned nothing.
+        The learned blocks; none if there is no store, or only one of a version that learned nothing.
 
     Raises:
         StoreError: There is a store, and it cannot be read.

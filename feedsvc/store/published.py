@@ -1,4 +1,4 @@
-"""What readers know of entries, and which entries are left out, in the store; see feedsvc.feeds.guard."""
+"""Entries as they were published, and entries that are left out; see feedsvc.feeds.guard."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Mark:
     """An entry as it was last published.
 
     Attributes:
-        key: The entry's; the one thing by which it is known again.
+        key: The entry's; it identifies the entry.
         digest: Fingerprint of the article.
-        origin: Fingerprint of the dump that the article came from, or None where that is not known.
+        origin: Fingerprint of the article's dump; None if unknown.
     """
 
     key: str
@@ -36,7 +36,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """An entry that is left out; `version` tells for which version of it and of feedsvc that was decided."""
+    """An entry that is left out; decided for this `version` of it and of feedsvc."""
 
     key: str
     reason: str
@@ -46,7 +46,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What became of an entry: "live", "withdrawn" or "retired"."""
+    """The state of an entry: "live", "withdrawn" or "retired"."""
 
     key: str
     id: str
@@ -58,21 +58,21 @@ class PublishedReader(Tables):
     """Entries as they were last published, and entries that are left out."""
 
     def load_marks(self, keys: Collection[str]) -> dict[str, Mark]:
-        """What was published of these entries, by key."""
+        """The marks of these entries, by key."""
         return {row.key: Mark(*row) for row in self._select_in(sa.select(published), published.c.key, keys)}
 
     def load_origins(self, keys: Collection[str]) -> dict[str, str]:
-        """The fingerprints of the dumps that entries came from, by the entries' keys; none for what is not known."""
+        """The fingerprints of the entries' dumps, by the entries' keys; unknown ones are absent."""
         query = sa.select(entries.c.key, dumps.c.digest).join(dumps, dumps.c.id == entries.c.dump)
         return {row.key: row.digest for row in self._select_in(query, entries.c.key, keys) if row.digest}
 
     def load_states(self, keys: Collection[str]) -> dict[str, State]:
-        """What became of entries, by key; none for those that the store has never had, or has lost."""
+        """The states of entries, by key; entries that are not in the store are absent."""
         columns = [entries.c[name] for name in ("key", "id", "state", "published")]
         return {row.key: State(*row) for row in self._select_in(sa.select(*columns), entries.c.key, keys)}
 
     def load_lost(self, limit: int) -> tuple[int, list[str]]:
-        """How many entries were published that the store does not have, and the ids of some."""
+        """The number of published entries that the store does not have, and the ids of some."""
         known = sa.exists().where(entries.c.key == published.c.key)
         number = self._connection.scalar(sa.select(sa.func.count()).select_from(published).where(~known)) or 0
         some = sa.select(published.c.id).where(~known).order_by(published.c.id).limit(limit)
@@ -93,11 +93,11 @@ class PublishedWriter(PublishedReader):
     """The same, and changes to them."""
 
     def save_marks(self, marks: Collection[Mark]) -> None:
-        """Remember what was published of entries."""
+        """Save marks."""
         self._replace(published, [(mark.key,) for mark in marks], [asdict(mark) for mark in marks])
 
     def drop_marks(self) -> int:
-        """Forget what was published, so that readers see the store as it is; answers how many entries that was."""
+        """Forget all marks, so that readers see the store as it is; returns their number."""
         return int(self._connection.execute(published.delete()).rowcount)
 
     def save_left_out(self, added: Collection[LeftOut]) -> None:

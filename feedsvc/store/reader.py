@@ -14,7 +14,7 @@ from feedsvc.store.learned import LearnedReader
 from feedsvc.store.operations import OperationReader
 from feedsvc.store.published import PublishedReader
 from feedsvc.store.removals import RemovalReader
-from feedsvc.store.rows import ENTRY_COLUMNS, Article, to_entry
+from feedsvc.store.rows import ENTRY_COLUMNS, Article, entry_of
 from feedsvc.store.schema import LIVE, RETIRED, aliases, articles, dumps, entries, restored
 from feedsvc.store.tables import Tables, chunks
 
@@ -67,16 +67,11 @@ class Reader(Tables):
     def load_known(
         self, names: Sequence[str], place: Place, said: datetime, present: Collection[str] = ()
     ) -> Known | None:
-        """What is known of an article.
+        """The entry of an article, or None.
 
-        That is what is known under any of `names`, the first one first; or else, where the title of an
-        article without link was edited, what stood at `place` with the same time.
-
-        Args:
-            names: Its names.
-            place: Where it was found.
-            said: The time that the dump gives.
-            present: The names of all articles of the dump: one that moved is not one that was edited.
+        It is known under one of `names`, the first ones first. Else it stood at `place` with the time `said`: the
+        title of an article without link was edited. An article that moved, so that one of its names is among
+        `present`, the names of all articles of the dump, was not edited.
         """
         found = self._named(names)
         number = next((found[name] for name in names if name in found), None)
@@ -87,7 +82,7 @@ class Reader(Tables):
         row = self._connection.execute(_KNOWN, {"at_number": number}).one()
         spoke = row.dump is not None and (row.gone is None or row.dump == place.dump)  # or is back just now
         owner = Place(row.dump, row.position) if spoke else None
-        return Known(entry=to_entry(row), owner=owner, said=row.said, retired=row.state == RETIRED)
+        return Known(entry=entry_of(row), owner=owner, said=row.said, retired=row.state == RETIRED)
 
     def _named(self, names: Sequence[str]) -> dict[str, int]:
         """The numbers of the entries that are known under these names, by name."""
@@ -110,26 +105,26 @@ class Reader(Tables):
         return found
 
     def is_known_as(self, entry_id: str, names: Sequence[str]) -> bool:
-        """Whether an entry is known under any of `names`."""
+        """True if the entry is known under any of `names`."""
         query = sa.select(entries.c.id).join(aliases, aliases.c.entry == entries.c.number)
         found = self._connection.execute(query.where(entries.c.id == entry_id, aliases.c.name.in_(names)))
         return found.first() is not None
 
     def load_article(self, entry_id: str) -> Article | None:
-        """An entry with the dump that its content came from, or None where that is not kept."""
+        """An entry with the dump of its content, or None if that is not kept."""
         return next(self._load_articles(entries.c.id == entry_id, 1), None)
 
     def load_live(self, numbers: Sequence[int]) -> list[tuple[int, Entry]]:
         """The live ones among the entries with these numbers, each with its number."""
         rows = self.feeds.live_numbered([entries.c.number, *ENTRY_COLUMNS], numbers)
-        return [(row.number, to_entry(row)) for row in rows]
+        return [(row.number, entry_of(row)) for row in rows]
 
     def load_outdated(self, cleaner: str, limit: int) -> list[Article]:
-        """The newest live entries that another cleaner cleaned, where their dump is still kept."""
+        """The newest live entries that another cleaner cleaned, if their dump is still kept."""
         return list(self._load_articles(sa.and_(entries.c.cleaner != cleaner, entries.c.state == LIVE), limit))
 
     def load_numbered(self, numbers: Sequence[int]) -> list[tuple[int, Article]]:
-        """The live ones among the entries with these numbers, where their dump is still kept."""
+        """The live ones among the entries with these numbers, if their dump is still kept."""
         ids = sa.select(entries.c.id, entries.c.number).where(entries.c.number.in_(numbers))
         number = {row.id: row.number for row in self._connection.execute(ids)}
         which = sa.and_(entries.c.number.in_(numbers), entries.c.state == LIVE)
@@ -144,7 +139,7 @@ class Reader(Tables):
             .limit(limit)
         )
         for row in rows:
-            entry, place = to_entry(row), Place(row.dump, row.position)
+            entry, place = entry_of(row), Place(row.dump, row.position)
             yield Article(entry, row.path, row.raw, row.mtime_ns, place, self.removals.restored_of(entry.id))
 
     def load_held(self, dump: int) -> list[int]:

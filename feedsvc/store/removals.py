@@ -1,4 +1,4 @@
-"""The account of removals in the store: what went, what was restored, and where rules stood back."""
+"""Removals in the store: listed, restored, and entries that rules stood back from."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RemovalReader(Tables):
         return None
 
     def names_like(self, name: str) -> list[str]:
-        """Keys, ids or links among which one that was mistyped may be."""
+        """Keys, ids or links that a mistyped name may stand for."""
         host = "/".join(name.split("/")[:3]) if "://" in name else None
         column = entries.c.link if host else entries.c.id if name.startswith("tag:") else entries.c.key
         ends = sa.or_(column.startswith(name[:3], autoescape=True), column.endswith(name[-3:], autoescape=True))
@@ -68,7 +68,7 @@ class RemovalReader(Tables):
         return list(self._connection.scalars(query))
 
     def rules(self) -> set[str]:
-        """The names of all rules that have removed something that is known."""
+        """The names of all rules that have removals."""
         return set(self._connection.scalars(sa.select(removals.c.rule).distinct()))
 
     def sources(self) -> set[str]:
@@ -83,9 +83,9 @@ class RemovalReader(Tables):
 
         Args:
             rule: Only by this rule.
-            entry: Only from this entry; otherwise from all that are live.
+            entry: Only from this entry; None for all that are live.
             source: Only from entries with this source.
-            limit: How many; None for all.
+            limit: The most to give; None for all.
         """
         columns = [entries.c[field] for field in ("number", "id", "key", "title", "source")]
         query = sa.select(*columns, removals.c.position, *_LEDGER).join(entries, entries.c.number == removals.c.entry)
@@ -99,7 +99,7 @@ class RemovalReader(Tables):
         return [RemovedItem(Subject(*row[:5]), row.position + 1, Removal(*row[6:])) for row in rows]
 
     def ledger(self, entry: int) -> tuple[Removal, ...]:
-        """What cleaning took out of an entry, in order."""
+        """The removals of an entry, in order."""
         query = sa.select(*_LEDGER).where(removals.c.entry == entry).order_by(removals.c.position)
         return tuple(Removal(*row) for row in self._connection.execute(query))
 
@@ -120,11 +120,11 @@ class RemovalReader(Tables):
         return found
 
     def restored_of(self, entry_id: str) -> frozenset[str]:
-        """The digests of what is never to be taken out of an entry; asks the database once a transaction."""
+        """The digests of the restored removals of an entry; queried once a transaction."""
         return self._restored.get(entry_id, _NONE)
 
     def stood_back(self, limit: int) -> tuple[int, list[Subject]]:
-        """How many entries rules stood back from, and the newest of them."""
+        """The number of entries that rules stood back from, and the newest of them."""
         columns = [entries.c[field] for field in ("number", "id", "key", "title", "source")]
         which = entries.c.stood_back.is_(sa.true())
         number = self._connection.scalar(sa.select(sa.func.count()).select_from(entries).where(which)) or 0

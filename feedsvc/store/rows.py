@@ -1,4 +1,4 @@
-"""What is remembered of dump files, entries and problems, as rows and as objects."""
+"""Dump files and entries, as rows and as objects."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = [
     "DumpFile",
     "columns_of",
     "differs",
+    "entry_of",
     "is_below",
-    "to_entry",
 ]
 
 ENTRY_FIELDS: Final = tuple(field.name for field in fields(Entry))
@@ -50,7 +50,7 @@ class DumpFile:
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """An entry and where its content came from: the dump's path and bytes, and the place in it.
+    """An entry and its source: the dump's path and bytes, and the place in it.
 
     Attributes:
         restored: The digests of the removals that were brought back for good.
@@ -64,15 +64,15 @@ class Article:
     restored: frozenset[str] = frozenset()
 
 
-def to_entry(row: Any) -> Entry:  # noqa: ANN401 - a row has no better type
+def entry_of(row: Any) -> Entry:  # noqa: ANN401 - a row has no better type
     """An entry from a row that has the columns of one."""
     values = {name: getattr(row, name) for name in ENTRY_FIELDS}
     return Entry(**values | {"categories": tuple(row.categories), "images": tuple(row.images)})
 
 
 def differs(row: Any, entry: Entry) -> bool:  # noqa: ANN401 - a row has no better type
-    """Whether a feed could show it: none shows which rules cleaned an entry."""
-    return replace(to_entry(row), cleaner=entry.cleaner) != entry
+    """True if a feed could show the difference; no feed shows `cleaner`."""
+    return replace(entry_of(row), cleaner=entry.cleaner) != entry
 
 
 def is_below(folder: str) -> sa.ColumnElement[bool]:

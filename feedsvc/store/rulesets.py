@@ -1,4 +1,4 @@
-"""The rules that the store was cleaned with, and the dumps that other rules may reach."""
+"""The rules that the store was cleaned with, and the dumps that other rules may change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SavedRules:
 
 @dataclass(frozen=True, slots=True)
 class RawDump:
-    """What tells whether a rule may change an entry.
+    """The data that decide if a rule may change an entry.
 
     Attributes:
         number: The entry's.
@@ -53,7 +53,7 @@ class RawDump:
 
 
 def save_live_rules(connection: sa.Connection, saved: SavedRules, now: datetime) -> None:
-    """Remember which rules are live; forget those that no entry was cleaned with any more."""
+    """Save the live rules; forget rules that no entry was cleaned with any more."""
     used = sa.select(entries.c.cleaner).distinct()
     connection.execute(
         rulesets.delete().where(sa.or_(rulesets.c.digest == saved.digest, rulesets.c.digest.not_in(used)))
@@ -69,7 +69,7 @@ def save_live_rules(connection: sa.Connection, saved: SavedRules, now: datetime)
 
 
 def load_live_rules(connection: sa.Connection) -> SavedRules | None:
-    """The rules that were saved last, or None where none ever were."""
+    """The rules that were saved last, or None."""
     row = connection.execute(sa.select(rulesets).order_by(rulesets.c.live.desc()).limit(1)).one_or_none()
     return None if row is None else SavedRules(row.digest, row.version, json.loads(row.rules))
 
@@ -113,7 +113,7 @@ def load_raw_dumps(
 
 
 def load_removed(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
-    """What was removed from entries: number to rule and text of each removal."""
+    """The removals of entries: number to rule and text of each."""
     query = (
         sa.select(removals.c.entry, removals.c.rule, removals.c.text)
         .where(removals.c.entry.in_(numbers))

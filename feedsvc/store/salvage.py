@@ -1,8 +1,8 @@
-"""Reads what can still be read of a damaged SQLite store, into a new one.
+"""Reads the readable rows of a damaged SQLite store into a new one.
 
-A table is read forward to where SQLite meets damage, on from behind it, and from there back to the damage again, so
-that what is lost is what stood on the damaged pages. Rows that SQLite can read and feedsvc cannot are left out too.
-What hangs on a row that is lost goes with it, but an entry stays without its dump, and a dump without its bytes.
+A table is read forward to the damage, then from behind it, and from there back to the damage. So only the rows on
+damaged pages are lost, and rows that SQLite can read and feedsvc cannot. Rows that refer to a lost row go with it, but
+an entry stays without its dump, and a dump without its bytes.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Salvage:
-    """What was found in a damaged store.
+    """The result of reading a damaged store.
 
     Attributes:
-        entries: How many entries were kept.
+        entries: The number of entries that were kept.
         torn: The tables that were damaged, in part or as a whole.
     """
 
@@ -59,13 +59,13 @@ class Salvage:
 
 
 def salvage(damaged: Path, fresh: Path) -> Salvage:
-    """Make a new store of what can be read of a damaged one. The damaged one is only read.
+    """Make a new store of the readable rows of a damaged one, which stays as it is.
 
     All dumps count as changed in it, so that those that are still there are read again and fill the gaps.
 
     Args:
-        damaged: An SQLite file, which may be anything.
-        fresh: Where to make the new one; nothing may be there.
+        damaged: A file that was an SQLite store.
+        fresh: The path of the new one; nothing may be there.
 
     Raises:
         sqlite3.Error: The new one cannot be written.
@@ -181,7 +181,7 @@ class _Reading:
 
 
 def _sound(table: sa.Table, names: list[str]) -> Callable[[_Row], _Row | None]:
-    """What makes a row readable for feedsvc: it gives None for one that is lost."""
+    """A function that makes a row readable for feedsvc, or gives None if it is lost."""
     columns = [table.c[name] for name in names]
     expected = [_PYTHON[type(getattr(column.type, "impl", column.type))] for column in columns]
     packed = [index for index, column in enumerate(columns) if isinstance(column.type, Compressed) and column.nullable]

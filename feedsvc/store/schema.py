@@ -78,7 +78,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 class FilePath(TypeDecorator[str]):
-    """A path as the file system has it: bytes, which need not be UTF-8."""
+    """A path as the file system has it: bytes, perhaps not UTF-8."""
 
     impl = LargeBinary
     cache_ok = True
@@ -93,7 +93,7 @@ class FilePath(TypeDecorator[str]):
 
 
 class Readable(TypeDecorator[str]):
-    """Text for people. A path in it may hold what is no Unicode, which is written as an escape."""
+    """Text for people; bytes of a path that are no Unicode are escaped."""
 
     impl = Text
     cache_ok = True
@@ -138,7 +138,7 @@ class Alternates(TypeDecorator[tuple[Alternate, ...]]):
 
 metadata = MetaData()
 
-# A dump file, whatever became of it.
+# A dump file with any outcome.
 dumps = Table(
     "dumps",
     metadata,
@@ -188,7 +188,7 @@ entries = Table(
     Index("entries_by_number", "state", "number", "updated"),
 )
 
-# Which dump holds which entry; one entry may be in many dumps, and one dump may hold many.
+# The dumps that hold an entry; one entry may be in many dumps, and one dump may hold many.
 articles = Table(
     "articles",
     metadata,
@@ -218,7 +218,7 @@ removals = Table(
     Column("restored", Boolean, nullable=False, server_default=false()),  # it would have gone, but is kept
 )
 
-# What is never to be taken out of an entry again, by the digest of its HTML.
+# Removals that stay in an entry for good, by the digest of their HTML.
 restored = Table(
     "restored",
     metadata,
@@ -227,7 +227,7 @@ restored = Table(
     Column("rule", Text, nullable=False),  # that took it when it was restored
 )
 
-# How many entries of a source were added, for the next table; see feedsvc.clean.drift.
+# The number of entries added of a source, for the next table; see feedsvc.clean.drift.
 drift_sources = Table(
     "drift_sources",
     metadata,
@@ -265,7 +265,7 @@ feeds = Table(
     Column("last_modified", Instant),  # when that document first differed from the one before
 )
 
-# One row: the last revision. Whoever changes entries holds it until the end of the transaction.
+# One row: the last revision. A transaction that changes entries holds it until the end of the transaction.
 revisions = Table(
     "revisions",
     metadata,
@@ -273,7 +273,7 @@ revisions = Table(
     Column("archived", BigInteger, nullable=False, server_default="0"),  # the last one that archives have taken over
 )
 
-# What the feed of a source is called, once and for all.
+# The name of the feed of a source, for ever.
 source_feeds = Table(
     "source_feeds",
     metadata,
@@ -281,7 +281,7 @@ source_feeds = Table(
     Column("name", String(64), nullable=False, unique=True),
 )
 
-# What WebSub hubs know of; see feedsvc.feeds.websub.
+# The versions that WebSub hubs know; see feedsvc.feeds.websub.
 announced = Table(
     "announced",
     metadata,
@@ -290,7 +290,7 @@ announced = Table(
     Column("version", Text, nullable=False),
 )
 
-# What is wrong at present, by the daemon's own account.
+# Problems that the daemon reports at present.
 problems = Table(
     "problems",
     metadata,
@@ -299,7 +299,7 @@ problems = Table(
     Column("since", Instant, nullable=False),
 )
 
-# When something was wrong; see feedsvc.ops.incidents.
+# The history of problems; see feedsvc.ops.incidents.
 incidents = Table(
     "incidents",
     metadata,
@@ -321,7 +321,7 @@ rulesets = Table(
     Column("live", Instant, nullable=False),  # since when
 )
 
-# What recurs in the heads and tails of a source's dumps; see feedsvc.clean.learning.census.
+# Blocks that recur in the heads and tails of a source's dumps; see feedsvc.clean.learning.census.
 learned_sources = Table(
     "learned_sources",
     metadata,
@@ -390,7 +390,7 @@ archive_pages = Table(
     Column("modified", Instant, nullable=False),
 )
 
-# Which page holds an entry. One whose article changed after its page got its bytes is in a later page too.
+# The pages that hold an entry. One whose article changed after its page got its bytes is in a later page too.
 archive_entries = Table(
     "archive_entries",
     metadata,
@@ -402,7 +402,7 @@ archive_entries = Table(
     sqlite_with_rowid=False,
 )
 
-# What readers know of an entry; see feedsvc.feeds.guard.
+# Entries as they were published; see feedsvc.feeds.guard.
 published = Table(
     "published",
     metadata,

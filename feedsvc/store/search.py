@@ -58,12 +58,12 @@ _MATCHING = "FROM words JOIN docs ON docs.doc = words.rowid WHERE words MATCH ?"
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         numbers: The store's numbers of the entries on this page, newest first.
-        total: How many entries match.
-        waiting: How many entries are yet to be looked at.
+        total: The number of entries that match.
+        waiting: The number of entries that are not in the index yet.
     """
 
     numbers: tuple[int, ...]
@@ -75,13 +75,13 @@ class SearchIndex:
     """Finds entries of one store. Threads may search while one catches up."""
 
     def __init__(self, engine: sa.Engine, name: str) -> None:
-        """Open the index of a store, or make it where there is none that can be used.
+        """Open the index of a store, or make it if none can be used.
 
         Args:
             engine: The store's.
             name: The store, as messages say it.
 
-        One that can be neither opened nor made now is made by `catch_up`, as soon as that can be done.
+        If it can be neither opened nor made now, `catch_up` makes it later.
         """
         self._engine = engine
         self._name = name
@@ -104,9 +104,9 @@ class SearchIndex:
 
         Args:
             phrases: Each with a letter or a digit in it at least; nothing in them is syntax.
-            skip: How many of the newest to leave out.
-            limit: How many to return at most.
-            seconds: When to give up.
+            skip: Leave out this many of the newest.
+            limit: Return at most this many.
+            seconds: Give up after these.
 
         Raises:
             StoreError: The store or the index cannot be read, or it took too long.
@@ -152,7 +152,7 @@ class SearchIndex:
     # Writing
 
     def catch_up(self, limit: int = 100) -> int:
-        """Take entries that changed into the index; answers how many there were, `limit` at most.
+        """Take up to `limit` entries that changed into the index; returns their number.
 
         Raises:
             StoreError: The store or the index cannot be read or written.
@@ -228,7 +228,7 @@ class SearchIndex:
             raise StoreError(f"{path}: the search index cannot be made: {failure}") from failure
 
     def tidy(self) -> None:
-        """Merge what was taken in bit by bit; begin anew where most is about entries as they no longer are.
+        """Merge the parts of the index bit by bit; begin anew if most of its rows are outdated.
 
         Raises:
             StoreError: The index cannot be made.
@@ -255,7 +255,7 @@ _queue = sa.table("search_queue", sa.column("id", sa.Integer), sa.column("entry"
 
 
 def match_phrase(phrase: str) -> str:
-    """A phrase as FTS5 is asked for it: in quotes nothing is syntax but the quote itself."""
+    """A phrase in the syntax of FTS5: quoted, so that only the quote itself is syntax."""
     words = fold_words(phrase).replace('"', " ").replace("\0", " ").strip()
     end = words[-_BEGINS:]
     begins = len(end) == _BEGINS and end.isalnum() and fold(phrase).endswith(end)

@@ -1,4 +1,4 @@
-"""The store: what is read of it outside of a transaction, and where transactions begin."""
+"""The store: transactions, and queries that need none of the caller's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feedsvc.store.database import Database
 from feedsvc.store.learned import LearnedReader
 from feedsvc.store.reader import Reader
 from feedsvc.store.removals import RemovalReader
-from feedsvc.store.rows import ENTRY_COLUMNS, DumpFile, is_below, to_entry
+from feedsvc.store.rows import ENTRY_COLUMNS, DumpFile, entry_of, is_below
 from feedsvc.store.schema import LIVE, announced, dumps, entries, feeds, problems
 from feedsvc.store.search import SearchIndex
 from feedsvc.store.tables import chunks
@@ -55,7 +55,7 @@ class Store(Database):
             yield Reader(connection)
 
     def live_ledgers(self) -> Iterator[tuple[Entry, tuple[Removal, ...]]]:
-        """All live entries, newest first as before, with what cleaning removed; read as they are needed."""
+        """All live entries with their removals, newest first; read as they are needed."""
         query = (
             sa.select(entries.c.number, *ENTRY_COLUMNS)
             .where(entries.c.state == LIVE)
@@ -65,22 +65,22 @@ class Store(Database):
             for rows in connection.execution_options(yield_per=100).execute(query).partitions():
                 ledgers = RemovalReader(connection).ledgers([row.number for row in rows])
                 for row in rows:
-                    yield to_entry(row), tuple(ledgers.get(row.number, ()))
+                    yield entry_of(row), tuple(ledgers.get(row.number, ()))
 
     def load_entry(self, key: str) -> tuple[Entry, tuple[Removal, ...]] | None:
-        """A live entry and what cleaning removed from it, or None."""
+        """A live entry and its removals, or None."""
         with self._reading() as connection:
             row = connection.execute(
                 sa.select(entries.c.number, *ENTRY_COLUMNS).where(entries.c.key == key, entries.c.state == LIVE)
             ).one_or_none()
             if row is None:
                 return None
-            return to_entry(row), RemovalReader(connection).ledger(row.number)
+            return entry_of(row), RemovalReader(connection).ledger(row.number)
 
     def open_search(self) -> SearchIndex:
         """Open the search index, which `SearchIndex.catch_up` then keeps up to date.
 
-        One that can be neither opened nor made now is made when it catches up.
+        If it can be neither opened nor made now, it is made when it catches up.
         """
         return SearchIndex(self._engine, self.url)
 
@@ -105,7 +105,7 @@ class Store(Database):
             return reader.feeds.source_names()
 
     def load_feeds(self, names: Collection[str], now: datetime) -> dict[str, FeedRecord]:
-        """What is remembered of feeds, by name; the ids of those that were never asked for are minted.
+        """The records of feeds, by name; the ids of new ones are minted.
 
         Raises:
             StoreError: The store cannot be read or written.
@@ -137,7 +137,7 @@ class Store(Database):
         return digests
 
     def count_entries(self) -> int:
-        """How many entries are live."""
+        """The number of live entries."""
         with self._reading() as connection:
             return connection.scalar(sa.select(sa.func.count()).where(entries.c.state == LIVE)) or 0
 
@@ -173,7 +173,7 @@ class Store(Database):
             return LearnedReader(connection).load()
 
     def load_learned_version(self) -> int:
-        """The `version` of what `load_learned` would give."""
+        """The `version` that `load_learned` would give."""
         with self._reading() as connection:
             return LearnedReader(connection).version()
 
@@ -211,7 +211,7 @@ class Store(Database):
             rulesets.save_live_rules(writer.connection, saved, now)
 
     def load_live_rules(self) -> SavedRules | None:
-        """The rules that entries are cleaned with, or None where nothing was cleaned yet."""
+        """The rules that entries are cleaned with, or None if nothing was cleaned yet."""
         with self._reading() as connection:
             return rulesets.load_live_rules(connection)
 
@@ -224,7 +224,7 @@ class Store(Database):
             yield from rulesets.load_raw_dumps(connection, live, hosts=hosts, sources=sources, source=source)
 
     def load_cleaned(self, numbers: Sequence[int]) -> list[tuple[int, Article, list[tuple[str, str]]]]:
-        """Live entries by their numbers, each with its dump, and rule and text of what was removed."""
+        """Live entries by their numbers, each with its dump, and rule and text of each removal."""
         with self._reading() as connection:
             removed = rulesets.load_removed(connection, numbers)
             found = Reader(connection).load_numbered(numbers)

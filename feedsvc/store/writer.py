@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -78,7 +79,7 @@ class Writer(Reader):
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """A part of the transaction that is undone on its own where the database refuses its data.
+        """A part of the transaction, undone on its own if the database refuses its data.
 
         Raises:
             StoreError: It was refused.
@@ -121,7 +122,7 @@ class Writer(Reader):
         self.connection.execute(_TOUCH, {"at_path": path, "size": size, "mtime_ns": mtime_ns})
 
     def drop_articles(self, dump: int, *, beyond: int) -> None:
-        """Forget what stood in a dump from position `beyond` on; the entries stay live, and keep their content."""
+        """Forget the articles of a dump from position `beyond` on; the entries stay live, and keep their content."""
         gone = sa.and_(articles.c.dump == dump, articles.c.position >= beyond)
         # By way of the articles, which are found by their key: to look through all entries takes longer with each.
         held = entries.c.number.in_(sa.select(articles.c.entry).where(gone))
@@ -168,12 +169,12 @@ class Writer(Reader):
         """Write an entry, the names it is known by, and that it stands at `place`.
 
         Args:
-            entry: As it is to be.
-            names: Names to find it by; those that are taken stay as they are.
-            place: Where it was found.
+            entry: The entry.
+            names: Names to find it by; a name that is taken stays with its entry.
+            place: The place where it was found.
             said: The time that this dump gives.
-            removed: What cleaning removed, if `place` is where the content comes from; else None.
-            stood_back: Whether rules stood back from that content.
+            removed: The removals, if the content comes from `place`; else None.
+            stood_back: Rules stood back from that content.
         """
         values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
         if removed is not None:
@@ -210,27 +211,16 @@ class Writer(Reader):
                 self._disown(sa.and_(entries.c.number == before, _owned_by(place)))
 
     def _save_removals(self, number: int, removed: Sequence[Removal]) -> None:
-        """Replace the account of what cleaning took out of an entry."""
+        """Replace the removals of an entry."""
         self.connection.execute(_FORGET_REMOVALS, {"at_number": number})
         if removed:
             self.connection.execute(
                 insertion(removals),
-                [
-                    {
-                        "entry": number,
-                        "position": position,
-                        "rule": item.rule,
-                        "reason": item.reason,
-                        "text": item.text,
-                        "html": item.html,
-                        "restored": item.restored,
-                    }
-                    for position, item in enumerate(removed)
-                ],
+                [{"entry": number, "position": position, **asdict(item)} for position, item in enumerate(removed)],
             )
 
     def refresh_entry(self, entry: Entry, removed: Sequence[Removal] | None, *, stood_back: bool = False) -> None:
-        """Replace an entry quietly after it was cleaned again, and what was removed where that is given."""
+        """Replace an entry that was cleaned again, and its removals unless None; `updated` stays."""
         values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
         if removed is not None:
             values["stood_back"] = stood_back
@@ -242,14 +232,14 @@ class Writer(Reader):
             self._save_removals(row.number, removed)
 
     def retire(self, *, before: datetime | None, beyond: int | None) -> int:
-        """Take the content of old entries away, and keep what they are known by.
+        """Delete the content of old entries; their ids, names and dates stay.
 
         Args:
-            before: Entries published before this go; None for no such bound.
-            beyond: All but this many of the newest go; None for no such bound.
+            before: Entries published before this are retired; None for no such bound.
+            beyond: All but this many of the newest are retired; None for no such bound.
 
         Returns:
-            How many entries were retired.
+            The number of entries that were retired.
         """
         number = 0
         if before is not None:
@@ -287,12 +277,10 @@ class Writer(Reader):
         self.connection.execute(dumps.update().where(dumps.c.raw.is_not(None), finished, ~alive).values(raw=sa.null()))
 
     def save_problem(self, key: str, message: str, now: datetime) -> None:
-        """Remember what is wrong; the time it began stays."""
-        known = self.connection.scalar(sa.select(problems.c.key).where(problems.c.key == key))
-        if known is None:
+        """Save a problem; the time at which it began stays."""
+        known = problems.update().where(problems.c.key == key).values(message=message)
+        if not self.connection.execute(known).rowcount:
             self.connection.execute(problems.insert().values(key=key, message=message, since=now))
-        else:
-            self.connection.execute(problems.update().where(problems.c.key == key).values(message=message))
 
     def drop_problem(self, key: str | None) -> None:
         """Forget a problem that has ended, or all of them."""
