@@ -1,5 +1,6 @@
 # make run      sets up and serves the seeds on http://127.0.0.1:8080
 # make test     sets up and runs the tests
+# make quick    runs those that take no time, within a minute
 # make quality  scores cleaning: what it leaves in, what it takes out
 # make lint     everything that is checked without running it
 
@@ -9,18 +10,23 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := pytest
+# Stores are flushed to disk at every commit, thousands of times in the tests: memory does not make them wait.
+MEMORY := $(if $(TMPDIR),,$(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm))
 
 # Dumps with labels beside this folder, where they are there; CORPUS=dir LABELS=file for others.
 CORPUS ?= ../shared/corpus
 LABELS ?= ../shared/quality/labels.toml
 
-.PHONY: run test quality lint cover lowest audit lock clean
+.PHONY: run test quick quality lint cover lowest audit lock clean
 
 run: $(VENV)/.run
 	$(BIN)/feedsvc run
 
 test: $(VENV)/.test
 	$(BIN)/$(PYTEST)
+
+quick: $(VENV)/.test
+	$(MEMORY) $(BIN)/pytest --quiet --numprocesses auto -m "not slow" --hypothesis-profile quick
 
 quality: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m quality tests/quality/corpus tests/quality/labels.toml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
 # changed, coverage slows them down, and new examples are looked for wherever else the tests run.
 IN_CI = "CI" in os.environ
 settings.register_profile("tests", deadline=None, derandomize=IN_CI, max_examples=30 if IN_CI else 100)
+settings.register_profile("quick", deadline=None, max_examples=10)  # of `make quick`
 settings.load_profile("tests")
+
+E2E = Path(__file__).parent / "e2e"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark all end-to-end tests as slow: each starts a daemon or a command."""
+    if E2E in item.path.parents:
+        item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)

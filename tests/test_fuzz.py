@@ -28,6 +28,7 @@ def test_every_target_has_a_corpus() -> None:
     assert {path.parent.name for path in INPUTS} == set(TARGETS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_any_pieces_break_nothing(name: str) -> None:
     target = load(name)

@@ -53,10 +53,13 @@ TURNED = [
     ("watch.watcher", "dumps"),
 ]
 
-pytestmark = pytest.mark.skipif(
-    not os.path.exists(LINT) and "FEEDSVC_REQUIRE" not in os.environ,  # noqa: PTH110
-    reason="import-linter comes with `make lint`",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not os.path.exists(LINT) and "FEEDSVC_REQUIRE" not in os.environ,  # noqa: PTH110
+        reason="import-linter comes with `make lint`",
+    ),
+]
 
 
 def _lint(checkout: Path) -> subprocess.CompletedProcess[str]:

@@ -181,6 +181,7 @@ def test_resolve_gives_valid_addresses_or_none(base: str | None, address: str) -
         assert resolved.isascii()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "repeated", ["/..", "//", "%", "&", "&amp;", "[", "@", ":", ".", "#", "ü", "港.", "\\", "?utm_a=&"]
 )

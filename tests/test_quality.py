@@ -18,6 +18,7 @@ MOST = {"leak": 70.0, "rights": 100.0}  # percent; what is not named here is not
 PATHS = sorted(path.relative_to(CORPUS).as_posix() for path in CORPUS.rglob("*.*"))
 
 
+@pytest.mark.slow
 def test_cleaning_is_as_good_as_it_was() -> None:
     scores = score_corpus(CORPUS, LABELS, clean(CORPUS))
     assert scores.keys() == {*LABELS, "ALL"}

@@ -194,6 +194,7 @@ def test_store_that_is_none(folder: Path) -> None:
     assert "file is not a database" in message
 
 
+@pytest.mark.slow
 def test_store_that_is_damaged(folder: Path) -> None:
     with closing(Store(f"sqlite:///{folder}/var/feedsvc.db")) as store:
         save_dump(store, *(make_article(number, text="x" * 2000) for number in range(100)))

@@ -214,6 +214,7 @@ def test_dumps_without_a_source_are_counted_by_host() -> None:
     assert samples(learned, "example.org") == {"下载应用"}
 
 
+@pytest.mark.slow
 def test_order_does_not_matter() -> None:
     dumps = [dump for name in GOES for dump in mixed(30, 12, name)] + [
         make_dump(number, template, name) for name, (template, _) in GOES.items() for number in range(100, 130)
@@ -290,6 +291,7 @@ def sight(block: str, shape: str = "div.promo", *, edge: bool = True) -> Sightin
     return Sighting(block=block, shape=shape, links="", text=block, edge=edge, closes=True, leads=False)
 
 
+@pytest.mark.slow
 def test_rows_of_many_dumps_are_few() -> None:
     census = SourceCensus()
     rng = random.Random(7)  # noqa: S311

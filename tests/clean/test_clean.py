@@ -185,6 +185,7 @@ def test_what_the_parser_raises_names_the_dump(monkeypatch: pytest.MonkeyPatch, 
     assert caught.value.__cause__ is error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [5_000, 20_000])
 @pytest.mark.parametrize(
     "opening",
@@ -210,6 +211,7 @@ def test_nesting_of_any_depth(opening: str, depth: int) -> None:
     assert entry.text.split("\n")[-1] == "deep"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1_000_000, 4_000_000])
 def test_huge_text_is_not_cut(size: int) -> None:
     entry = clean(f"<p>{'字' * size}末</p><p title='{'x' * size}'>after</p>")
@@ -218,6 +220,7 @@ def test_huge_text_is_not_cut(size: int) -> None:
     assert len(entry.summary) == 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "html",
     [
@@ -253,6 +256,7 @@ def test_many_of_anything_is_bearable(html: str) -> None:
     assert clean(entry.content).content == entry.content
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_siblings_take_ten_times_as_long_as_ten_thousand() -> None:
     def seconds(html: str) -> float:
         started = time.process_time()
@@ -341,6 +345,7 @@ def assert_settled_and_safe(html: str) -> None:
                 assert value.startswith(("http://", "https://", "mailto:", "tel:"))
 
 
+@pytest.mark.slow
 @ANY_LOAD
 @given(HTML)
 def test_any_html_comes_out_safe_and_stays_as_it_is(html: str) -> None:
@@ -397,6 +402,7 @@ sys.stdout.buffer.write(repr((cleaner.digest, cleaner.clean(dump, datetime(2024,
 """
 
 
+@pytest.mark.slow
 def test_same_bytes_whatever_the_hash_seed() -> None:
     html = "".join(read_case(name) for name in CASES if "unclosed" not in name)
     outcomes = {

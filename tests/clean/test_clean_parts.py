@@ -103,6 +103,7 @@ def test_dateline(line: str, near: bool) -> None:
     assert is_dateline(line, PUBLISHED) is near
 
 
+@pytest.mark.slow
 @given(st.datetimes(min_value=datetime(1980, 1, 1), max_value=datetime(2100, 1, 1)), st.integers(-60, 60))  # noqa: DTZ001
 def test_dateline_is_near_by_two_days(moment: datetime, hours: int) -> None:
     moment = moment.replace(tzinfo=UTC, second=0, microsecond=0)

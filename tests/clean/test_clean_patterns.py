@@ -124,6 +124,7 @@ def test_no_rules_find_nothing() -> None:
     assert Patterns((), whole=True).find("a") == Patterns((), whole=False).find("a") == []
 
 
+@pytest.mark.slow
 def test_characters_that_expressions_take_for_equal_are_folded_alike() -> None:
     cased = "".join(each for each in map(chr, range(sys.maxunicode + 1)) if not each.lower() == each == each.upper())
     assert len(cased) > 2_000

@@ -98,11 +98,13 @@ def test_the_tree_of_a_file(path: Path) -> None:
     assert_is_the_same(path.read_text("utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("html", SHAPES.values(), ids=SHAPES)
 def test_the_tree_of_a_shape(html: str) -> None:
     assert_is_the_same(html)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tag", "depth"), [*((tag, 300) for tag in ("b", "pre", "a", "li", "table")), ("div", 5_000)])
 def test_the_tree_of_deep_nesting(tag: str, depth: int) -> None:
     assert_is_the_same(f"<{tag}>a" * depth + f"b</{tag}>" * (depth // 2) + "<p>c")

@@ -49,6 +49,7 @@ def test_averages_are_those_of_the_formula() -> None:
     assert (standing.dumps, standing.matched, standing.silent) == (5, 2, 1)
 
 
+@pytest.mark.slow
 @given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=60), st.integers(0, 1000))
 def test_averages_stay_between_nothing_and_all(shares: list[float | None], since: int) -> None:
     counter, dumps = run([0.5, *shares], since=since)

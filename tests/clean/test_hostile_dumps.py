@@ -85,6 +85,7 @@ def test_nothing_is_decompressed() -> None:
         parse_dump(gzip.compress(HEAD.encode() + b"x" * 10_000_000), "a.md")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "head",
     [

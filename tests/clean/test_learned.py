@@ -106,6 +106,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
         yield box
 
 
+@pytest.mark.slow
 def test_earlier_entries_are_cleaned_again_and_updated_stays(box: Box) -> None:
     box.take(range(19))
     assert not box.ingest.learned_anew()
@@ -136,6 +137,7 @@ def test_stale_entry_that_arrives_again_is_not_updated(box: Box) -> None:
     assert box.promoted == 16
 
 
+@pytest.mark.slow
 def test_only_what_is_added_is_counted(box: Box) -> None:
     box.take(range(3))
     assert box.counted() == 3
@@ -218,6 +220,7 @@ def test_dumps_without_source_are_cleaned_again(box: Box) -> None:
 # Hands
 
 
+@pytest.mark.slow
 def test_veto_and_reset(box: Box) -> None:
     box.take(range(21))
     box.reclean()
@@ -246,6 +249,7 @@ def test_pin_and_reset(box: Box) -> None:
 # The tables hold what the census in memory holds
 
 
+@pytest.mark.slow
 def test_store_and_memory_learn_the_same(box: Box) -> None:
     labels = ("订阅简报", "下载应用", "相关阅读", "关注我们")
     rng = random.Random(3)  # noqa: S311
@@ -271,6 +275,7 @@ def test_store_and_memory_learn_the_same(box: Box) -> None:
     assert box.store.load_learned().of("例报") == learned.of("例报")
 
 
+@pytest.mark.slow
 def test_rows_are_forgotten_as_in_memory(box: Box) -> None:
     rng = random.Random(5)  # noqa: S311
     census = SourceCensus()
@@ -335,6 +340,7 @@ def call(*arguments: str | Path, code: int = 0) -> str:
     return done.output
 
 
+@pytest.mark.slow
 def test_command(box: Box, config: Path) -> None:
     assert "下载应用" not in call("learned", "--config", config)
     box.take(range(15))
@@ -351,6 +357,7 @@ def test_command(box: Box, config: Path) -> None:
     assert box.rows() == [row]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(("--pin", "zz"), "no block has the key zz"), (("--veto", "a", "--pin", "b"), "give one of")],
@@ -360,6 +367,7 @@ def test_command_that_is_wrong(box: Box, config: Path, arguments: tuple[str, ...
     assert message in call("learned", *arguments, "--config", config, code=2)
 
 
+@pytest.mark.slow
 def test_key_that_means_more_than_one_block(box: Box, config: Path) -> None:
     box.take(range(40))
     beginnings = [row.block[0] for row in box.rows(1)]
@@ -371,6 +379,7 @@ def contents(output: str) -> str:
     return "".join(json.loads(line)["content"] for line in output.splitlines())
 
 
+@pytest.mark.slow
 def test_clean_learns_from_a_folder(box: Box, config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -386,6 +395,7 @@ def test_clean_learns_from_a_folder(box: Box, config: Path, tmp_path: Path) -> N
     assert "下载应用" not in contents(call(*common, folder / "1.md"))  # by what the store has learned
 
 
+@pytest.mark.slow
 def test_clean_without_rules(config: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_text(dump(1, '<p>分享：</p><div class="m-block-ad">x</div>'), "utf-8")

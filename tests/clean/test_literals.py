@@ -104,11 +104,13 @@ def holds(pattern: str, text: str) -> bool:
     return all(any(literal in text.lower() for literal in clause) for clause in literals(pattern, str.lower))
 
 
+@pytest.mark.slow
 @given(st.sampled_from(PATTERNS), st.data())
 def test_every_text_that_a_rule_matches_holds_its_literals(pattern: str, data: st.DataObject) -> None:
     assert holds(pattern, data.draw(st.from_regex(re.compile(pattern), fullmatch=True)))
 
 
+@pytest.mark.slow
 @given(st.tuples(BRANCHES, BRANCHES).map(lambda pair: f"{pair[0]}(?:{pair[1]})"), st.data())
 def test_every_text_that_an_expression_matches_holds_its_literals(pattern: str, data: st.DataObject) -> None:
     assert holds(pattern, data.draw(st.from_regex(re.compile(pattern), fullmatch=True)))

@@ -30,6 +30,8 @@ from feedsvc.model import Dump
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow
+
 GENEROUS = Limits(seconds=60.0, memory=1 << 30)
 STRICT = Limits(seconds=0.5, memory=1 << 30, patience=100.0)
 # A pattern that takes twice the time for each more "x", until "y" comes.

@@ -241,6 +241,7 @@ def test_a_title_without_brackets_and_a_link_come_back(title: str, rest: str) ->
     assert dump.link.startswith("https://e.example/")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1000, 300_000])
 @pytest.mark.parametrize(
     ("beginning", "repeated"),
@@ -273,6 +274,7 @@ def test_hostile_files_end(beginning: bytes, repeated: bytes, size: int) -> None
     read(data + b")\n---\n", "x.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "inner", [b"[", b"{", b"- ", b"? ", b"a: b: c\n", b"x: '\n", b"a\n", b"tags: [ 'a' b, ]\n", b"&a "]
 )

@@ -62,6 +62,7 @@ def test_the_head_of_a_file(path: Path) -> None:
     assert_is_read_alike(path.read_bytes().decode("utf-8", "replace").split("\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "head",
     [

@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
 from articles import live_entries, make_article, save_dump
 from feed_documents import make_document
 from typer.testing import CliRunner
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.slow
 def test_check_and_accept(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('[server]\nlisten = "127.0.0.1:0"\n[watch]\ndirectories = ["seeds"]\n')

@@ -160,6 +160,7 @@ def small(store: Store) -> Site:
     return Site(store, replace(SETTINGS, entries=4), page_entries=5, reserve=2)
 
 
+@pytest.mark.slow
 def test_walk_yields_every_entry_once_and_closed_pages_stay(store: Store) -> None:
     ids = save(store, *(make_entry(number) for number in range(10_000)))
     site = Site(store)
@@ -178,6 +179,7 @@ def test_walk_yields_every_entry_once_and_closed_pages_stay(store: Store) -> Non
     assert site.page(1) == first  # ETag and Last-Modified too
 
 
+@pytest.mark.slow
 def test_first_page_is_the_oldest_and_numbers_have_no_gap(store: Store) -> None:
     save(store, *(make_entry(number) for number in range(30)))
     site = small(store)
@@ -242,6 +244,7 @@ def test_few_entries_need_no_archive(store: Store) -> None:
     assert sorted(site.ids()) == ids
 
 
+@pytest.mark.slow
 def test_open_page_has_an_address_for_each_state(store: Store) -> None:
     """A reader that knows a page does not look at it again."""
     ids = save(store, *(make_entry(number) for number in range(5)))
@@ -257,6 +260,7 @@ def test_open_page_has_an_address_for_each_state(store: Store) -> None:
     assert "/feeds/feed/archive/1.atom" not in seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
 def test_late_entries_change_no_closed_page(store: Store, order: int) -> None:
     ids = save(store, *(make_entry(number) for number in range(30)[::order]))
@@ -272,6 +276,7 @@ def test_late_entries_change_no_closed_page(store: Store, order: int) -> None:
     assert {number: after[number] for number in before} == before
 
 
+@pytest.mark.slow
 def test_arrivals_one_by_one_lead_to_the_same_pages(store: Store, tmp_path: Path) -> None:
     added = [make_entry(number) for number in range(40)]
     one, bulk = small(store), Store(f"sqlite:///{tmp_path}/bulk.db")
@@ -317,6 +322,7 @@ def test_entry_that_is_cleaned_again_leaves_its_page_alone(store: Store) -> None
     assert sorted(site.ids()) == sorted(ids)
 
 
+@pytest.mark.slow
 def test_withdrawn_entry_leaves_its_page_and_comes_back_in_another(store: Store) -> None:
     ids = save(store, *(make_entry(number) for number in range(30)))
     site = small(store)
@@ -374,6 +380,7 @@ def test_longer_feed_repeats_what_pages_hold(store: Store) -> None:
     assert site.pages() == before
 
 
+@pytest.mark.slow
 def test_restart_and_another_process_give_the_same_bytes(store: Store) -> None:
     save(store, *(make_entry(number) for number in range(30)))
     site = small(store)
@@ -463,6 +470,7 @@ def test_import_of_many_closes_pages_without_rendering_them(store: Store, monkey
         assert [reader.archives.load_page(archive, number) for number in (1, 98)] == [None, None]
 
 
+@pytest.mark.slow
 def test_page_that_an_older_version_gave_out_keeps_its_bytes(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "feedsvc.db")) as connection:
         connection.executescript((DATA / "stores" / "0004.sql").read_text("utf-8"))

@@ -81,6 +81,7 @@ def random_article(choose: random.Random, number: int) -> CleanEntry:
     return make_article(number, title=f"{title} {number}", source=choose.choice(("a", "b", "c", None)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_archives_follow_whatever_changes(store: Store, seed: int) -> None:
     choose = random.Random(seed)  # noqa: S311 - no secret

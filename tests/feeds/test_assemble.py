@@ -150,6 +150,7 @@ def test_what_a_store_that_failed_could_not_tell_is_told_later(store: Store, mon
     assert assembler.refresh(NOW) == {"feed", "b"}
 
 
+@pytest.mark.slow
 def test_two_processes_see_the_same_document(store: Store, tmp_path: Path) -> None:
     save_dump(store, *(make_article(number, categories=("b", "a", "c")) for number in range(3)))
     script = (

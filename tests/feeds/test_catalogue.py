@@ -184,6 +184,7 @@ def test_names_of_sources_stay(store: Store) -> None:
     assert len(set(names.values())) == 3
 
 
+@pytest.mark.slow
 def test_thousand_feeds_are_filled_in_one_go(store: Store) -> None:
     save_dump(store, *(make_article(number, source=f"s{number % 50}") for number in range(200)))
     named = tuple(feed(f"n{number}", title=[str(number)]) for number in range(1000))

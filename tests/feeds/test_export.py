@@ -343,6 +343,7 @@ def test_two_builds_at_once_are_refused(site: Path) -> None:
     build_site(site, PAGES)
 
 
+@pytest.mark.slow
 def test_killed_at_any_step(tmp_path: Path) -> None:
     """At every call that touches the file system; see killed_builds.py for what must hold."""
     script = Path(__file__).with_name("killed_builds.py")

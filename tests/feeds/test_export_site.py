@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 BASE = "https://feeds.example.org/news"
 SETTINGS = FeedSettings(title="News", subtitle=None, author="x", language=None, entries=100, max_bytes=None)
 REMOVALS = (Removal("a", "one", "1", "<p>1</p>"), Removal("b", "two", "2", "<p>2</p>"))

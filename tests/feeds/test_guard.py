@@ -219,6 +219,7 @@ def test_before_it_is_saved_it_holds_as_well(store: Store) -> None:
     assert Readers(store).read() == before
 
 
+@pytest.mark.slow
 def test_entry_at_fault_is_left_out_until_it_changes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = make_entry(9, content="x" * 4_000_001)
     with store.writing() as writer:

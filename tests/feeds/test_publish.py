@@ -198,6 +198,7 @@ def many(number: int, size: int = 10) -> dict[str, Resource]:
     return {**EVERYTHING, "/list": text(None, render_list), **named}
 
 
+@pytest.mark.slow
 def test_only_what_shows_a_changed_feed_is_rendered() -> None:
     rendered: list[str] = []
 
@@ -347,6 +348,7 @@ def test_two_readers_of_a_new_base_render_it_once() -> None:
     assert body(shelf.publisher, OTHER) == f"t at {OTHER}".encode()
 
 
+@pytest.mark.slow
 def test_many_threads_never_read_an_older_state_again() -> None:
     def render(document: FeedDocument, base_url: str) -> bytes:
         return f"{document.title} {base_url}".encode()

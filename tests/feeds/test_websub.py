@@ -174,6 +174,7 @@ def test_what_is_announced_before_it_runs_waits(hub: Site) -> None:
     pinger.stop()
 
 
+@pytest.mark.slow
 def test_what_a_hub_knows_is_not_told_again(hub: Site) -> None:
     memory = Memory()
     with pinging(hub, memory=memory) as pinger:
@@ -214,6 +215,7 @@ def test_a_newer_version_takes_the_place_of_an_older(hub: Site) -> None:
     assert sorted(told(hub)) == [TOPIC, TOPIC, OTHER]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -270,6 +272,7 @@ def test_mistakes_are_reported_and_not_repeated(
         wait_for(lambda: not problems.standing)
 
 
+@pytest.mark.slow
 def test_a_hub_that_refuses_much_is_one_problem(hub: Site) -> None:
     hub.answer = 404, (), b""
     problems = Problems()
@@ -291,6 +294,7 @@ def test_retry_after_is_obeyed(hub: Site) -> None:
     assert told(hub) == [TOPIC]
 
 
+@pytest.mark.slow
 def test_pauses_double(hub: Site) -> None:
     hub.answer = 500, (), b""
     times: list[float] = []
@@ -311,6 +315,7 @@ def test_one_topic_in_trouble_holds_no_other_up(hub: Site) -> None:
     assert memory.known == {(address(hub), OTHER): "1"}
 
 
+@pytest.mark.slow
 def test_one_hub_in_trouble_holds_no_other_up(hub: Site) -> None:
     memory, problems = Memory(), Problems()
     with running(Site()) as slow:

@@ -233,6 +233,7 @@ def test_precondition_failed_is_a_page(shared: Site) -> None:
     assert b"<h1>Precondition Failed</h1>" in answer.body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "expected", "alive"),
     [
@@ -251,6 +252,7 @@ def test_health(parts: dict[str, str | None], expected: int, alive: bool) -> Non
         assert json.loads(answer.body) == {"alive": alive, "parts": shown}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ready", "expected"), [(True, 200), (False, 503)])
 def test_readiness(ready: bool, expected: int) -> None:
     with running(Site()) as site:
@@ -262,6 +264,7 @@ def test_readiness(ready: bool, expected: int) -> None:
         assert json.loads(answer.body) == site.status
 
 
+@pytest.mark.slow
 def test_before_the_first_publication() -> None:
     with running(Site(published=False)) as site:
         for target in ("/", "/feed.atom", "/entries/k1"):
@@ -306,6 +309,7 @@ def test_forwarded_fields_of_anybody_are_not_believed(shared: Site) -> None:
     assert b"evil" not in answer.body
 
 
+@pytest.mark.slow
 def test_configured_base_url_wins() -> None:
     with running(Site(base_url="https://feeds.example.org/news")) as site:
         for host in ("other.example", "not a host"):
@@ -317,6 +321,7 @@ def test_configured_base_url_wins() -> None:
             assert 'href="/news/style.css"' in site.ask("/nothing", host=host).body.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["/entries/k1", "/readyz"])
 def test_store_out_of_reach(target: str, caplog: pytest.LogCaptureFixture) -> None:
     with running(Site()) as site:
@@ -332,6 +337,7 @@ def test_store_out_of_reach(target: str, caplog: pytest.LogCaptureFixture) -> No
     assert vars(record)["path"] == target
 
 
+@pytest.mark.slow
 def test_feed_that_cannot_be_rendered_for_a_base() -> None:
     def render(document: FeedDocument, base_url: str) -> bytes:
         if base_url == "http://bad.example":
@@ -343,6 +349,7 @@ def test_feed_that_cannot_be_rendered_for_a_base() -> None:
         assert site.ask("/feed.atom", host="good.example").body == b"http://good.example"
 
 
+@pytest.mark.slow
 def test_fault_of_ours_is_a_page_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     with running(Site()) as site:
         site.failure = RuntimeError("secret")
@@ -372,6 +379,7 @@ def test_malformed_requests(shared: Site, request_head: bytes, status: int) -> N
     assert answer.startswith(b"HTTP/1.1 %d " % status)
 
 
+@pytest.mark.slow
 def test_pipelined_requests_on_one_connection(shared: Site) -> None:
     one = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
     last = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

@@ -329,6 +329,7 @@ def test_dates_survive_each_form(moment: datetime) -> None:
     assert [parse_http_date(form, near) for form in (fixdate, rfc850, asctime)] == [moment] * 3
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_hostile_fields_change_nothing(one: str, two: str) -> None:
     names = ("if-none-match", "if-modified-since", "accept-encoding")

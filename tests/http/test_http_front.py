@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from feedsvc.model import FeedDocument
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2024, 4, 4, 12, 0, 0, tzinfo=UTC)
 
 

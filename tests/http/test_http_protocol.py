@@ -112,6 +112,7 @@ def test_requests_one_after_the_other(site: Site) -> None:
             assert read_some(connection, b"<feed/>").startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+@pytest.mark.slow
 def test_pipelined_requests_are_answered_in_their_order() -> None:
     with running() as site, site.connect() as connection:
         connection.sendall(GET + SLOW + GET + b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n" + LAST)
@@ -120,6 +121,7 @@ def test_pipelined_requests_are_answered_in_their_order() -> None:
         assert statuses(read_all(connection)) == [b"200", b"404", b"200", b"404", b"200"]
 
 
+@pytest.mark.slow
 def test_a_fault_waits_its_turn() -> None:
     with running() as site, site.connect() as connection:
         connection.sendall(SLOW + b"GET / HTTP/1.1\r\n\r\n" + GET)  # the second has no Host
@@ -128,6 +130,7 @@ def test_a_fault_waits_its_turn() -> None:
         assert statuses(read_all(connection)) == [b"404", b"400"]
 
 
+@pytest.mark.slow
 def test_a_parse_error_does_not_overtake() -> None:
     with running() as site, site.connect() as connection:
         connection.sendall(SLOW)
@@ -200,17 +203,20 @@ def test_many_small_requests_are_no_large_head(site: Site) -> None:
         assert statuses(read_all(connection)) == [b"200"] * 1001
 
 
+@pytest.mark.slow
 def test_silence_is_ended(impatient: Site) -> None:
     with impatient.connect() as connection:
         assert read_all(connection) == b""
 
 
+@pytest.mark.slow
 def test_a_head_that_does_not_end_is_ended(impatient: Site) -> None:
     with impatient.connect() as connection:
         connection.sendall(GET[:-2])
         assert statuses(read_all(connection)) == [b"408"]
 
 
+@pytest.mark.slow
 def test_a_head_that_trickles_is_ended(impatient: Site) -> None:
     with impatient.connect() as connection:
         connection.settimeout(0.05)
@@ -226,12 +232,14 @@ def test_a_head_that_trickles_is_ended(impatient: Site) -> None:
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.slow
 def test_an_idle_connection_is_ended(impatient: Site) -> None:
     with impatient.connect() as connection:
         connection.sendall(GET)
         assert statuses(read_all(connection)) == [b"200"]
 
 
+@pytest.mark.slow
 def test_a_slow_answer_is_waited_for(impatient: Site) -> None:
     with impatient.connect() as connection, impatient.connect() as silent:
         connection.sendall(SLOW + GET[:-2])
@@ -241,6 +249,7 @@ def test_a_slow_answer_is_waited_for(impatient: Site) -> None:
         assert statuses(read_all(connection)) == [b"404", b"408"]
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_is_cut_off(impatient: Site) -> None:
     with impatient.connect() as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -258,6 +267,7 @@ def test_a_client_that_reads_gets_all(site: Site) -> None:
         assert len(answers) > len(LARGE)
 
 
+@pytest.mark.slow
 def test_few_requests_wait_behind_another() -> None:
     """Those that are too many are dropped with the connection: whoever sent them may send them again."""
     with running() as site, site.connect() as connection:
@@ -269,6 +279,7 @@ def test_few_requests_wait_behind_another() -> None:
         assert 10 < len(found) < 100
 
 
+@pytest.mark.slow
 def test_a_client_that_goes_is_not_answered(caplog: pytest.LogCaptureFixture) -> None:
     """Nor is the log told of it, however many requests it left behind."""
     with running() as site:
@@ -313,6 +324,7 @@ def pass_a_tick() -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_longest_waiting_make_room(narrow: Site) -> None:
     held = [narrow.connect() for _ in range(4)]
     try:
@@ -334,6 +346,7 @@ def test_the_longest_waiting_make_room(narrow: Site) -> None:
             connection.close()
 
 
+@pytest.mark.slow
 def test_whoever_is_being_answered_keeps_its_place(narrow: Site) -> None:
     held = [narrow.connect() for _ in range(4)]
     try:

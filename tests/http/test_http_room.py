@@ -36,6 +36,7 @@ print(count_room(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("soft", "hard", "room", "raised"),
     [

@@ -79,12 +79,14 @@ def read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+@pytest.mark.slow
 def test_start_returns_when_it_accepts(slow: Slow) -> None:
     with slow.connect() as connection:
         get(connection, "/fast")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.slow
 def test_stop_answers_what_is_in_flight(slow: Slow) -> None:
     with slow.connect() as connection:
         get(connection, "/slow")
@@ -102,6 +104,7 @@ def test_stop_answers_what_is_in_flight(slow: Slow) -> None:
     assert answer.endswith(BODY.encode())
 
 
+@pytest.mark.slow
 def test_stop_waits_for_those_who_have_just_connected(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feedsvc.http.server._LAST_CALL", 0.001)
     monkeypatch.setattr("feedsvc.http.server._LAST_CALL_MOST", 30)
@@ -120,6 +123,7 @@ def test_stop_waits_for_those_who_have_just_connected(slow: Slow, monkeypatch: p
     assert not stopping.is_alive()
 
 
+@pytest.mark.slow
 def test_stop_ends_connections_that_are_kept_alive_or_silent(slow: Slow) -> None:
     with slow.connect() as idle, slow.connect() as silent, slow.connect() as half:
         get(idle, "/fast")
@@ -132,6 +136,7 @@ def test_stop_ends_connections_that_are_kept_alive_or_silent(slow: Slow) -> None
     assert slow.refuses()
 
 
+@pytest.mark.slow
 def test_stop_cuts_off_what_does_not_end(slow: Slow, caplog: pytest.LogCaptureFixture) -> None:
     with slow.connect() as connection:
         get(connection, "/slow")
@@ -142,6 +147,7 @@ def test_stop_cuts_off_what_does_not_end(slow: Slow, caplog: pytest.LogCaptureFi
     assert "timeout graceful shutdown exceeded" in caplog.text
 
 
+@pytest.mark.slow
 def test_stop_twice(slow: Slow) -> None:
     slow.server.stop(5)
     slow.server.stop(5)

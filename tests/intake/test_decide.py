@@ -229,6 +229,7 @@ DUMPS = st.lists(st.tuples(TIMES, st.sampled_from(["one", "two", "three"])), min
 CLOCK = st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis wants naive bounds
 
 
+@pytest.mark.slow
 @given(dumps=DUMPS, data=st.data())
 def test_any_order_of_dumps_ends_in_the_same_identity_and_published(
     dumps: list[tuple[datetime, str]], data: st.DataObject
@@ -256,6 +257,7 @@ def test_any_order_of_dumps_ends_in_the_same_identity_and_published(
     assert known.entry.key == mint_entry(articles[0], cleaner="").key
 
 
+@pytest.mark.slow
 @given(dumps=DUMPS, now=CLOCK)
 def test_reading_everything_again_changes_nothing(dumps: list[tuple[datetime, str]], now: datetime) -> None:
     articles = [make_article(published=published, text=text) for published, text in dumps]
@@ -313,6 +315,7 @@ def test_id_is_a_tag_uri(link: str | None, authority: str) -> None:
     assert re.fullmatch("[a-z2-7]{16}", entry.key)
 
 
+@pytest.mark.slow
 @given(
     title=st.text(min_size=1),
     link=st.none() | st.from_regex(r"https?://[a-z0-9_.\-\[\]:]{1,20}/[a-z]{0,4}", fullmatch=True),

@@ -139,6 +139,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
 # What becomes of a file
 
 
+@pytest.mark.slow
 def test_seeds(box: Box) -> None:
     reports = [box.take(path.name, path.read_bytes()) for path in sorted(SEEDS.iterdir())]
     assert [report.outcome for report in reports] == [Outcome.PUBLISHED] * 3
@@ -150,6 +151,7 @@ def test_seeds(box: Box) -> None:
         assert {removal.rule for removal in loaded[1]}
 
 
+@pytest.mark.slow
 def test_added_then_unchanged_then_updated_then_duplicate(box: Box) -> None:
     added = box.take("a.txt", block())
     assert added == Report(str(box.folder / "a.txt"), Outcome.PUBLISHED, None, (box.only.key,))
@@ -198,6 +200,7 @@ def test_log_has_a_line_for_each_dump(box: Box, caplog: pytest.LogCaptureFixture
     assert caplog.records[0].__dict__["ms"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "outcome", "reason", "line"),
     [
@@ -269,6 +272,7 @@ def test_file_that_is_emptied_or_spoilt_keeps_its_entry(box: Box, content: str |
     assert box.only == before
 
 
+@pytest.mark.slow
 def test_fewer_articles_in_a_file(box: Box) -> None:
     box.take("a.txt", block("a") + block("b") + block("c"))
     box.take("a.txt", block("b"))
@@ -276,6 +280,7 @@ def test_fewer_articles_in_a_file(box: Box) -> None:
     assert {entry.updated for entry in box.entries} == {PUBLISHED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", ["a", "b", "c"])
 def test_fewer_articles_in_a_file_where_deleted_ones_are_withdrawn(box: Box, left: str) -> None:
     box.withdraw = True
@@ -289,6 +294,7 @@ def test_fewer_articles_in_a_file_where_deleted_ones_are_withdrawn(box: Box, lef
     assert {entry.updated for entry in box.entries} == {PUBLISHED}
 
 
+@pytest.mark.slow
 def test_article_put_before_others_moves_nothing(box: Box) -> None:
     box.take("a.txt", bare("one") + bare("two", seconds=5))
     before = box.entries
@@ -297,6 +303,7 @@ def test_article_put_before_others_moves_nothing(box: Box) -> None:
     assert [entry for entry in box.entries if entry.title in {"one", "two"}] == before
 
 
+@pytest.mark.slow
 def test_title_that_is_edited_in_an_article_without_link(box: Box) -> None:
     box.take("a.txt", bare("one") + bare("two"))
     before = {entry.key for entry in box.entries}
@@ -305,12 +312,14 @@ def test_title_that_is_edited_in_an_article_without_link(box: Box) -> None:
     assert {entry.key for entry in box.entries} == before
 
 
+@pytest.mark.slow
 def test_file_that_is_used_for_one_article_after_the_other(box: Box) -> None:
     for number, name in enumerate("abc"):
         box.take("latest.txt", bare(name, seconds=number))
     assert box.titles == {"a", "b", "c"}
 
 
+@pytest.mark.slow
 def test_article_without_a_time_has_the_files(box: Box) -> None:
     text = "---\ntitle: t\nlink: https://example.org/x\n---\n<p>x</p>"
     box.take("a.txt", text)
@@ -320,6 +329,7 @@ def test_article_without_a_time_has_the_files(box: Box) -> None:
     assert box.only == before
 
 
+@pytest.mark.slow
 def test_deleted_file(box: Box) -> None:
     box.take("a.txt", block())
     assert box.delete("a.txt").keys == ()
@@ -344,6 +354,7 @@ def test_file_that_vanished_before_it_could_be_read(box: Box) -> None:
     assert box.ingest.take([Change(path, gone=False)]) == []
 
 
+@pytest.mark.slow
 def test_batch_is_one_transaction(box: Box) -> None:
     paths = [box.put(f"{name}.txt", block(name)) for name in "abc"]
     changes = [Change(path, gone=False) for path in [*paths, paths[0]]]
@@ -352,6 +363,7 @@ def test_batch_is_one_transaction(box: Box) -> None:
     assert box.titles == {"a", "b", "c"}
 
 
+@pytest.mark.slow
 def test_batch_that_cannot_be_written_leaves_nothing(box: Box) -> None:
     path = box.put("a.txt", block())
     with box.store.writing() as writer:
@@ -365,6 +377,7 @@ def test_batch_that_cannot_be_written_leaves_nothing(box: Box) -> None:
 # What is no ordinary file
 
 
+@pytest.mark.slow
 def test_fifo_does_not_hang(box: Box) -> None:
     path = str(box.folder / "fifo.txt")
     os.mkfifo(path)
@@ -466,6 +479,7 @@ def test_failure_of_the_parser_is_quarantined(monkeypatch: pytest.MonkeyPatch, b
     assert box.take("b.txt", "x" * 200_000).outcome is Outcome.QUARANTINED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -483,6 +497,7 @@ def test_hostile_dump_is_taken_or_quarantined(box: Box, text: str | bytes) -> No
     assert "the store refuses it" not in str(box.store.load_refused(Outcome.QUARANTINED))
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(
     content=st.binary(max_size=200)
@@ -597,6 +612,7 @@ def test_entry_that_new_rules_cannot_clean_stays_as_it_is(box: Box) -> None:
     assert box.only == replace(before, cleaner=box.cleaner.digest)
 
 
+@pytest.mark.slow
 def test_entry_whose_dump_was_deleted_is_cleaned_again(box: Box, new_rules: Cleaner) -> None:
     box.take("a.txt", block(body=PROMOTED))
     box.delete("a.txt")
@@ -760,6 +776,7 @@ def test_what_comes_next_is_cleaned_once(line: Line) -> None:
     assert line.box.titles == {"a", "b"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "expected"), [("example.org", ["a", "b", "b"]), ("other.org", ["a", "b"])])
 def test_what_was_begun_before_its_source_learned_is_cleaned_again(
     line: Line, source: str, expected: list[str]

@@ -386,6 +386,7 @@ def test_not_idle_while_a_batch_is_in_hand(pipeline: Pipeline, intake: Intake) -
     assert not intake.wait_idle(0.01)
 
 
+@pytest.mark.slow
 def test_real_files_to_a_real_store(tmp_path: Path, calls: Calls) -> None:
     folder = tmp_path / "dumps"
     folder.mkdir()

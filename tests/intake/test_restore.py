@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from feedsvc.clean.drift import Alarm
     from feedsvc.model import Entry
 
+pytestmark = pytest.mark.slow
+
 PLAN = Plan(FeedSettings(title="News", subtitle=None, author="x", language=None, entries=9, max_bytes=None))
 RULES = """
 [[rule]]

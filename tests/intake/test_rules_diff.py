@@ -213,6 +213,7 @@ def test_what_cannot_be_cleaned_stays(place: Place, monkeypatch: pytest.MonkeyPa
     assert (found.uncleanable, found.changes, found.estimate) == (2, [], 0)
 
 
+@pytest.mark.slow
 def test_when_time_is_short_the_rest_is_estimated(place: Place) -> None:
     for number in range(10, 90):
         place.take(number, "<p>正文</p><p>广告</p>" if number % 2 else "<p>正文</p><p>没有广告</p>", "c.example")

@@ -38,6 +38,7 @@ def churn(how: str) -> tuple[int, bool]:
     return int(size), told == "True"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
 def test_large_blocks_go_back_though_small_ones_stay_between_them() -> None:
     size, told = churn("told")

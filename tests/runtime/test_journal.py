@@ -155,6 +155,7 @@ def test_without_a_journal_lines_have_a_priority(journal: Journal) -> None:
     assert journal.lines() == ["<3>job failed job=rescan\\n<0>"]
 
 
+@pytest.mark.slow
 def test_journal_that_hangs_holds_nobody_up_for_long(journal: Journal) -> None:
     for _ in range(2000):  # more than a socket's queue holds
         logger.info("said")

@@ -216,6 +216,7 @@ class Server(socketserver.ThreadingTCPServer):
     block_on_close = False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("handler", "reason"),
     [
@@ -260,6 +261,7 @@ def test_hosts_that_cannot_be_found(resolver: Resolver, reason: str) -> None:
             post(f"http://hub.example.org:{held.getsockname()[1]}/", resolver=resolver)
 
 
+@pytest.mark.slow
 def test_a_name_server_that_does_not_answer_holds_nothing_up() -> None:
     answering = threading.Event()
 

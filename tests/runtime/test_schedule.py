@@ -331,6 +331,7 @@ def test_change_waits_from_the_first_request_until_a_run_has_met_it(schedule: Sc
 # Whether it answers
 
 
+@pytest.mark.slow
 def test_heart_beats_however_many_jobs_hang(schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feedsvc.runtime.schedule.JOB_SECONDS", 0.05)
     job = Counter()
@@ -348,6 +349,7 @@ def test_heart_beats_however_many_jobs_hang(schedule: Schedule, monkeypatch: pyt
     wait_for(lambda: schedule.overdue() is None)
 
 
+@pytest.mark.slow
 def test_clock_that_is_set_back_holds_up_no_job(reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = timedelta(0)
     schedule = Schedule(reports, lambda: clock() - ahead)

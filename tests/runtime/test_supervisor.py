@@ -263,6 +263,7 @@ def test_a_stop_that_hangs_is_cut_short(systemd: Systemd, when: str) -> None:
     assert "MainThread" in reason
 
 
+@pytest.mark.slow
 def test_it_looks_by_itself(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(tmp_path / "notify"))

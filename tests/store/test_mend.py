@@ -76,6 +76,7 @@ def table_page(folder: Path, table: str) -> int:
     return root - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_what_can_be_read_is_kept_as_it_was(folder: Path, seed: int) -> None:
     before = entries_of(folder)
@@ -97,6 +98,7 @@ def test_a_gap_in_a_table_costs_no_more_than_what_stood_in_it(folder: Path) -> N
     assert entries_of(folder) == before
 
 
+@pytest.mark.slow
 def test_all_dumps_are_read_again_and_fill_the_gaps(folder: Path) -> None:
     before = entries_of(folder)
     overwrite(folder / "feedsvc.db", [table_page(folder, "aliases")], random.Random(0))  # noqa: S311

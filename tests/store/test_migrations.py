@@ -47,6 +47,7 @@ def version_of(folder: Path) -> str:
         return str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", sorted(path.stem for path in STORES.iterdir()))
 def test_store_of_each_version_opens(tmp_path: Path, version: str) -> None:
     restore(tmp_path, version)

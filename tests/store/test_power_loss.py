@@ -184,6 +184,7 @@ LOSSES: list[Callable[[Path, Path, random.Random], bool]] = [
 ]
 
 
+@pytest.mark.slow
 def test_what_was_committed_survives_and_nothing_else_does(writer: Writer, tmp_path: Path) -> None:
     chance = random.Random(5)  # noqa: S311 - not a secret
     kept = lost = 0

@@ -56,6 +56,7 @@ def find(store: Store, index: SearchIndex, *phrases: str) -> list[str]:
     return [str(entry.link).rpartition("/")[2] for entry in store.load_entries(hits.numbers)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phrases", "found"),
     [
@@ -227,6 +228,7 @@ def test_a_search_that_takes_too_long_is_given_up(store: Store, monkeypatch: pyt
         index.find(["北约"], skip=0, limit=9, seconds=0)
 
 
+@pytest.mark.slow
 def test_searches_go_on_while_it_catches_up(store: Store) -> None:
     index = opened(store)
     save_dump(store, *(make_article(number, title="北约") for number in range(300)), path="/dumps/many.txt")

@@ -100,6 +100,7 @@ def test_unknown_entry(store: Store) -> None:
     assert store.load_entry("nothing") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.txt", "北约.txt", "a\nb.txt", "\udcff\udcfe.txt", "%41 ' \" ;--.txt"])
 def test_paths_of_any_bytes(store: Store, name: str) -> None:
     path = f"/dumps/{name}"
@@ -378,6 +379,7 @@ def test_what_was_retired_never_comes_back(store: Store, tmp_path: Path) -> None
     assert query(tmp_path, "SELECT content, state FROM entries") == [("", "retired")]
 
 
+@pytest.mark.slow
 def test_withdrawn_entries_are_retired_by_age(store: Store, tmp_path: Path) -> None:
     save_dump(store, make_article())
     with store.writing() as writer:
@@ -397,6 +399,7 @@ def test_raw_goes_only_when_nothing_needs_it(store: Store, tmp_path: Path) -> No
     assert kept == [(b"/dumps/broken",), (b"/dumps/old-and-new",)]
 
 
+@pytest.mark.slow
 def test_retention_and_withdrawal_of_more_than_sqlite_takes_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -475,6 +478,7 @@ def test_feed_id_is_minted_once(store: Store) -> None:
     assert load_feed(store, "other", NOW).id != record.id
 
 
+@pytest.mark.slow
 def test_feed_id_is_minted_once_by_many_at_the_same_time(store: Store, tmp_path: Path) -> None:
     script = (
         "import sys; from datetime import UTC, datetime; from feedsvc.store import Store\n"
@@ -496,6 +500,7 @@ def test_feed_id_is_minted_once_by_many_at_the_same_time(store: Store, tmp_path:
     assert len(ids) == 1
 
 
+@pytest.mark.slow
 def test_a_new_store_is_made_once_by_many_at_the_same_time(tmp_path: Path) -> None:
     script = "import sys; from feedsvc.store import Store; print(Store(sys.argv[1]).count_entries())"
     processes = [
@@ -537,6 +542,7 @@ def test_changed_elsewhere(store: Store, tmp_path: Path) -> None:
     other.close()
 
 
+@pytest.mark.slow
 def test_two_stores_write_at_the_same_time_and_nothing_is_lost(store: Store, tmp_path: Path) -> None:
     other = Store(url_of(tmp_path))
     start = threading.Barrier(4)
@@ -564,6 +570,7 @@ def test_readers_do_not_wait_for_a_writer(store: Store) -> None:
     assert store.count_entries() == 2
 
 
+@pytest.mark.slow
 def test_reader_that_stopped_halfway_holds_nothing_up(store: Store) -> None:
     save_dump(store, *(make_article(number) for number in range(300)))
     reader = live_entries(store)
@@ -600,6 +607,7 @@ def test_refused_part_is_undone_on_its_own(store: Store) -> None:
     assert keys(store) == [key_of(make_article(2)), key_of(make_article(0))]
 
 
+@pytest.mark.slow
 def test_process_that_dies_in_a_transaction_leaves_nothing(store: Store, tmp_path: Path) -> None:
     save_dump(store, make_article(0))
     script = (
@@ -623,6 +631,7 @@ def test_process_that_dies_in_a_transaction_leaves_nothing(store: Store, tmp_pat
     assert store.count_entries() == 3
 
 
+@pytest.mark.slow
 def test_closed_store_holds_no_file_open(tmp_path: Path) -> None:
     store = Store(url_of(tmp_path))
     save_dump(store, make_article())
@@ -705,16 +714,19 @@ def damaged(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
+@pytest.mark.slow
 def test_damage_is_found_and_said(damaged: Store) -> None:
     with pytest.raises(StoreError, match=r"feedsvc\.db: the store (is damaged|cannot be read): "):
         damaged.verify()
 
 
+@pytest.mark.slow
 def test_damage_met_while_reading(damaged: Store) -> None:
     with pytest.raises(StoreError, match=r"feedsvc\.db: the store cannot be read: .*malformed"):
         list(live_entries(damaged))
 
 
+@pytest.mark.slow
 def test_damage_met_while_writing(damaged: Store) -> None:
     def write() -> None:
         with damaged.writing() as writer:
@@ -736,6 +748,7 @@ def test_observer_says_what_is_wrong(store: Store, tmp_path: Path) -> None:
         store.changed_elsewhere()
 
 
+@pytest.mark.slow
 def test_writer_that_finds_the_store_locked(store: Store, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "feedsvc.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")

@@ -21,6 +21,8 @@ from watch.place import LONG, SHORT, Place, linux_only, run, tree, write
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 
 def from_another_file_system(place: Place) -> None:
     shared = Path("/dev/shm")  # noqa: S108 - the point is that it is another file system

@@ -8,6 +8,8 @@ import pytest
 
 from watch.place import Place, tree, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.usefixtures("unprivileged")
 @pytest.mark.parametrize("polling", [False, True], ids=["native", "polling"])

@@ -23,6 +23,8 @@ from watch.place import LONG, Place, kernel_setting, linux_only, run, write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 
 def test_files_in_folders_that_are_made_at_that_moment_all_arrive(place: Place) -> None:
     script = f"""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from watchdog.observers.api import BaseObserver
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_consumer_that_raises_stops_nothing(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     def raise_once(told: Change | Listing) -> None:

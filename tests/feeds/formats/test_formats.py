@@ -205,6 +205,7 @@ def test_real_dumps_make_valid_feeds(extension: str) -> None:
     assert len(SAY[extension](body) if extension != "json" else json.loads(body)["items"]) == len(entries)
 
 
+@pytest.mark.slow
 def test_same_bytes_in_any_process() -> None:
     script = (
         "import sys; from feed_documents import make_document; from feedsvc.feeds.formats import FORMATS; "

@@ -151,6 +151,7 @@ def site() -> Iterator[Site]:
     made.server.stop(0)
 
 
+@pytest.mark.slow
 def test_a_search_is_answered(site: Site) -> None:
     status, body, policy = site.ask(f"/search?q={quote('标题 正文')}&page=2&other=x")
     assert (status, site.asked) == (200, [parse_query({"q": "标题 正文", "page": "2"})])
@@ -158,6 +159,7 @@ def test_a_search_is_answered(site: Site) -> None:
     assert "form-action 'self'" in policy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["/search", "/search?q=", "/search?q=%2B%2B", "/search?q=%FF&page=x", "/search?p=1"])
 def test_nothing_is_searched_where_nothing_is_asked(target: str, site: Site) -> None:
     status, body, _ = site.ask(target)
@@ -165,6 +167,7 @@ def test_nothing_is_searched_where_nothing_is_asked(target: str, site: Site) -> 
     assert "How to search" in body
 
 
+@pytest.mark.slow
 def test_a_search_that_fails_is_no_answer(site: Site) -> None:
     site.failure = StoreError("too long")
     assert site.ask("/search?q=x")[0] == 503
@@ -172,6 +175,7 @@ def test_a_search_that_fails_is_no_answer(site: Site) -> None:
     assert site.ask("/search?q=x")[0] == 200
 
 
+@pytest.mark.slow
 def test_few_searches_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feedsvc.http.app._SEARCH_WAIT", 0.05)
     site.held = Barrier(3, timeout=30)
@@ -186,6 +190,7 @@ def test_few_searches_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
     assert site.ask("/search?q=x")[0] == 200
 
 
+@pytest.mark.slow
 def test_nothing_is_published_yet() -> None:
     site = Site()
     site.server.start(site.app)

@@ -135,6 +135,7 @@ def test_can_be_read_by_all(page: Callable[[], HtmlElement]) -> None:
     assert set(found.xpath("//input/@id")) == set(found.xpath("//label/@for"))
 
 
+@pytest.mark.slow
 @every_page
 def test_refers_to_what_is_served(page: Callable[[], HtmlElement]) -> None:
     found = page()
