@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes systemd the PID 1 of the namespaces that it is called in (tests/e2e/box.py). From the environment: BOX, a
 # folder for its file systems; BOX_CGROUP, a cgroup of its own; BOX_CONSOLE, a terminal; BOX_BIND, folders of this
-# machine to show read-only; BOX_MASK, units not to start.
+# machine to show read-only below /mnt; BOX_MASK, units not to start.
 set -eu
 
 if [ "${1-}" != inside ]; then
@@ -53,10 +53,10 @@ for unit in $BOX_MASK; do
 done
 printf '[Unit]\nRequires=basic.target\nAfter=basic.target\n' > "$units/box.target"
 
-for folder in $BOX_BIND; do
-    mkdir -p ".$folder"
-    mount --rbind "$folder" ".$folder"
-    mount -o remount,bind,ro ".$folder"
+for folder in $BOX_BIND; do  # not in their own places: in /tmp, systemd may end the mounts
+    mkdir -p "mnt$folder"
+    mount --rbind "$folder" "mnt$folder"
+    mount -o remount,bind,ro "mnt$folder"
 done
 
 mkdir .old

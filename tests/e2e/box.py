@@ -73,7 +73,7 @@ class Box:
     """
 
     def __init__(self, show: Sequence[Path] = ()) -> None:
-        """Prepare a box that shows some folders of this machine, read-only and in their places, beside its system."""
+        """Prepare a box that shows some folders of this machine, read-only and below /mnt, beside its system."""
         parent = _find_cgroup2()
         assert parent is not None
         name = f"feedsvc-box-{os.getpid()}-{next(_serial)}"
@@ -128,6 +128,10 @@ class Box:
     def path(self, inside: str) -> Path:
         """Where one of its files is for processes of this machine. Absolute links in it are not followed as inside."""
         return Path(f"/proc/{self._pid}/root{inside}")
+
+    def shown(self, outside: Path) -> Path:
+        """The place inside of a file in a folder that the box shows."""
+        return Path("/mnt", outside.relative_to("/"))
 
     def write(self, inside: str, text: str, mode: int = 0o644) -> None:
         path = self.path(inside)

@@ -75,8 +75,8 @@ class Installation:
 
     def install(self, *, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
         """Run install.sh."""
-        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.packages), "PYTHON": PYTHON}
-        script = self.checkout / "systemd" / "install.sh"
+        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.box.shown(self.packages)), "PYTHON": PYTHON}
+        script = self.box.shown(self.checkout / "systemd" / "install.sh")
         return self.box.run(script, check=check, within=INSTALL_SECONDS, **(offline | more))
 
     def systemctl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -207,7 +207,7 @@ def test_an_upgrade_refuses_and_breaks_nothing(installed: Installation, say: Say
 
 @pytest.mark.skipif("FEEDSVC_ROLLBACK" not in os.environ, reason="takes a third installation: FEEDSVC_ROLLBACK=1")
 def test_an_upgrade_that_does_not_start_is_taken_back(installed: Installation) -> None:
-    broken = installed.checkout / "feedsvc" / "daemon.py"
+    broken = installed.checkout / "feedsvc" / "app" / "daemon.py"
     good = broken.read_text("utf-8")
     broken.write_text(good + '\n\ndef run_daemon(*_: object, **__: object) -> None:\n    raise SystemExit("broken")\n')
     with installed.load() as load:
