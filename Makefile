@@ -1,5 +1,5 @@
 # make run      sets up and serves the seeds on http://127.0.0.1:8080
-# make test     sets up and runs the tests
+# make test     sets up and runs the tests; ARGS=... for pytest's options, such as ARGS=--shuffle
 # make quick    runs those that take no time, within a minute
 # make quality  scores cleaning: what it leaves in, what it takes out
 # make lint     everything that is checked without running it
@@ -9,9 +9,13 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := pytest
-# Stores are flushed to disk at every commit, thousands of times in the tests: memory does not make them wait.
-MEMORY := $(if $(TMPDIR),,$(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm))
+PYTEST ?= pytest
+# Stores are flushed to disk at every commit, thousands of times in the tests: memory, if there is enough, does not make
+# them wait.
+MEMORY := $(shell [ -z "$$TMPDIR" ] && [ -w /dev/shm ] && [ "$$(df --output=avail /dev/shm | tail -n 1)" -gt 4000000 ] && \
+	echo TMPDIR=/dev/shm)
+# Most tests wait for something most of the time, so more of them run at once than there are processors.
+WORKERS := $(shell echo $$(($$(nproc) * 2)))
 
 # Dumps with labels beside this folder, where they are there; CORPUS=dir LABELS=file for others.
 CORPUS ?= ../shared/corpus
@@ -22,8 +26,13 @@ LABELS ?= ../shared/quality/labels.toml
 run: $(VENV)/.run
 	$(BIN)/feedsvc run
 
+# Tests that use up what all processes share, or measure time, come last, one after the other and on the disk; a machine
+# may stall, so one of these that fails is tried once more. All run in any case.
 test: $(VENV)/.test
-	$(BIN)/$(PYTEST)
+	@failed=0; \
+	$(MEMORY) $(BIN)/$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup -m "not alone" $(ARGS) || failed=1; \
+	$(BIN)/$(PYTEST) -m alone $(ARGS) || $(BIN)/$(PYTEST) -m alone --last-failed || failed=1; \
+	exit $$failed
 
 quick: $(VENV)/.test
 	$(MEMORY) $(BIN)/pytest --quiet --numprocesses auto -m "not slow" --hypothesis-profile quick
@@ -37,8 +46,8 @@ quality: $(VENV)/.test
 	fi
 
 cover: $(VENV)/.test
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	rm -f .coverage .coverage.*
+	$(MAKE) test PYTEST="coverage run -m pytest"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

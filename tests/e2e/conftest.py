@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from waiting import wait_for
 
+from e2e import harness
 from e2e.box import Box, need_systemd
 from e2e.harness import PROMISED, Daemon, stolen_seconds
 from e2e.installation import MEMBER, STRANGER, Installation, copy_checkout, download_packages
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from e2e.harness import Response, Sections
+
+
+# The tests of these modules show most of what a command runs; coverage of the others would add little.
+MEASURED = {"test_daemon", "test_feed"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _measured(request: pytest.FixtureRequest) -> None:
+    harness.measured = request.path.stem in MEASURED
 
 
 class Daemons:

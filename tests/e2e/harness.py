@@ -40,12 +40,17 @@ _reservations: list[socket.socket] = []  # of ports, by processes that run tests
 _NOT_FOR_CHILDREN = ("FEEDSVC_", "NOTIFY_SOCKET", "XDG_", "COLUMNS")  # pytest-xdist sets the last
 
 
+# Whether coverage measures what the tests start. It takes several times as long to start then.
+measured = True
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment for a subprocess: no proxies, and nothing that configures feedsvc but `more`."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(_NOT_FOR_CHILDREN) and not name.lower().endswith("_proxy")
+        if not name.startswith(_NOT_FOR_CHILDREN if measured else (*_NOT_FOR_CHILDREN, "COVERAGE_"))
+        and not name.lower().endswith("_proxy")
     }
     return kept | {"NO_PROXY": "*", "LC_ALL": "C.UTF-8"} | more
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from e2e.conftest import Daemons
     from e2e.harness import Daemon
 
+pytestmark = pytest.mark.alone
+
 # How many files are dropped at once, and how many names a folder has: CI takes fewer of the former.
 FILES = int(os.environ.get("FEEDSVC_FILES", "3000"))
 NAMES = int(os.environ.get("FEEDSVC_NAMES", "100000"))

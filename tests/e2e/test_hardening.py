@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from e2e.installation import Installation
 
+pytestmark = pytest.mark.xdist_group("service")
+
 Found: TypeAlias = dict[str, str]
 
 PROBE = "/usr/local/lib/feedsvc-probe.py"

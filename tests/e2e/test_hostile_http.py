@@ -18,6 +18,8 @@ from e2e.harness import Client, Daemon, make_dump
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.alone
+
 EVIL = "evil.example"
 END = "\r\n\r\n"
 GET = "GET /feed.atom HTTP/1.1\r\nHost: localhost\r\n"

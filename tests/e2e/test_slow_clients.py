@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from waiting import GENEROUS, wait_for
 
 from e2e.crowd import Crowd, take_files
@@ -18,6 +19,8 @@ from e2e.harness import Client, lack
 if TYPE_CHECKING:
     from e2e.conftest import Daemons
     from e2e.harness import Daemon
+
+pytestmark = pytest.mark.alone
 
 CLIENTS = 2000
 POLLS = 100

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
+pytestmark = [pytest.mark.in_order, pytest.mark.xdist_group("service")]
+
 KILLS = 3
 EXPOSURE = 1.0  # at most, by systemd-analyze
 SHORT_WATCHDOG = "[Service]\nWatchdogSec=4\nRestartSec=100ms\n"
@@ -258,3 +260,4 @@ def test_what_is_uninstalled_leaves_data_and_settings(installed: Installation) -
         assert not installed.box.path(gone).exists()
     assert installed.systemctl("list-units", "--all", "--no-legend", "feedsvc.*").stdout == ""
     assert installed.box.run("pgrep", "-u", "feedsvc", check=False).stdout == ""
+    installed.install()  # for tests that come later

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from e2e.harness import Response
 
+pytestmark = pytest.mark.alone
+
 TITLE = "the new article"
 TEXT = make_dump(TITLE)
 SETTLE = 0.5  # the default of [watch] settle
