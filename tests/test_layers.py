@@ -56,7 +56,7 @@ TURNED = [
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not os.path.exists(LINT) and "FEEDSVC_REQUIRE" not in os.environ,  # noqa: PTH110
+        not os.path.exists(LINT) and "TESTS_REQUIRE" not in os.environ,  # noqa: PTH110
         reason="import-linter comes with `make lint`",
     ),
 ]

@@ -52,7 +52,7 @@ _serial = itertools.count()
 
 
 def need_systemd() -> None:
-    """Skip the test, or fail where FEEDSVC_REQUIRE is set, where no box can be booted."""
+    """Skip the test, or fail where TESTS_REQUIRE is set, where no box can be booted."""
     if os.geteuid():
         lack("a real systemd needs root to be booted")
     for program in PROGRAMS:

@@ -90,7 +90,7 @@ def free_port() -> int:
 
 
 def need(program: str) -> str:
-    """The path of a program; the test is skipped where it is missing, or fails where FEEDSVC_REQUIRE is set."""
+    """The path of a program; the test is skipped where it is missing, or fails where TESTS_REQUIRE is set."""
     path = shutil.which(program)
     if path is None:
         lack(f"{program} is not installed")
@@ -98,8 +98,8 @@ def need(program: str) -> str:
 
 
 def lack(reason: str) -> NoReturn:
-    """Something that a test needs is missing: it is skipped, or fails where FEEDSVC_REQUIRE is set."""
-    if os.environ.get("FEEDSVC_REQUIRE"):
+    """Something that a test needs is missing: it is skipped, or fails where TESTS_REQUIRE is set."""
+    if os.environ.get("TESTS_REQUIRE"):
         pytest.fail(reason)
     pytest.skip(reason)
 
