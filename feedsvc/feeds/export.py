@@ -18,7 +18,6 @@ import os
 import re
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from feedsvc import __version__
@@ -256,41 +255,23 @@ def site_pages(
     guard: Guard | None = None,
     private: Collection[str] = (),
 ) -> Iterator[SitePage]:
-    """All pages, each after those that it names; read and rendered as they are asked for.
+    """Give all pages, each after those that it names; read and rendered as they are asked for.
+
+    Static files and entries come first, then each feed: its archive, its formats and its page. The pages that show all
+    feeds come last.
 
     Raises:
         FeedsvcError: Something cannot be read or rendered.
     """
-    feeds = _feed_pages(assembler, base_url, now, archives=archives, guard=guard, private=private)
     title = assembler.documents[EVERYTHING].title
-    return chain(_fixed_pages(), _entry_pages(store, title, base_url), feeds)
-
-
-def _fixed_pages() -> Iterator[SitePage]:
-    for address, representation in static_files().items():
-        yield SitePage(address, representation.body, representation.last_modified, representation.codings)
-
-
-def _entry_pages(store: Store, title: str, base_url: str) -> Iterator[SitePage]:
-    """A page an entry, newest first."""
+    for address, static in static_files().items():
+        yield SitePage(address, static.body, static.last_modified, static.codings)
     for entry, removals in store.live_ledgers():
         yield SitePage(f"/entries/{entry.key}", render_entry(entry, removals, base_url, title, searchable=False))
-
-
-def _feed_pages(
-    assembler: Assembler,
-    base_url: str,
-    now: datetime,
-    *,
-    archives: Archives | None,
-    guard: Guard | None,
-    private: Collection[str],
-) -> Iterator[SitePage]:
-    """Archives, feeds in all formats and pages for people, feed after feed; then the pages that show all feeds."""
     documents = {name: document for name, document in assembler.documents.items() if name not in private}
     formats = {name: extensions for name, extensions in assembler.formats.items() if name not in private}
     showing: dict[str | None, list[tuple[str, Resource]]] = {}
-    resources = make_resources(formats, title=documents[EVERYTHING].title, searchable=False, guard=guard)
+    resources = make_resources(formats, title=title, searchable=False, guard=guard)
     for address, resource in resources.items():
         showing.setdefault(resource.feed, []).append((address, resource))
     for feed in sorted(showing, key=lambda feed: feed is None):
