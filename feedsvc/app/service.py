@@ -19,7 +19,7 @@ from feedsvc.app.vitals import Vitals
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.publication import Publication
 from feedsvc.feeds.search import Search
-from feedsvc.http import Operations, Server, make_app, parse_account
+from feedsvc.http import Operations, Server, make_app, parse_credentials
 from feedsvc.intake.queue import Intake
 from feedsvc.ops.history import History
 from feedsvc.ops.metrics import read_gauges
@@ -120,7 +120,7 @@ class Service:
             config.plan,
             base_url=config.base_url,
             known_bases=[self._address],
-            private=config.guards,
+            private=config.restrictions,
             hubs=config.websub.hubs,
             allow_private=config.websub.allow_private,
             clock=clock,
@@ -170,10 +170,10 @@ class Service:
             base_url=config.base_url,
             trusted_proxies=config.server.trusted_proxies,
             rate=config.server.rate,
-            account=parse_account(config.server.auth) if config.server.auth else None,
+            credentials=parse_credentials(config.server.auth) if config.server.auth else None,
             search=self._search.find,
             health=self.check,
-            guards=config.guards,
+            restrictions=config.restrictions,
             operations=Operations(
                 networks=config.server.operators,
                 metrics=self._metrics.render,

@@ -1,18 +1,18 @@
-"""The web server: routing, conditional requests, pages. It holds no state of its own."""
+"""The web server: from a request to its answer. It keeps no state that a restart would lose."""
 
 from __future__ import annotations
 
-from feedsvc.http.access import Guard, hash_password, parse_account
+from feedsvc.http.access import Restriction, hash_password, parse_credentials
 from feedsvc.http.app import make_app
 from feedsvc.http.operators import Operations
 from feedsvc.http.server import Server, bind
 
 __all__ = [
-    "Guard",
     "Operations",
+    "Restriction",
     "Server",
     "bind",
     "hash_password",
     "make_app",
-    "parse_account",
+    "parse_credentials",
 ]

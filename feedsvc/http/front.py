@@ -1,8 +1,9 @@
-"""What every request passes first: trusted proxies, the rate limit, who may read, and what needs no work."""
+"""Each request passes here first: trusted proxies, the rate limit, credentials, and answers that need no work."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -12,7 +13,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import Match
 
 from feedsvc.http.answer import Answer
-from feedsvc.http.paths import feed_at
 from feedsvc.http.published import CORS
 from feedsvc.http.respond import join_fields
 
@@ -23,16 +23,15 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from feedsvc.http.access import Account, Guard
+    from feedsvc.http.access import Access, Credentials
+    from feedsvc.http.counter import AnswerCounter
+    from feedsvc.http.limits import RateLimit
     from feedsvc.http.proxies import Proxies
     from feedsvc.http.published import Published, Publishing
-    from feedsvc.http.rate import RateLimit
-    from feedsvc.http.tally import Tally
 
-__all__ = ["ALLOWED", "Access", "Front"]
+__all__ = ["ALLOWED_METHODS", "Front"]
 
-ALLOWED = "GET, HEAD, OPTIONS"
-_OPEN = ("/healthz", "/readyz")  # for whoever watches over the service
+ALLOWED_METHODS = "GET, HEAD, OPTIONS"
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="feedsvc", charset="UTF-8"'}
 _PREFLIGHT = {  # Fetch standard, section 3.3.3
     **CORS,
@@ -42,126 +41,81 @@ _PREFLIGHT = {  # Fetch standard, section 3.3.3
 }
 
 
-class Access:
-    """Who may read what."""
-
-    def __init__(self, account: Account | None, guards: Mapping[str, Guard]) -> None:
-        """Let in everybody, unless said otherwise.
-
-        Args:
-            account: Who may read anything at all; None for everybody.
-            guards: What keeps single feeds from the public, by the feed's name.
-        """
-        self._account = account
-        self._guards = guards
-
-    def is_private(self, path: str) -> bool:
-        """Whether an address is not for everybody."""
-        return self._account is not None or self._guard(path) is not None
-
-    def account(self, path: str) -> Account | None:
-        """Who may read this address; None for everybody who knows it."""
-        if path in _OPEN:
-            return None
-        guard = self._guard(path)
-        return guard.account if guard and guard.account else self._account
-
-    def _guard(self, path: str) -> Guard | None:
-        if not self._guards:
-            return None
-        feed = feed_at(path)
-        return self._guards.get(feed.name) if feed else None
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Front:
-    """An ASGI application before the one that routes."""
+    """An ASGI application before the one that routes.
 
-    def __init__(
-        self,
-        app: Starlette,
-        publisher: Publishing,
-        published: Published,
-        *,
-        access: Access,
-        proxies: Proxies,
-        rate: RateLimit | None,
-        refusal: Callable[[str, HTTPStatus, Mapping[str, str]], Answer],
-        tally: Tally | None = None,
-    ) -> None:
-        """Stand before an application.
+    Attributes:
+        app: Answers requests that are not answered here.
+        publisher: Knows the published addresses.
+        rate: None for no limit.
+        refusal: Makes an error page of a method, a status and fields.
+        counter: None to count nothing.
+    """
 
-        Args:
-            app: Answers what is not answered here.
-            publisher: Knows which addresses there are.
-            published: Answers what is published.
-            access: Who may read what.
-            proxies: Whose word on the client counts.
-            rate: How often a client may ask; None for as often as it likes.
-            refusal: Makes an error page of a method, a status and fields.
-            tally: Counts what is answered; None for nobody.
-        """
-        self._app = app
-        self._publisher = publisher
-        self._published = published
-        self._access = access
-        self._proxies = proxies
-        self._rate = rate
-        self._refusal = refusal
-        self._tally = tally
+    app: Starlette
+    publisher: Publishing
+    published: Published
+    access: Access
+    proxies: Proxies
+    rate: RateLimit | None
+    refusal: Callable[[str, HTTPStatus, Mapping[str, str]], Answer]
+    counter: AnswerCounter | None
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """What is answered beside what is published."""
-        return self._app.routes
+        """The routes besides the published addresses."""
+        return self.app.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
         await self.dispatch(scope)(scope, receive, send)
 
     def dispatch(self, scope: Scope) -> ASGIApp:
-        """Choose what answers a request, to be called once: an Answer, where none has to be waited for."""
+        """Choose the application that answers a request, to be called once: an Answer if it is ready."""
         chosen = self._decide(scope)
-        return self._tally.take(scope, chosen) if self._tally else chosen
+        return self.counter.take(scope, chosen) if self.counter else chosen
 
     def _decide(self, scope: Scope) -> ASGIApp:
         if scope["type"] != "http":
-            return self._app
+            return self.app
         refused = self._limit(scope)
         if refused is not None:
             return refused
-        account = None if scope["method"] == "OPTIONS" else self._access.account(scope["path"])  # no credentials there
-        if account is None:
+        is_preflight = scope["method"] == "OPTIONS"  # browsers send no credentials with it
+        credentials = None if is_preflight else self.access.credentials(scope["path"])
+        if credentials is None:
             return self._choose(scope)
         authorization = join_fields(scope["headers"]).get("authorization")
         if authorization is None:
-            return self._refusal(scope["method"], HTTPStatus.UNAUTHORIZED, _CHALLENGE)
-        if account.knows(authorization):
+            return self.refusal(scope["method"], HTTPStatus.UNAUTHORIZED, _CHALLENGE)
+        if credentials.knows(authorization):
             return self._choose(scope)
-        return partial(self._authenticate, account, authorization)
+        return partial(self._authenticate, credentials, authorization)
 
     def _choose(self, scope: Scope) -> ASGIApp:
         answer = None
         if scope["method"] in {"GET", "HEAD"}:
-            answer = self._published.quick(scope)
+            answer = self.published.quick(scope)
         elif scope["method"] == "OPTIONS":
             answer = self._options(scope)
-        return answer or self._app
+        return answer or self.app
 
     def _limit(self, scope: Scope) -> Answer | None:
-        """Find out who asks; refuse who asks too often."""
+        """Find out the client's address; refuse a client that asks too often."""
         address = scope["client"][0] if scope.get("client") else ""
-        if self._proxies:
+        if self.proxies:
             address = self._believe(scope, address)
-        if self._rate is None or _is_loopback(address):
+        if self.rate is None or _is_loopback(address):
             return None
-        seconds = self._rate.take(address, time.monotonic())
+        seconds = self.rate.take(address, time.monotonic())
         if not seconds:
             return None
-        return self._refusal(scope["method"], HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(seconds)})
+        return self.refusal(scope["method"], HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(seconds)})
 
     def _believe(self, scope: Scope, peer: str) -> str:
-        """Take over what a trusted proxy says; answers the client's address."""
-        client = self._proxies.resolve(peer, join_fields(scope["headers"]))
+        """Take over scheme and host from a trusted proxy; returns the client's address."""
+        client = self.proxies.resolve(peer, join_fields(scope["headers"]))
         if client.scheme:
             scope["scheme"] = client.scheme
         if client.host:
@@ -170,21 +124,21 @@ class Front:
         return client.address
 
     async def _authenticate(
-        self, account: Account, authorization: str, scope: Scope, receive: Receive, send: Send
+        self, credentials: Credentials, authorization: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        admitted = await run_in_threadpool(account.admits, authorization)
-        refusal = self._refusal(scope["method"], HTTPStatus.UNAUTHORIZED, _CHALLENGE)
+        admitted = await run_in_threadpool(credentials.admits, authorization)
+        refusal = self.refusal(scope["method"], HTTPStatus.UNAUTHORIZED, _CHALLENGE)
         await (self._choose(scope) if admitted else refusal)(scope, receive, send)
 
     def _options(self, scope: Scope) -> Answer | None:
         path = scope["path"]
-        if self._publisher.has(path):
-            more = {} if self._access.is_private(path) else _PREFLIGHT
-        elif path == "/*" or any(route.matches(scope)[0] is not Match.NONE for route in self._app.routes):
+        if self.publisher.has(path):
+            more = {} if self.access.is_private(path) else _PREFLIGHT
+        elif path == "/*" or any(route.matches(scope)[0] is not Match.NONE for route in self.app.routes):
             more = {}
         else:
             return None
-        return Answer("OPTIONS", HTTPStatus.NO_CONTENT, {"Allow": ALLOWED, **more})
+        return Answer("OPTIONS", HTTPStatus.NO_CONTENT, {"Allow": ALLOWED_METHODS, **more})
 
 
 def _is_loopback(address: str) -> bool:

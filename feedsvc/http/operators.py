@@ -1,4 +1,4 @@
-"""What only operators may see: metrics and problems, which name paths and reasons."""
+"""Metrics and problems name paths and reasons: only operators may see them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Operations", "Operators"]
 
-# Whoever sends one of these asks on behalf of somebody else.
+# A request with one of these fields was sent on behalf of somebody else.
 _HANDED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """What operators are shown, and what is counted for them.
+    """Functions that make the operators' pages and count for them.
 
     Attributes:
-        networks: Where they are, such as "127.0.0.1/32".
-        metrics: Makes the metrics of an Accept field; gives the media type and the bytes. Called in a thread.
-        problems: Makes the feed of problems under a base URL. Called in a thread.
-        counter: Gives what answers of a route, method and status are counted in: one number.
-        observe: Told how many seconds an answer took that was not ready: route, seconds.
+        networks: Of operators, such as "127.0.0.1/32".
+        metrics: From an Accept field to a media type and bytes. Called in a thread.
+        problems: From a base URL to the feed of problems. Called in a thread.
+        counter: From a route, a method and a status to the number that counts its answers, in a list of one.
+        observe: Told the seconds that an answer of a route took, if it had to be waited for.
     """
 
     networks: Sequence[str]
@@ -41,14 +41,10 @@ class Operations:
 
 
 class Operators:
-    """Whose requests are an operator's."""
+    """Knows operators by their networks."""
 
     def __init__(self, networks: Sequence[str], trusted_proxies: Sequence[str]) -> None:
-        """Know them by their addresses.
-
-        Args:
-            networks: Where operators are.
-            trusted_proxies: Networks whose Forwarded and X-Forwarded-* fields are believed.
+        """Take the operators' networks, and those of proxies whose Forwarded and X-Forwarded-* fields are believed.
 
         Raises:
             ValueError: One is no network.
@@ -59,8 +55,8 @@ class Operators:
     def admit(self, scope: Scope) -> bool:
         """Whether a request is an operator's.
 
-        A proxy on this machine that nobody was told of would make everybody look like an operator: a request that was
-        handed on counts only where a trusted proxy says for whom, and that is no proxy again.
+        A proxy on this machine that the configuration does not name would make everybody look like an operator. So a
+        request that was handed on counts only if a trusted proxy names its client, and the client is no proxy.
         """
         peer = scope["client"][0] if scope.get("client") else ""
         asked = join_fields(scope["headers"])

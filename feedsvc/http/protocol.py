@@ -16,8 +16,7 @@ from urllib.parse import unquote, urlsplit
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from feedsvc.http.answer import Answer
-from feedsvc.http.rate import client_of
-from feedsvc.http.room import MOST_CONNECTIONS, Held, choose_to_end
+from feedsvc.http.limits import MOST_CONNECTIONS, Held, choose_to_end, client_of
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from feedsvc.http.addresses import base_of, feed_at
 from feedsvc.http.answer import Answer
-from feedsvc.http.base import base_of
 from feedsvc.http.conditional import core_of, evaluate, named_tags
 from feedsvc.http.negotiate import wants_delta, wants_page
-from feedsvc.http.paths import feed_at
 from feedsvc.http.respond import Audience, join_fields, respond, respond_delta, select
 
 if TYPE_CHECKING:

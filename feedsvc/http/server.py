@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from feedsvc.errors import ServerError
+from feedsvc.http.limits import count_room
 from feedsvc.http.protocol import Connection
-from feedsvc.http.room import count_room
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

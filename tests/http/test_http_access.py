@@ -7,8 +7,7 @@ import base64
 import pytest
 
 from feedsvc.http import access
-from feedsvc.http.access import Account, Guard, hash_password, parse_account
-from feedsvc.http.front import Access
+from feedsvc.http.access import Access, Credentials, Restriction, hash_password, parse_credentials
 
 HASHED = hash_password("秘密: word")
 
@@ -20,15 +19,15 @@ def basic(user: str, password: str) -> str:
 RIGHT = basic("reader", "秘密: word")
 
 
-def make_account() -> Account:
-    return parse_account(f"reader:{HASHED}")
+def make_credentials() -> Credentials:
+    return parse_credentials(f"reader:{HASHED}")
 
 
 def test_the_right_password() -> None:
-    account = make_account()
-    assert not account.knows(RIGHT)
-    assert account.admits(RIGHT)
-    assert account.knows(RIGHT)
+    credentials = make_credentials()
+    assert not credentials.knows(RIGHT)
+    assert credentials.admits(RIGHT)
+    assert credentials.knows(RIGHT)
 
 
 @pytest.mark.parametrize(
@@ -50,24 +49,24 @@ def test_the_right_password() -> None:
     ],
 )
 def test_anything_else(authorization: str) -> None:
-    account = make_account()
-    assert not account.admits(authorization)
-    assert not account.knows(authorization)
+    credentials = make_credentials()
+    assert not credentials.admits(authorization)
+    assert not credentials.knows(authorization)
 
 
 def test_the_scheme_has_no_case() -> None:
-    assert make_account().admits(RIGHT.replace("Basic", "bASIC"))
+    assert make_credentials().admits(RIGHT.replace("Basic", "bASIC"))
 
 
 def test_what_was_right_is_not_hashed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    account = make_account()
-    assert account.admits(RIGHT)
+    credentials = make_credentials()
+    assert credentials.admits(RIGHT)
     monkeypatch.setattr(access, "_scrypt", None)
-    assert account.admits(RIGHT)
+    assert credentials.admits(RIGHT)
 
 
-def test_an_account_of_its_own_knows_nothing() -> None:
-    one, other = make_account(), make_account()
+def test_credentials_of_its_own_knows_nothing() -> None:
+    one, other = make_credentials(), make_credentials()
     assert one.admits(RIGHT)
     assert not other.knows(RIGHT)
 
@@ -75,11 +74,11 @@ def test_an_account_of_its_own_knows_nothing() -> None:
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "_CACHED", 1)
     monkeypatch.setattr(access, "_scrypt", lambda _password, _salt: bytes.fromhex(HASHED[-64:]))
-    account = make_account()
+    credentials = make_credentials()
     other = RIGHT.replace("Basic", "basic")
-    assert account.admits(RIGHT)
-    assert account.admits(other)
-    assert (account.knows(RIGHT), account.knows(other)) == (False, True)
+    assert credentials.admits(RIGHT)
+    assert credentials.admits(other)
+    assert (credentials.knows(RIGHT), credentials.knows(other)) == (False, True)
 
 
 def test_each_hash_has_salt_of_its_own() -> None:
@@ -91,24 +90,24 @@ def test_each_hash_has_salt_of_its_own() -> None:
     ["", "reader", "reader:secret", f":{HASHED}", HASHED, f"reader:{HASHED}0", f"reader:{HASHED.upper()}"],
     ids=["nothing", "no hash", "no hash but a password", "no user", "no colon", "longer", "capitals"],
 )
-def test_what_is_no_account(text: str) -> None:
+def test_what_is_no_credentials(text: str) -> None:
     with pytest.raises(ValueError, match="feedsvc password"):
-        parse_account(text)
+        parse_credentials(text)
 
 
-def test_guards() -> None:
-    everybody, reader = make_account(), make_account()
-    assert Access(None, {}).account("/feed.atom") is None
+def test_restrictions() -> None:
+    everybody, reader = make_credentials(), make_credentials()
+    assert Access(None, {}).credentials("/feed.atom") is None
     assert not Access(None, {}).is_private("/feed.atom")
     whole = Access(everybody, {})
-    assert whole.account("/entries/k1") is everybody
+    assert whole.credentials("/entries/k1") is everybody
     assert whole.is_private("/style.css")
-    assert whole.account("/healthz") is whole.account("/readyz") is None
-    guarded = Access(None, {"inner": Guard(reader), "hidden": Guard()})
+    assert whole.credentials("/healthz") is whole.credentials("/readyz") is None
+    restricted = Access(None, {"inner": Restriction(reader), "hidden": Restriction()})
     for path in ("/feeds/inner.atom", "/feeds/inner.rss", "/feeds/inner", "/feeds/inner/archive/3.atom"):
-        assert guarded.account(path) is reader
-        assert guarded.is_private(path)
-    assert guarded.is_private("/feeds/hidden.json")
-    assert guarded.account("/feeds/hidden.json") is None
+        assert restricted.credentials(path) is reader
+        assert restricted.is_private(path)
+    assert restricted.is_private("/feeds/hidden.json")
+    assert restricted.credentials("/feeds/hidden.json") is None
     for path in ("/", "/feed.atom", "/feeds/inner2.atom", "/feeds/", "/entries/inner"):
-        assert not guarded.is_private(path)
+        assert not restricted.is_private(path)

@@ -16,7 +16,7 @@ from feed_documents import Shelf, everything, make_document, make_entry
 
 from feedsvc.feeds.formats import atom
 from feedsvc.feeds.pages import pages
-from feedsvc.http import Guard, Server, bind, hash_password, make_app, parse_account
+from feedsvc.http import Restriction, Server, bind, hash_password, make_app, parse_credentials
 from feedsvc.http import published as published_module
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def test_this_machine_is_not_limited() -> None:
 
 
 def test_everything_asks_for_the_password() -> None:
-    with running(Site(account=parse_account(f"reader:{HASHED}"))) as site:
+    with running(Site(credentials=parse_credentials(f"reader:{HASHED}"))) as site:
         for target in ("/", "/feed.atom", "/entries/k1", "/style.css", "/nothing"):
             answer = site.ask(target)
             assert answer.status == 401
@@ -286,14 +286,14 @@ def test_everything_asks_for_the_password() -> None:
 
 
 def test_a_guarded_feed_asks_for_its_own() -> None:
-    with running(Site(guards={"feed": Guard(parse_account(f"reader:{HASHED}"))})) as site:
+    with running(Site(restrictions={"feed": Restriction(parse_credentials(f"reader:{HASHED}"))})) as site:
         assert site.ask().status == 401
         assert site.ask(authorization=RIGHT).status == 200
         assert site.ask("/entries/k1").status == 200
 
 
 def test_a_hidden_feed_is_kept_by_no_shared_cache() -> None:
-    with running(Site(guards={"feed": Guard()})) as site:
+    with running(Site(restrictions={"feed": Restriction()})) as site:
         answer = site.ask()
         assert (answer.status, answer.fields["Access-Control-Allow-Origin"]) == (200, None)
         assert answer.fields["Cache-Control"].startswith("private")

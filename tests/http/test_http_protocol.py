@@ -15,8 +15,8 @@ import pytest
 from feed_documents import Shelf, everything, make_document
 
 from feedsvc.http import Server, bind, make_app
+from feedsvc.http.limits import MOST_CONNECTIONS
 from feedsvc.http.protocol import MOST_HEAD_BYTES, Connection
-from feedsvc.http.room import MOST_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -177,7 +177,7 @@ def build(
         assembler = Assembler(store, settings.plan, archives=archives, admit=guard.admit)
         assembler.refresh(read_clock())
         pages = site_pages(
-            store, assembler, base_url, read_clock(), archives=archives, guard=guard, private=settings.guards
+            store, assembler, base_url, read_clock(), archives=archives, guard=guard, private=settings.restrictions
         )
         files = build_site(folder, pages)
         guard.save(read_clock())

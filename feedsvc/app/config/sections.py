@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from feedsvc.app.config import values
 from feedsvc.errors import ConfigError
 from feedsvc.feeds.plan import KEYS, FeedSettings, Plan, make_filter
-from feedsvc.http import Guard, parse_account
+from feedsvc.http import Restriction, parse_credentials
 from feedsvc.store.feed_names import FEED_NAME
 
 __all__ = ["Config", "FeedsSection", "Section"]
@@ -196,10 +196,10 @@ class Config(Section):
         return Plan(everything, tuple(configured), sources=feed.sources)
 
     @property
-    def guards(self) -> dict[str, Guard]:
-        """The guards of private feeds, by their names in addresses."""
+    def restrictions(self) -> dict[str, Restriction]:
+        """The restrictions of private feeds, by their names in addresses."""
         return {
-            own.served_as: Guard(parse_account(own.auth) if own.auth else None)
+            own.served_as: Restriction(parse_credentials(own.auth) if own.auth else None)
             for own in self.feeds
             if own.secret or own.auth
         }

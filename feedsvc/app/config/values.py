@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from feedsvc.feeds.formats.addresses import EVERYTHING
 from feedsvc.feeds.plan import fold_case
-from feedsvc.http import parse_account
+from feedsvc.http import parse_credentials
 from feedsvc.links import tidy_link
 from feedsvc.runtime.schedule import parse_trigger
 from feedsvc.store.feed_names import FEED_NAME
@@ -85,7 +85,7 @@ def _check_network(value: str) -> str:
 
 
 def _check_auth(value: str) -> str:
-    parse_account(value)
+    parse_credentials(value)
     return value
 
 

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.routing import Route
 
 from feedsvc.http.answer import Answer
-from feedsvc.http.tally import Tally, route_of
+from feedsvc.http.counter import AnswerCounter
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 SCOPE: Scope = {"type": "http", "method": "GET", "path": "/feed.atom", "headers": []}
+
+ROUTES = [Route(path, lambda _: None) for path in ("/entries/{key}", "/metrics", "/problems.atom", "/style.css")]
 
 
 @pytest.mark.parametrize(
@@ -39,11 +42,12 @@ SCOPE: Scope = {"type": "http", "method": "GET", "path": "/feed.atom", "headers"
     ],
 )
 def test_route(path: str, route: str) -> None:
-    assert route_of(path) == route
+    assert Seen().counter.route_of(path) == route
 
 
 @given(st.text())
 def test_nobody_can_invent_routes(path: str) -> None:
+    route_of = Seen().counter.route_of
     assert route_of(f"/{path}/") == "other"  # no address ends so
     assert route_of(f"/feeds/{path}") in {"other", "/feeds/{name}", *(f"/feeds/{{name}}.{e}" for e in FORMATS)}
 
@@ -57,17 +61,18 @@ class Seen:
     def __init__(self) -> None:
         self.counted: dict[tuple[str, str, int], list[int]] = {}
         self.timed: list[str] = []
-        self.tally = Tally(
+        self.counter = AnswerCounter(
             lambda *what: self.counted.setdefault(what, [0]),
             lambda route, _: self.timed.append(route),
+            ROUTES,
         )
 
 
 def test_an_answer_that_is_ready_is_counted_and_stays_what_it_is() -> None:
     seen, answer = Seen(), Answer("GET", 304, {})
-    assert seen.tally.take(SCOPE, answer) is answer
-    assert seen.tally.take(SCOPE, answer) is answer
-    assert seen.tally.take(SCOPE, Answer("GET", 304, {})) is not answer
+    assert seen.counter.take(SCOPE, answer) is answer
+    assert seen.counter.take(SCOPE, answer) is answer
+    assert seen.counter.take(SCOPE, Answer("GET", 304, {})) is not answer
     assert seen.counted == {("/feed.atom", "GET", 304): [3]}
     assert seen.timed == []
 
@@ -86,7 +91,7 @@ def test_another_is_counted_and_timed_when_it_begins() -> None:
         sent.append(message["type"])
 
     seen = Seen()
-    asyncio.run(seen.tally.take(SCOPE, app)(SCOPE, receive, send))  # type: ignore[arg-type]
+    asyncio.run(seen.counter.take(SCOPE, app)(SCOPE, receive, send))  # type: ignore[arg-type]
     assert seen.counted == {("/feed.atom", "GET", 503): [1]}
     assert seen.timed == ["/feed.atom"]
     assert sent == ["http.response.start", "http.response.body"]
@@ -95,5 +100,5 @@ def test_another_is_counted_and_timed_when_it_begins() -> None:
 @pytest.mark.parametrize(("method", "counted"), [("HEAD", "HEAD"), ("OPTIONS", "OPTIONS"), ("BREW", "other")])
 def test_methods_are_few(method: str, counted: str) -> None:
     seen = Seen()
-    seen.tally.take({**SCOPE, "method": method}, Answer(method, 200, {}))
+    seen.counter.take({**SCOPE, "method": method}, Answer(method, 200, {}))
     assert seen.counted == {("/feed.atom", counted, 200): [1]}

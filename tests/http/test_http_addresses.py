@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedsvc.http.base import base_of
+from feedsvc.http.addresses import base_of
 
 
 @pytest.mark.parametrize(
