@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from bs4 import BeautifulSoup
 
-    from feedsvc.clean.explain import Marked
+    from feedsvc.clean.explain import Pieces
     from feedsvc.clean.learning.learned import Learned, LearnedBlock
     from feedsvc.clean.ledger import Stripped
     from feedsvc.clean.rules.rule import RuleSet
@@ -125,15 +125,15 @@ class Cleaner:
         Raises:
             CleaningError: As for `clean`.
         """
-        marked: list[Marked] = []
+        marked: list[tuple[Pieces, Pieces]] = []
         entry = self._clean(dump, published, (), marked)
-        first = marked[0]
-        placed = {piece for piece in first.text if isinstance(piece, int)}
+        text, html = marked[0]
+        placed = {piece for piece in text if isinstance(piece, int)}
         elsewhere = tuple(number for number in range(len(entry.removals)) if number not in placed)
-        return Explanation(entry, first.text, first.html, elsewhere)
+        return Explanation(entry, text, html, elsewhere)
 
     def _clean(
-        self, dump: Dump, published: datetime, restored: Collection[str], marked: list[Marked] | None
+        self, dump: Dump, published: datetime, restored: Collection[str], marked: list[tuple[Pieces, Pieces]] | None
     ) -> CleanEntry:
         try:
             return self._entry(dump, published, restored, marked)
@@ -143,7 +143,7 @@ class Cleaner:
             raise CleaningError(dump.path, f"the parser rejects the article: {error}", dump.line) from error
 
     def _entry(
-        self, dump: Dump, published: datetime, restored: Collection[str], marked: list[Marked] | None
+        self, dump: Dump, published: datetime, restored: Collection[str], marked: list[tuple[Pieces, Pieces]] | None
     ) -> CleanEntry:
         link = None if dump.link is None else tidy_link(dump.link)
         source = tidy_phrase(dump.source)
@@ -151,24 +151,24 @@ class Cleaner:
         known = None if self.learned is None else self.learned.of(census_source(source, link))
         suffixes = [suffix for suffix in suffix_of(given_title) if title_block(suffix) in known] if known else ()
         title = pick_title(given_title, source=source, author=dump.author, link=link, known=suffixes)
-        page, found = self._article(dump, link, published, known=known, restored=restored, marked=marked)
-        if not page.html and link is not None and (video := find_video(link)):
-            page, more = self._article(replace(dump, html=video_entry(video, title)), link, published)
+        written, found = self._article(dump, link, published, known=known, restored=restored, marked=marked)
+        if not written.html and link is not None and (video := find_video(link)):
+            written, more = self._article(replace(dump, html=video_entry(video, title)), link, published)
             found.removals += more.removals
         return CleanEntry(
             title=title,
             given_title=given_title,
             link=link,
             published=published,
-            content=page.html,
-            text=page.text,
-            summary=summarise(page.text),
+            content=written.html,
+            text=written.text,
+            summary=summarise(written.text),
             author=pick_author(dump.author, source=source, byline=", ".join(found.authors)),
             source=source,
             categories=tidy_categories(dump.categories, source=source),
             language=dump.language,
             rights="\n".join(found.rights) or None,
-            images=page.images,
+            images=written.images,
             removals=tuple(found.removals),
             alternates=tuple(found.alternates),
             stood_back=found.stood_back,
@@ -183,7 +183,7 @@ class Cleaner:
         *,
         known: Mapping[str, LearnedBlock] | None = None,
         restored: Collection[str] = (),
-        marked: list[Marked] | None = None,
+        marked: list[tuple[Pieces, Pieces]] | None = None,
     ) -> tuple[Written, _Found]:
         """Clean until nothing changes any more: once, unless the markup is broken.
 
@@ -206,21 +206,21 @@ class Cleaner:
             else:
                 stripped = strip(outline, matcher, date, sight)
             found.add(stripped, addresses)
-            page = write(root, stripped, addresses)
+            written = write(root, stripped, addresses)
             if marked == []:  # an explanation is wanted, and this is the first round
                 marked.append(mark_removals(soup, root, stripped, addresses))
-            if page.html.count("&") > _MOST_REFERENCES:
+            if written.html.count("&") > _MOST_REFERENCES:
                 raise CleaningError(dump.path, f"the article has more than {_MOST_REFERENCES} ampersands", dump.line)
-            before, html = html, sanitise(page.html)
+            before, html = html, sanitise(written.html)
             # Rules that stood back in this round may work in the next: less is left that they match.
-            settled = html == page.html and is_settled(html)
-            if settled and (html == before or not (stripped.stood_back or page.is_rewritten)):
+            settled = html == written.html and is_settled(html)
+            if settled and (html == before or not (stripped.stood_back or written.is_rewritten)):
                 break
             if stripped.kept:  # by now kept elements may have lost the class or id of their keep rule
                 matcher, date, known = _NO_RULES, None, None
         if found.stood_back:
             _logger.warning("rules would have taken too much of the article and stood back", extra={"path": dump.path})
-        return Written(html, page.text, page.images), found
+        return Written(html, written.text, written.images), found
 
 
 def _parse(html: str) -> tuple[BeautifulSoup, Tag]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from feedsvc.clean.repair import Addresses
     from feedsvc.model import CleanEntry
 
-__all__ = ["Explanation", "Marked", "Pieces", "mark_removals"]
+__all__ = ["Explanation", "Pieces", "mark_removals"]
 
 Pieces: TypeAlias = tuple[str | int, ...]
 """Text or HTML of the article, and the numbers of the removals between, from 0."""
@@ -38,14 +38,6 @@ _AROUND: Final = {
     "tr": ("tr", "td"),
     **dict.fromkeys(("tbody", "tfoot", "thead"), ("tbody", "tr", "td")),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """An article with marks for its removals, as plain text (blocks on lines of their own) and as sanitised HTML."""
-
-    text: Pieces
-    html: Pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +57,11 @@ class Explanation:
     elsewhere: tuple[int, ...]
 
 
-def mark_removals(soup: BeautifulSoup, root: Tag, stripped: Stripped, addresses: Addresses) -> Marked:
-    """Write an article with a mark for each removal; the marks stay in the soup."""
+def mark_removals(soup: BeautifulSoup, root: Tag, stripped: Stripped, addresses: Addresses) -> tuple[Pieces, Pieces]:
+    """Write an article with a mark for each removal, as plain text and as sanitised HTML.
+
+    The marks stay in the soup.
+    """
     taken = frozenset(soup.decode(formatter="minimal"))
     edge = next((chr(code) for code in _PRIVATE if chr(code) not in taken), None)
     if edge is not None:
@@ -75,8 +70,8 @@ def mark_removals(soup: BeautifulSoup, root: Tag, stripped: Stripped, addresses:
             _insert(soup, place, f"{edge}{number}{edge}")
             if isinstance(hit.target, Line) and not isinstance(place, Tag) and id(hit.target.end) in stripped.gone:
                 place.insert_before(soup.new_tag("br"))  # instead of the line's own
-    page = write(root, stripped, addresses)
-    return Marked(_part(page.text, edge), _part(sanitise(page.html), edge))
+    written = write(root, stripped, addresses)
+    return _part(written.text, edge), _part(sanitise(written.html), edge)
 
 
 def _place(hit: Hit, stripped: Stripped) -> PageElement:

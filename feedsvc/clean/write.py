@@ -75,7 +75,7 @@ def write(root: Tag, stripped: Stripped, addresses: Addresses) -> Written:
                 writer.end()
             elif parent.name in BLOCKS:
                 writer.gap()
-    return writer.page()
+    return writer.written()
 
 
 @dataclass(slots=True)
@@ -117,7 +117,7 @@ class _Writer:
         self._images: dict[str, None] = {}
         self._is_rewritten = False
 
-    def page(self) -> Written:
+    def written(self) -> Written:
         self._end_line()
         html = "".join(self._pieces).strip()
         return Written(html, "\n".join(self._lines), tuple(self._images), self._is_rewritten)

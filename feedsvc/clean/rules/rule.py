@@ -115,9 +115,9 @@ class Rule(BaseModel):
 
     def applies(self, host: str, source: str | None) -> bool:
         """Tell whether the rule applies to a dump with a link to this host ("" for none) and this source."""
-        if self.is_generic or source in self.sources:
-            return True
-        return any(host == each or host.endswith(f".{each}") for each in self.hosts)
+        if not self.hosts:
+            return not self.sources or source in self.sources
+        return source in self.sources or any(host == each or host.endswith(f".{each}") for each in self.hosts)
 
     @property
     def looks_inside(self) -> bool:
