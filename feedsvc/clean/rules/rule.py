@@ -1,15 +1,21 @@
 r"""Rules as data: the keys of a pack.
 
 A pack is a TOML file, built in or the user's own. It holds rules, and samples that show their effect (see
-`feedsvc.clean.samples`):
+`feedsvc.clean.samples`). A rule has a name, a reason and exactly one of link, css, classes, text:
 
     [[rule]]
     name = "share-links"            # unique in all packs; lower-case letters, digits and hyphens
     reason = "links that share the article on other sites"
-    link = ['https?://wa\.me/\?']   # one of link, css, classes, text; see Rule
+    link = ['https?://wa\.me/\?']   # regular expressions, matched from the start of an address: href or src of an
+                                    # element, as it stands in the dump or made absolute
+    css = ["div.share"]             # selectors of elements
+    classes = ['share-\w+']         # regular expressions for the whole of one class, or of the id, of an element
+    text = ['share:']               # regular expressions for the whole of a line: a block, or a part of it between
+                                    # <br> (in its matching form, see feedsvc.clean.text); pictures in it stay
+
     action = "remove"               # the default; or unwrap, keep, rights, alternate, author
-    hreflang = "en"                 # with alternate: the language of the other version
-    where = "tail"                  # only among the first (head) or last (tail) lines of the article
+    hreflang = "en"                 # with alternate: the language of the other version, if it is known
+    where = "tail"                  # only among the first (head) or last (tail) few lines of the article
     hosts = ["rfi.fr"]              # only for dumps from this host and its subdomains ...
     sources = ["法广"]              # ... or with this source
 
@@ -66,28 +72,7 @@ _Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Rule(BaseModel):
-    """One rule of a pack.
-
-    Attributes:
-        name: Unique within all packs that are loaded.
-        reason: For people: a description of its matches.
-        link: Regular expressions that an address must match from its start: `href` or `src` of an element, as it
-            stands in the dump or made absolute. The element goes.
-        css: Selectors. The elements go.
-        classes: Regular expressions that must match the whole of one class, or the id, of an element. The element goes.
-        text: Regular expressions that must match the whole text of a line: a block, or a part of it between `<br>`
-            (see `feedsvc.clean.text.matching_form` for white space). The line goes; pictures in it stay.
-        action: The effect on matches.
-        hreflang: The language of the version that a link leads to, with action "alternate"; None for unknown.
-        where: Limits the rule to the first or last few lines of the article.
-        link_density: The least share of the text of an element or line that is in links.
-        share_density: The least share of the links of an element that rules with `link` take.
-        form: Limits the rule to elements that hold a field to type into.
-        max_text: The most characters of text in an element.
-        then: Limits the rule to lines with lines of links below them, which go too, or with nothing below them.
-        hosts: Limits the rule to dumps with a link to one of these hosts or their subdomains.
-        sources: Limits the rule to dumps from one of these sources. With `hosts`, either is enough.
-    """
+    """One rule of a pack; the head of this module describes its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
