@@ -136,7 +136,7 @@ class SourceCensus:
             block = self.blocks.get(key)
             if block is None:
                 if not each.edge:
-                    continue  # it only counts against what was at an edge elsewhere
+                    continue  # in the middle, it counts only against blocks that were at an edge before
                 block = self.blocks[key] = BlockCount(missed=missed, text=one_line(each.text))
             shape = self.shapes.setdefault(each.shape, ShapeCount(missed=missed))
             shape.seen += 1
@@ -169,7 +169,7 @@ class SourceCensus:
 
     @property
     def is_old(self) -> bool:
-        """`forget` halves all counts."""
+        """Enough dumps were counted for `forget` to halve all counts."""
         return self.dumps >= OLD
 
     def judge(self, known: Mapping[str, LearnedBlock], spread: Mapping[str, int]) -> dict[str, LearnedBlock]:
