@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-__all__ = ["allowed", "is_blank", "plain", "plain_title", "undirected"]
+__all__ = ["allowed", "is_invisible", "plain", "plain_title", "undirected"]
 
 # What XML 1.0, section 2.2 forbids, the C1 controls, and byte order marks.
 _NEVER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
@@ -52,10 +52,10 @@ def plain_title(raw: str) -> str:
     """
     text = _TAG.sub(_without_tag, raw)
     text = plain(html.unescape(_ENDLESS_REFERENCE.sub("\ufffd", text)))
-    return "" if is_blank(text) else text
+    return "" if is_invisible(text) else text
 
 
-def is_blank(text: str) -> bool:
+def is_invisible(text: str) -> bool:
     """Whether the text holds nothing that can be seen: white space, joiners, marks of direction."""
     return _INVISIBLE.fullmatch(text) is not None or not text
 

@@ -10,7 +10,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from feedsvc.dumps.characters import allowed, is_blank
+from feedsvc.dumps.characters import allowed, is_invisible
 
 __all__ = ["TitleLine", "is_absolute", "parse_link", "parse_title_line"]
 
@@ -64,7 +64,7 @@ def parse_link(text: str) -> str | None:
     if link.startswith("<"):
         link = link[1:].removesuffix(">").strip()
     link = link.replace("&amp;", "&")
-    return None if is_blank(link) else link
+    return None if is_invisible(link) else link
 
 
 def is_absolute(link: str | None) -> bool:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from feedsvc.errors import RequestError, StoreError
 from feedsvc.runtime.backoff import backoff
-from feedsvc.runtime.outgoing import Outgoing, Reply, resolve
+from feedsvc.runtime.outgoing import HttpResponse, Outgoing, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -224,7 +224,7 @@ class _Hub:
             logger.warning("not kept that the hub was told", extra={"hub": self.address, "reason": str(error)})
 
 
-async def _ping(client: Outgoing, hub: str, topic: str) -> tuple[str | None, Reply | None]:
+async def _ping(client: Outgoing, hub: str, topic: str) -> tuple[str | None, HttpResponse | None]:
     """Return the reason of a failure, or None, and the hub's reply, if any."""
     try:
         reply = await client.post(hub, {"hub.mode": "publish", "hub.url": topic, "hub.topic": topic})
@@ -240,5 +240,5 @@ async def _ping(client: Outgoing, hub: str, topic: str) -> tuple[str | None, Rep
     return f"{hub} does not take {topic}: status {reply.status}{said}", reply
 
 
-def _is_worth_retrying(reply: Reply | None) -> bool:
+def _is_worth_retrying(reply: HttpResponse | None) -> bool:
     return reply is None or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status in _TRANSIENT

@@ -24,7 +24,7 @@ from feedsvc.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Asker", "Outgoing", "Reply", "Resolver", "get_json", "is_public", "resolve"]
+__all__ = ["Asker", "HttpResponse", "Outgoing", "Resolver", "get_json", "is_public_address", "resolve"]
 
 Resolver = Callable[[str, int], "Sequence[str]"]
 """Host and port to addresses of IP, the best first; OSError where there are none."""
@@ -48,7 +48,7 @@ _NOT_PUBLIC = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpResponse:
     """What came back.
 
     Attributes:
@@ -99,7 +99,7 @@ class Asker:
         self._client.close()
 
 
-def is_public(address: str) -> bool:
+def is_public_address(address: str) -> bool:
     """Whether an IP address is one of the public Internet, and no way round to one that is not.
 
     The special-purpose registries of RFC 6890 are those of `ipaddress`, with what older versions of it lack; addresses
@@ -109,7 +109,7 @@ def is_public(address: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address):
         wrapped = _wrapped(found)
         if wrapped is not None:
-            return is_public(str(wrapped))
+            return is_public_address(str(wrapped))
         if found.is_site_local:
             return False
     if any(found.version == network.version and found in network for network in _NOT_PUBLIC):
@@ -159,7 +159,7 @@ class Outgoing:
         """Close the connections."""
         await self._client.aclose()
 
-    async def post(self, url: str, form: Mapping[str, str]) -> Reply:
+    async def post(self, url: str, form: Mapping[str, str]) -> HttpResponse:
         """Post a form.
 
         Raises:
@@ -174,7 +174,7 @@ class Outgoing:
                         break
                 text = content[: 4 * _SHOWN].decode("utf-8", "replace")[:_SHOWN]
                 self._client.cookies.clear()
-                return Reply(response.status_code, dict(response.headers.items()), text)
+                return HttpResponse(response.status_code, dict(response.headers.items()), text)
         except TimeoutError as error:
             raise RequestError(f"no answer within {self._seconds:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -194,7 +194,7 @@ class _Judged(httpx.AsyncBaseTransport):
         host = request.url.host
         port = request.url.port or {"http": 80, "https": 443}.get(request.url.scheme, 0)
         addresses = await _in_thread(self._resolver, host, port)
-        refused = [address for address in addresses if not (self._allow_private or is_public(address))]
+        refused = [address for address in addresses if not (self._allow_private or is_public_address(address))]
         if refused:
             raise httpx.ConnectError(f"{host} is at {refused[0]}, which is no public address; it was not contacted")
         failure = httpx.ConnectError(f"{host} has no address")

@@ -13,7 +13,7 @@ from feedsvc.clean.proxies import unwrap
 from feedsvc.clean.repair import Addresses
 from feedsvc.clean.videos import find_video
 from feedsvc.links import canonical_link, resolve, strip_tracking, tidy_link
-from feedsvc.runtime.outgoing import is_public
+from feedsvc.runtime.outgoing import is_public_address as may_be_reached
 
 __all__ = ["PIECES", "check"]
 
@@ -102,7 +102,7 @@ def _check_public(text: str) -> None:
         found = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return
-    if is_public(text):
+    if may_be_reached(text):
         wrapped = next((number for number in map(_wrapped, _WRAPPERS, [found] * 4) if number is not None), found)
         assert wrapped.is_global, text
         special = (wrapped.is_private, wrapped.is_loopback, wrapped.is_link_local, wrapped.is_multicast)

@@ -19,7 +19,7 @@ from sites import Site, running
 
 from feedsvc import __version__
 from feedsvc.errors import RequestError
-from feedsvc.runtime.outgoing import Asker, Outgoing, Reply, get_json, is_public
+from feedsvc.runtime.outgoing import Asker, HttpResponse, Outgoing, get_json, is_public_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,8 +40,10 @@ def at(*addresses: str) -> Resolver:
     return lambda _host, _port: addresses
 
 
-def post(url: str, *, seconds: float = 10.0, allow_private: bool = True, resolver: Resolver | None = None) -> Reply:
-    async def ask() -> Reply:
+def post(
+    url: str, *, seconds: float = 10.0, allow_private: bool = True, resolver: Resolver | None = None
+) -> HttpResponse:
+    async def ask() -> HttpResponse:
         more = {"resolver": resolver} if resolver else {}
         async with Outgoing(allow_private=allow_private, seconds=seconds, **more) as client:
             return await client.post(url, FORM)
@@ -57,7 +59,7 @@ def post(url: str, *, seconds: float = 10.0, allow_private: bool = True, resolve
     ],
 )  # fmt: skip
 def test_public(address: str) -> None:
-    assert is_public(address)
+    assert is_public_address(address)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_public(address: str) -> None:
     ],
 )  # fmt: skip
 def test_not_public(address: str) -> None:
-    assert not is_public(address)
+    assert not is_public_address(address)
 
 
 def test_post(site: Site) -> None:
@@ -147,7 +149,7 @@ def test_one_private_address_among_public_ones_is_enough(site: Site) -> None:
 def test_a_name_that_changes_its_address_meanwhile_gains_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """DNS rebinding: public when it is judged, private when it is connected to."""
     answers = iter([["127.0.0.9"], ["127.0.0.1"]])
-    monkeypatch.setattr("feedsvc.runtime.outgoing.is_public", lambda address: address == "127.0.0.9")
+    monkeypatch.setattr("feedsvc.runtime.outgoing.is_public_address", lambda address: address == "127.0.0.9")
     asked: list[str] = []
 
     def rebinding(host: str, _port: int) -> list[str]:
@@ -308,7 +310,7 @@ def test_certificates_are_checked_by_name(
     names: list[str | None] = []
     context.sni_callback = lambda _socket, name, _context: names.append(name)
     with running(Site(), context) as site:
-        ask: Callable[[], Reply] = lambda: post(f"https://{host}:{site.port}/", resolver=at("127.0.0.1"))  # noqa: E731
+        ask: Callable[[], HttpResponse] = lambda: post(f"https://{host}:{site.port}/", resolver=at("127.0.0.1"))  # noqa: E731
         if reason is None:
             assert ask().status == 204
         else:
