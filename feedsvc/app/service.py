@@ -207,7 +207,7 @@ class Service:
         self._problems.begin()
         self.report("store:corrupt", describe_set_aside(self.config.store.url))
         self._publication.begin()
-        self._owed.append(self._publication.drop_gone)
+        self._owed += [self._publication.drop_gone, self._history.begin]
         self._write_owed()
         empty = self._store.count_entries() == 0
         stages: list[tuple[str, Callable[[], None]]] = [

@@ -114,6 +114,14 @@ class History:
         self._stale.set()
         self._closed = False
 
+    def begin(self) -> None:
+        """Mint the id of the feed unless the store holds it.
+
+        Raises:
+            StoreError: The store cannot be read or written.
+        """
+        self._store.load_feeds([_RECORD], self._clock())
+
     def expire(self) -> None:
         """Have the next `refresh` catch up."""
         self._stale.set()
@@ -139,27 +147,30 @@ class History:
             StoreError: See `refresh`.
         """
         with self._lock:
-            if not self._closed:
-                self._stale.clear()
-                try:
-                    self._catch_up()
-                except StoreError:
-                    self._stale.set()
-                    raise
+            if self._closed:
+                return
+            self._stale.clear()
+            try:
+                failure = self._follow()
+                self._save()
+                if failure is not None:
+                    raise failure
+            except StoreError:
+                self._stale.set()
+                raise
 
     def render(self, base_url: str) -> Representation:
-        """Return the feed as it is now; `base_url` has no slash at its end.
+        """Return the feed as it is now; `base_url` has no slash at its end. The store is only read.
 
         Raises:
             StoreError: The store could not be read since the daemon started.
         """
-        try:
-            self.catch_up()
-        except StoreError as error:
-            if self._known is None:
-                raise
-            logger.warning("incidents cannot be kept", extra={"store": self._store.url, "reason": str(error)})
         with self._lock:
+            if not self._closed and (failure := self._follow()) is not None:
+                more = {"store": self._store.url, "reason": str(failure)}
+                logger.warning("problems in the store cannot be read", extra=more)
+            if self._unsaved:
+                self._stale.set()  # for the next `refresh`
             known = self._rendered.get(base_url)
             if known is None:
                 if len(self._rendered) >= _BASES:
@@ -175,7 +186,8 @@ class History:
         body = render_problems(self._id, self._title, updated, entries, base_url)
         return represent(body, MEDIA_TYPE, last_modified=updated, max_age=0)
 
-    def _catch_up(self) -> None:
+    def _follow(self) -> StoreError | None:
+        """Follow the problems in memory; return why those in the store could not be read, if so."""
         known = self._load()
         now = self._clock().replace(microsecond=0)
         problems = [Problem(key, message) for key, message in self._standing().items()]
@@ -196,22 +208,23 @@ class History:
         if changed:
             self._rendered.clear()
             self._unsaved |= {occurrence.number for occurrence in changed}
-        self._save(known)
-        if failure is not None:
-            raise failure
+        return failure
 
     def _load(self) -> dict[int, Occurrence]:
         if self._known is None:
-            record = self._store.load_feeds([_RECORD], self._clock())[_RECORD]
             with self._store.reading() as reader:
+                record = reader.feeds.records().get(_RECORD)
                 loaded = reader.operations.load_occurrences()
+            if record is None:
+                raise StoreError(f"{self._store.url}: the history of problems is not begun yet")
             self._known = {occurrence.number: occurrence for occurrence in loaded}
             self._next = max(self._known, default=0) + 1
             self._id, self._born = record.id, record.born
         return self._known
 
-    def _save(self, known: dict[int, Occurrence]) -> None:
+    def _save(self) -> None:
         """Write the occurrences that changed, and forget those that ended long ago."""
+        known = self._load()
         ended = sorted((one for one in known.values() if one.ended), key=lambda one: (one.changed, one.number))
         gone = [one.number for one in ended[: max(len(ended) - _MOST_ENDED, 0)]]
         for number in gone:

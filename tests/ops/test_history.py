@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import uuid
 from contextlib import closing
 from dataclasses import replace
@@ -101,6 +102,7 @@ class Desk:
 
     def begin(self) -> None:
         self.history = History(self.store, lambda: self.standing, lambda: self.now, title="News & more")
+        self.history.begin()
 
     def quarantine(self, path: str, outcome: Outcome = Outcome.QUARANTINED) -> None:
         with self.store.writing() as writer:
@@ -162,9 +164,30 @@ def test_same_bytes_while_nothing_changes_and_after_a_restart(desk: Desk) -> Non
     made = desk.history.render(BASE)
     desk.now = LATER
     assert desk.history.render(BASE) is made
+    desk.history.refresh()
     desk.begin()
     assert desk.history.render(BASE) == made
     assert len(desk.kept()) == 2
+
+
+def test_rendering_leaves_writing_to_the_next_refresh(desk: Desk, tmp_path: Path) -> None:
+    desk.standing = {"store": "no"}
+    with closing(sqlite3.connect(tmp_path / "feedsvc.db")) as other:
+        before = other.execute("PRAGMA data_version").fetchone()
+        desk.history.render(BASE)
+        assert other.execute("PRAGMA data_version").fetchone() == before
+    assert desk.kept() == []
+    desk.history.refresh()
+    assert [one.key for one in desk.kept()] == ["store"]
+
+
+def test_history_that_is_not_begun_is_not_begun_by_a_request(tmp_path: Path) -> None:
+    with closing(Store(f"sqlite:///{tmp_path / 'other.db'}")) as store:
+        history = History(store, dict, lambda: NOW, title="News")
+        with pytest.raises(StoreError, match="not begun yet"):
+            history.render(BASE)
+        history.begin()
+        assert history.render(BASE).body
 
 
 def test_numbers_are_not_given_twice(desk: Desk) -> None:
