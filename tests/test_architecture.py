@@ -93,6 +93,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         daemon.kill()
 
 
+@pytest.mark.slow
 def test_every_thread_and_process_is_described_and_no_other(daemon: Daemon) -> None:
     seen: set[str] = set()
     names = daemon.home / "names"
