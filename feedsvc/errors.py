@@ -7,28 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from feedsvc.model import Dump
 
-__all__ = [
-    "BrokenDump",
-    "CleaningError",
-    "ConfigError",
-    "DaemonUnreachable",
-    "DumpError",
-    "FeedsvcError",
-    "NotADump",
-    "PartEnded",
-    "ProcessError",
-    "RenderError",
-    "RequestError",
-    "RuleError",
-    "ServerError",
-    "ShortageError",
-    "StoreDamaged",
-    "StoreError",
-    "StoreLocked",
-    "UnknownName",
-    "WatchError",
-]
-
 
 class FeedsvcError(Exception):
     """Root of all errors that feedsvc raises on purpose."""

@@ -15,8 +15,6 @@ from urllib.parse import unquote, unquote_to_bytes
 
 import idna
 
-__all__ = ["TRACKING", "TRACKING_PREFIXES", "canonical_link", "resolve", "strip_tracking", "tidy_link"]
-
 # Parameters that say where a reader came from and never which article it is. Names that some site uses to pick the
 # article (id, ref, source, sid, from, p) have no place here. Names are lower case.
 TRACKING: Final = MappingProxyType(

@@ -16,21 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-__all__ = [
-    "Alternate",
-    "CleanEntry",
-    "Dump",
-    "Entry",
-    "FeedDocument",
-    "Known",
-    "Member",
-    "Outcome",
-    "Place",
-    "Removal",
-    "Representation",
-    "Sighting",
-]
-
 
 class Outcome(StrEnum):
     """The outcome of reading a dump file."""

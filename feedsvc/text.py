@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["fold", "fold_marked", "fold_words", "is_unspaced", "nearest", "printable"]
-
 # Blocks of scripts that are written without spaces between words, and Hangul, whose words take endings.
 _UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from feedsvc.feeds.assemble import Assembler, Plan
+from feedsvc.feeds.assemble import Assembler
 from feedsvc.feeds.formats.addresses import EVERYTHING
+from feedsvc.feeds.plan import Plan
 from feedsvc.intake.decide import Decision, decide_entry, identities
 from feedsvc.model import CleanEntry, Outcome, Place
 from feedsvc.store import DumpFile
@@ -16,7 +17,7 @@ from feedsvc.store import DumpFile
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from feedsvc.feeds.assemble import FeedSettings
+    from feedsvc.feeds.plan import FeedSettings
     from feedsvc.model import Entry, FeedDocument
     from feedsvc.store import FeedRecord, Store, Writer
 

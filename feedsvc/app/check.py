@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from feedsvc.app.config import Config
     from feedsvc.feeds.plan import Plan
 
-__all__ = ["Check", "Level", "check_all"]
-
 _INOTIFY_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 
 

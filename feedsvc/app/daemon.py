@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from feedsvc.app.config import Config
     from feedsvc.runtime.systemd import ServiceManager
 
-__all__ = ["run_daemon"]
-
 logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.learning.learned import Learned
     from feedsvc.store import Store
 
-__all__ = ["load_configured", "make_cleaner", "make_ingest", "make_pool"]
-
 _PATIENCE = 0.3  # seconds for which a slow dump may hold up others
 
 

@@ -36,12 +36,10 @@ if TYPE_CHECKING:
 
     from feedsvc.app.config import Config
     from feedsvc.http.front import Front
-    from feedsvc.intake.ingest import Report
+    from feedsvc.intake.write import Report
     from feedsvc.ops.metrics import Metrics
     from feedsvc.runtime.clock import Clock
     from feedsvc.runtime.supervisor import Summary
-
-__all__ = ["Service"]
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from feedsvc.store import Store
     from feedsvc.watch import Watcher
 
-__all__ = ["Vitals"]
-
 _STALE_SECONDS = 60.0  # that a change may be late in the store or the feed
 _SILENT_SECONDS = 15.0  # between two signs of life of a part
 # A dump may take as long as cleaning may, and a transaction waits half a minute for another process.

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.rules.rule import RuleSet
     from feedsvc.model import Dump, Removal, Sighting
 
-__all__ = ["Cleaner"]
-
 _logger = logging.getLogger(__name__)
 
 _MOST_ROUNDS: Final = 5

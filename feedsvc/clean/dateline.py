@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from bs4.element import PageElement
 
-__all__ = ["is_dateline", "is_in_dated_element"]
-
 # A line says local time of some zone, and a dump may be dated when it was fetched.
 _NEAR: Final = timedelta(days=2)
 _LONGEST: Final = 100

@@ -34,22 +34,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import CleanEntry, Removal
 
-__all__ = [
-    "FORGET",
-    "Alarm",
-    "Average",
-    "Counter",
-    "Observation",
-    "Standing",
-    "Taken",
-    "count_match",
-    "count_removals",
-    "explain_alarm",
-    "judge",
-    "observe_article",
-    "stand",
-]
-
 _FAST: Final = 1 / 20
 _SLOW: Final = 1 / 200
 _RECENT: Final = 20  # dumps that the fast average speaks of

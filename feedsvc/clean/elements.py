@@ -5,8 +5,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["ALLOWED", "ANYWHERE", "BLOCKS", "BOOLEANS", "CELLS", "DROPPED"]
-
 ANYWHERE: Final = frozenset({"dir", "lang", "title"})
 """Attributes that every allowed element may have."""
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.repair import Addresses
     from feedsvc.model import CleanEntry
 
-__all__ = ["Explanation", "Pieces", "mark_removals"]
-
 Pieces: TypeAlias = tuple[str | int, ...]
 """Text or HTML of the article, and the numbers of the removals between, from 0."""
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.rules.rule import Rule
     from feedsvc.model import Sighting
 
-__all__ = ["Stripped", "action_of", "write_ledger"]
-
 
 @dataclass(frozen=True, slots=True)
 class Stripped:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from bs4.element import PageElement
 
-__all__ = ["dumped_html", "escape", "plain_attributes", "start_tag"]
-
 _NO_END_TAG: Final = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "param"})
 
 

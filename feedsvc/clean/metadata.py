@@ -14,8 +14,6 @@ from feedsvc.dumps.characters import undirected
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["pick_author", "pick_title", "site_label", "tidy_categories", "tidy_phrase"]
-
 _WITH_MAILBOX: Final = (
     re.compile(r"[^\s()<>]+@[^\s()<>]+\s*\((?P<name>[^()]+)\)"),  # RSS 2.0: jane@example.org (Jane Doe)
     re.compile(r"(?P<name>[^<>@]+)<[^\s<>]+@[^\s<>]+>"),  # RFC 5322: Jane Doe <jane@example.org>

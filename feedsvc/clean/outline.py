@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.rules.matcher import Matcher
     from feedsvc.clean.rules.rule import Rule
 
-__all__ = ["Hit", "Leaf", "Line", "Outline", "make_outline"]
-
-
 _TYPED: Final = frozenset({"", "email", "number", "password", "search", "tel", "text", "url"})
 
 

@@ -13,8 +13,6 @@ from urllib.parse import unquote, urlsplit
 
 from feedsvc.links import resolve
 
-__all__ = ["is_public", "unwrap"]
-
 # One of these is in every address that a pattern below matches. Most addresses have none: a cheap test.
 _HINTS: Final = (
     *("weserv.nl", "wsrv.nl", ".wp.com/", "/iu/", "proxy", "image/fetch", "cdn-cgi/image", "/_next/", "/_vercel/"),

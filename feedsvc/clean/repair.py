@@ -18,16 +18,6 @@ if TYPE_CHECKING:
 
     from bs4.element import PageElement
 
-__all__ = [
-    "Addresses",
-    "Player",
-    "is_lazy",
-    "is_pixel",
-    "is_placeholder_size",
-    "picture_sources",
-    "raw_addresses",
-]
-
 # Attributes in which loading scripts keep the real address, the likeliest first.
 _LAZY: Final = (
     *("data-src", "data-original", "data-lazy-src", "data-original-src", "data-actualsrc", "data-lazyload"),

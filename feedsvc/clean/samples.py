@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.cleaner import Cleaner
     from feedsvc.model import CleanEntry
 
-__all__ = ["Sample", "failed_samples"]
-
 _PUBLISHED: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 

@@ -10,8 +10,6 @@ from lxml import etree
 
 from feedsvc.clean.elements import ALLOWED, ANYWHERE, DROPPED
 
-__all__ = ["is_settled", "sanitise"]
-
 _SANITISER: Final = nh3.Cleaner(
     tags=set(ALLOWED),
     attributes={"*": set(ANYWHERE), **{name: set(attributes) for name, attributes in ALLOWED.items()}},

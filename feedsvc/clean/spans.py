@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-__all__ = ["Spans"]
-
 
 class Spans:
     """Sorted disjoint stretches: asking stays cheap in hostile articles."""

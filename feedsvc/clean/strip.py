@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.rules.rule import Rule
     from feedsvc.model import Sighting
 
-__all__ = ["strip", "strip_except"]
-
 _EDGE_LINES: Final = 5
 """How many of the lines that stay are the head of an article, and how many its tail."""
 

@@ -6,8 +6,6 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["is_blank", "matching_form", "one_line", "prepare", "scrub", "summarise", "without_debris"]
-
 _SUMMARY_LENGTH: Final = 300  # characters, the ellipsis included
 
 _ZERO_WIDTH: Final = "\u00ad\u200b\u200c\u200d\u2060\ufeff"

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["TITLE_SHAPE", "strip_site_name", "strip_suffix", "suffix_of"]
-
 TITLE_SHAPE: Final = "title"
 """The shape of a title's suffix in learning; other shapes name elements of an article."""
 

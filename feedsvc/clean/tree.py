@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from bs4.element import AttributeDict, PageElement
 
-__all__ = ["make_tree"]
-
 _SPACES: Final = BeautifulSoup.ASCII_SPACES
 _PREFIXES: Final = {"http://www.w3.org/XML/1998/namespace": "xml"}
 

@@ -11,8 +11,6 @@ from feedsvc.clean.markup import escape, start_tag
 from feedsvc.clean.proxies import is_public
 from feedsvc.links import tidy_link
 
-__all__ = ["Video", "find_video", "player_video", "video_entry", "video_html"]
-
 
 @dataclass(frozen=True, slots=True)
 class Video:

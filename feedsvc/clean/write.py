@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.ledger import Stripped
     from feedsvc.clean.repair import Addresses
 
-__all__ = ["Written", "write"]
-
 _PICTURE: Final = (ALLOWED["img"] | ANYWHERE) - {"src", "srcset"}
 _LONGEST_LABEL: Final = 200
 _DEEPEST: Final = 100

@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-__all__ = [
-    "Block",
-    "block_starts",
-    "first_text",
-    "is_dashes",
-    "is_marker",
-    "is_unclosed_marker",
-    "parse_block",
-    "split_title_line",
-]
-
 _MARKER = re.compile(r"<!--\s{0,9}([0-9]+)\s{0,9}-->")
 _UNCLOSED = re.compile(r"<!--\s{0,9}[0-9]+\s{0,9}(?:-{0,2}>?$|-{0,2}\[)")
 _DASHES = re.compile("-{3,}")

@@ -6,8 +6,6 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 
-__all__ = ["parse_date", "parse_epoch"]
-
 _MILLISECONDS_FROM = 10**11  # as seconds that would be the year 5138, as milliseconds it is 1973
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2101, 1, 1, tzinfo=UTC)

@@ -11,8 +11,6 @@ from charset_normalizer import from_bytes
 
 from feedsvc.errors import NotADump
 
-__all__ = ["decode"]
-
 _SAMPLE = 64 * 1024  # bytes to judge by
 _ASCII = bytes(range(0x80))
 _WHOLE_FOR_A_BROKEN = 8  # another encoding read as this one breaks far more often

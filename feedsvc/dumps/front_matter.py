@@ -21,8 +21,6 @@ from feedsvc.errors import BrokenDump
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["FENCE", "FrontMatter", "parse_front_matter"]
-
 _LOG = logging.getLogger(__name__)
 
 FENCE = "---"

@@ -6,8 +6,6 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["ignored_name"]
-
 _ENDINGS: Final = MappingProxyType(
     {
         "an editor's backup": "bak orig swo swp swx",

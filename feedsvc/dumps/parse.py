@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-__all__ = ["parse_dump"]
-
 _ELLIPSES = ("...", "…")
 # How other files begin; lower case, the first that fits speaks.
 _OTHERS = (

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from feedsvc.dumps.characters import allowed, is_invisible
 
-__all__ = ["TitleLine", "is_absolute", "parse_link", "parse_title_line"]
-
 _OPENINGS = (
     re.compile(r"\]\(\s{0,9}<?https?://", re.IGNORECASE),
     re.compile(r"\]\(\s{0,9}<?(?:[a-z][a-z0-9+.-]{0,30}:)?//", re.IGNORECASE),

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from feedsvc.store import Archive, Reader, Store
     from feedsvc.store.archives import ArchiveReader, ArchiveWriter
 
-__all__ = ["Archives", "Follower", "Membership"]
-
 logger = logging.getLogger(__name__)
 
 _FOR_EVER = 31_536_000  # seconds: a year, the most that RFC 2616 allowed and caches honour

@@ -14,16 +14,14 @@ from feedsvc.errors import StoreError
 from feedsvc.feeds.archives import Follower
 from feedsvc.feeds.catalogue import Catalogue
 from feedsvc.feeds.formats import fit
-from feedsvc.feeds.plan import FeedSettings, Plan
 from feedsvc.model import Entry, FeedDocument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from feedsvc.feeds.archives import Archives
+    from feedsvc.feeds.plan import Plan
     from feedsvc.store import FeedRecord, Store
-
-__all__ = ["Assembler", "FeedSettings", "Plan"]
 
 logger = logging.getLogger(__name__)
 

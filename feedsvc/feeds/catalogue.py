@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from feedsvc.feeds.plan import FeedSettings, Plan
     from feedsvc.store import FeedReader, Store
 
-__all__ = ["Catalogue", "Effect", "Spot", "Window"]
-
 _Belonging = tuple[int, list[str]]  # an entry's number, and the names of the feeds that it belongs to
 
 

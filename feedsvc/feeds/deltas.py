@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from feedsvc.feeds.formats import Format
     from feedsvc.model import Representation
 
-__all__ = ["Deltas", "Versions"]
-
 _TAGS = 64  # versions of a feed that are known, so that hourly polls find theirs
 _KEPT = 128  # deltas that are kept: those that were made last
 

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from feedsvc.feeds.publish import Resource
     from feedsvc.store import Store
 
-__all__ = ["MANIFEST", "TWINS", "BuildError", "SitePage", "build_site", "file_name", "site_pages"]
-
 MANIFEST = ".feedsvc-build"  # the files that builds wrote and may delete; as `b2sum --length 128 --check` reads it
 TWINS = {"gzip": ".gz", "br": ".br", "zstd": ".zst"}  # content coding to suffix
 

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from feedsvc.store import Store
     from feedsvc.store.published import State
 
-__all__ = ["Guard", "count_entries", "describe_refused", "find_lost", "find_refused", "hold"]
-
 logger = logging.getLogger(__name__)
 
 _NAMED = 3  # ids in a message

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import timedelta
 
-__all__ = ["KEYS", "Candidate", "FeedSettings", "Filter", "Plan", "make_filter", "of_source"]
-
 KEYS: Final = ("source", "category", "author", "title", "text", "language")
 """The properties that a filter may name, beside the age."""
 

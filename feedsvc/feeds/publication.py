@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from feedsvc.model import FeedDocument
     from feedsvc.store import Store
 
-__all__ = ["Publication"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from feedsvc.feeds.formats import Format
 
-__all__ = ["Publisher", "Resource"]
-
 _log = logging.getLogger(__name__)
 
 # A feed of a name as it is now, and since when it has been so, aware.

@@ -14,8 +14,6 @@ from feedsvc.model import Representation
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["represent"]
-
 # Past these levels a feed of 150 KB takes several times as long, and shrinks by another 3 % at most.
 _LEVELS = {"br": 5, "gzip": 6, "zstd": 9}
 

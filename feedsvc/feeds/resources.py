@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from feedsvc.feeds.guard import Guard
     from feedsvc.model import FeedDocument
 
-__all__ = ["MAX_AGE", "make_resources"]
-
 MAX_AGE = 60  # seconds for which a cache may reuse a feed
 
 

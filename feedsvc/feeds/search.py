@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from feedsvc.feeds.pages.found import Query
     from feedsvc.store import Store
 
-__all__ = ["Search"]
-
 _ANSWER_SECONDS = 1.0  # that a search may take
 _CATCH_UP_SECONDS = 1.0  # that a run of `catch_up` may take: the daemon waits for it when it ends
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from feedsvc.runtime.outgoing import Resolver
 
-__all__ = ["Announced", "Pinger", "pause_after", "retry_after"]
-
 logger = logging.getLogger(__name__)
 
 _DEADLINE = 10.0  # seconds for a ping, from the look-up of the hub's name to its answer

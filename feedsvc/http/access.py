@@ -17,8 +17,6 @@ from feedsvc.http.addresses import feed_at
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Access", "Credentials", "Restriction", "hash_password", "parse_credentials"]
-
 _OPEN = ("/healthz", "/readyz")  # for monitoring
 # 16 MiB and some 50 ms a try: too expensive to guess with, cheap enough for the one that is not cached.
 _COST = {"n": 2**14, "r": 8, "p": 1}

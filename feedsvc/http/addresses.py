@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from feedsvc.feeds.formats.addresses import EVERYTHING, page_path
 
-__all__ = ["FeedAddress", "base_of", "feed_at"]
-
 _LONGEST = 255  # of a host name (RFC 1035, section 2.3.4)
 _HIGHEST_PORT = 65535
 # Host = uri-host [ ":" port ] (RFC 9110, section 7.2), restricted to the characters of real host names.

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Receive, Scope, Send
 
-__all__ = ["Answer"]
-
 _ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 # Articles are sanitised already; should that ever fail, the browser still runs no script and posts no form elsewhere.
 _HTML = {

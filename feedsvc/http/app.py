@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from feedsvc.http.operators import Operations
     from feedsvc.model import Entry, Removal, Representation
 
-__all__ = ["make_app"]
-
 _log = logging.getLogger(__name__)
 
 _KEY = re.compile(r"[a-z0-9]{1,64}")

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Representation
 
-__all__ = ["core_of", "entity_tag", "evaluate", "named_tags", "parse_http_date"]
-
 _SAFE = ("GET", "HEAD")
 
 # entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE (section 8.8.3); a comma may stand inside.

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["AnswerCounter"]
-
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PUBLISHED = (
     OPML_PATH,

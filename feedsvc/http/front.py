@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from feedsvc.http.proxies import Proxies
     from feedsvc.http.published import Published, Publishing
 
-__all__ = ["ALLOWED_METHODS", "Front"]
-
 ALLOWED_METHODS = "GET, HEAD, OPTIONS"
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="feedsvc", charset="UTF-8"'}
 _PREFLIGHT = {  # Fetch standard, section 3.3.3

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MOST_CONNECTIONS", "Held", "RateLimit", "choose_to_end", "client_of", "count_room"]
-
 MOST_CONNECTIONS = 4096
 _MOST_FILES = 65_536  # more are of no use, and some systems allow a thousand million
 _OTHER_FILES = 256  # for the store, the watched folders, processes that clean

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["IDENTITY", "choose_coding", "wants_delta", "wants_page"]
-
 IDENTITY = "identity"
 
 # codings [ weight ]; a qvalue is 0 or 1 or between, with three decimals at most (section 12.4.2).

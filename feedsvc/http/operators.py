@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Representation
 
-__all__ = ["Operations", "Operators"]
-
 # A request with one of these fields was sent on behalf of somebody else.
 _HANDED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-__all__ = ["MOST_HEAD_BYTES", "Connection"]
-
 MOST_HEAD_BYTES = 16 * 1024  # of a request's target and fields
 HEAD_SECONDS = 10.0  # from the first byte, or from connecting, until the head is whole
 TAKE_SECONDS = 60.0  # until the client has taken what was written

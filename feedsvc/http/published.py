@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import FeedDocument, Representation
 
-__all__ = ["CORS", "RETRY", "Published", "Publishing"]
-
 RETRY = {"Retry-After": "5"}
 # Feeds are for everybody's programs, those in other sites' pages among them.
 CORS = {

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Representation
 
-__all__ = ["IM_USED", "Audience", "join_fields", "respond", "respond_delta", "respond_uncached", "select"]
-
 IM_USED = HTTPStatus.IM_USED
 _YEAR = 31_536_000  # seconds
 _STALE = 10  # times max_age for which a cache may show the old one while it asks for the new one (RFC 5861)

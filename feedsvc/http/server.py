@@ -21,8 +21,6 @@ from feedsvc.http.protocol import Connection
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-__all__ = ["Server", "bind"]
-
 _BACKLOG = 4096  # that may wait to be accepted, where the system lets as many (listen(2))
 _HIGHEST_PORT = 65535
 _SWITCH_SECONDS = 0.0001  # for which another thread may keep the interpreter while a request waits; the usual is 0.005

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.sandbox import Pool, Ticket
     from feedsvc.store import Article
 
-__all__ = ["Cleanings", "job_again"]
-
 
 class Cleanings:
     """The tickets of the jobs that were begun, by owner: a dump file's path, or an entry's id."""

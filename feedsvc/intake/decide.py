@@ -26,8 +26,6 @@ from feedsvc.model import CleanEntry, Entry, Known, Place
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["Decision", "Verdict", "article_digest", "decide_entry", "identities", "mint_entry"]
-
 # RFC 4151 wants an authority; a dump without a link belongs to no host.
 _NO_AUTHORITY = "feedsvc.invalid"
 # RFC 4151, section 2.1: no underscore, no dot at the end, no IPv6 address, all of which links may have.

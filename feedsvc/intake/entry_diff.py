@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from feedsvc.model import CleanEntry, Entry
     from feedsvc.store import Article
 
-__all__ = ["LARGEST_LOSS", "EntryDiff", "as_stored", "clean_again", "count_characters", "diff_entry", "text_difference"]
-
 # One Chinese or Japanese character, one word of other scripts, or one mark.
 _TOKEN = re.compile(r"[^\W\u2e80-\uffff]+|[^\s]")
 _MOST_TOKENS: Final = 1000  # beyond, an exact comparison takes long

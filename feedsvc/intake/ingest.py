@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from feedsvc.store import Article, Reader, Store, Writer
     from feedsvc.watch import Listing
 
-__all__ = ["Ingest", "Report"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -19,10 +19,9 @@ from feedsvc.watch import Listing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from feedsvc.intake.ingest import Ingest, Report
+    from feedsvc.intake.ingest import Ingest
+    from feedsvc.intake.write import Report
     from feedsvc.watch import Change
-
-__all__ = ["BATCH", "Intake"]
 
 _T = TypeVar("_T")
 

@@ -15,8 +15,6 @@ from feedsvc.errors import BrokenDump, NotADump, ShortageError
 from feedsvc.model import Outcome
 from feedsvc.store import DumpFile
 
-__all__ = ["FileRead", "read_changed", "read_dump"]
-
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _PEEK_BYTES: Final = 4096  # enough of a file that is too large to tell if it is a dump
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from feedsvc.store import Article, Store
     from feedsvc.store.removals import RemovalReader, RemovedItem, Subject
 
-__all__ = ["check_name", "find_entry", "restore_removal"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from feedsvc.intake.entry_diff import Removed
     from feedsvc.store import Article, RawDump, Store
 
-__all__ = ["Diff", "RuleChanges", "compare_rules", "diff_rules", "make_saved", "read_saved"]
-
 _T = TypeVar("_T")
 
 _SCANNED_AT_ONCE = 256  # dumps

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from feedsvc.store import Article, DumpFile, Reader, Writer
     from feedsvc.watch import Change
 
-__all__ = ["NotCleaned", "Recorder", "Report"]
-
 logger = logging.getLogger(__name__)
 
 

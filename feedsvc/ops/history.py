@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from feedsvc.model import Representation
     from feedsvc.store import Store
 
-__all__ = ["History", "describe_occurrence", "follow"]
-
 logger = logging.getLogger(__name__)
 
 _RECORD = "/problems"  # the feed's name in the store; no feed that subscribers see has a slash in its own

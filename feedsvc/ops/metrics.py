@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from feedsvc.store import Store
 
-__all__ = ["Metrics", "read_gauges"]
-
 logger = logging.getLogger(__name__)
 
 _LEARNED = "learned"  # stands for all blocks that were learned: there is no end of them

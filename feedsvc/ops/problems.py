@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from feedsvc.store import Store
 
-__all__ = ["KINDS", "Kind", "Problems", "find_problems", "kind_of"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from feedsvc.feeds.assemble import Plan
+    from feedsvc.feeds.plan import Plan
     from feedsvc.model import Problem
     from feedsvc.store import Store
-
-__all__ = ["Answered", "ask_daemon", "ask_ready", "collect_status"]
 
 logger = logging.getLogger(__name__)
 

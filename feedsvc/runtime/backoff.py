@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["LONGEST_RETRY", "RETRY_SECONDS", "Backoff", "backoff"]
-
 RETRY_SECONDS: Final = 1.0  # pause before the system or the store is asked again: nobody else is bothered by it
 LONGEST_RETRY: Final = 60.0  # seconds to the next attempt of a `Backoff`, if one after the other fails
 _MOST_DOUBLINGS: Final = 30  # 2.0 ** 1024 would overflow

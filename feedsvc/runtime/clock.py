@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Clock", "read_clock"]
-
 logger = logging.getLogger(__name__)
 
 TOLERANCE: Final = timedelta(minutes=1)  # by which a clock may be set without a question

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Control", "Reply", "Request", "ask_reload", "control_name"]
-
 logger = logging.getLogger(__name__)
 
 _RELOAD = b"reload\n"

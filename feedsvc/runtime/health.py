@@ -15,8 +15,6 @@ from feedsvc.errors import FeedsvcError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["BEAT_SECONDS", "Health", "Part", "Probe", "Pulse", "show_thread"]
-
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0  # at most between two beats of a loop that has nothing to do

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
-__all__ = ["PRIORITIES", "SOCKET", "JournalHandler", "is_journal", "pack", "priority_of"]
-
 SOCKET = "/run/systemd/journal/socket"
 PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))  # sd-daemon(3)
 _DEBUG = 7

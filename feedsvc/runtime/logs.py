@@ -14,8 +14,6 @@ from feedsvc.runtime.journal import SOCKET, JournalHandler, is_journal
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["set_up_logs"]
-
 # Controls, what else ends a line or turns the writing's direction, and lone surrogates.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Their chatter at INFO is about themselves.

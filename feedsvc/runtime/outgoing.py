@@ -24,8 +24,6 @@ from feedsvc.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Asker", "HttpResponse", "Outgoing", "Resolver", "get_json", "is_public_address", "resolve"]
-
 Resolver = Callable[[str, int], "Sequence[str]"]
 """Host and port to addresses of IP, the best first; OSError where there are none."""
 

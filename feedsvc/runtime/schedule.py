@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from apscheduler.triggers.base import BaseTrigger
 
-__all__ = ["Regenerator", "Schedule", "parse_trigger"]
-
 logger = logging.getLogger(__name__)
 
 JOB_SECONDS = 900.0  # a job that runs for longer hangs

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from feedsvc.runtime.systemd import ServiceManager
 
-__all__ = ["Served", "Summary", "Supervisor", "describe"]
-
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0  # between two looks at most

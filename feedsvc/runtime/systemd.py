@@ -14,8 +14,6 @@ from feedsvc.errors import ServerError
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
-__all__ = ["ServiceManager", "inherited_socket", "meet", "notify", "watchdog_seconds"]
-
 logger = logging.getLogger(__name__)
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START

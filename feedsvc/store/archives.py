@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-__all__ = ["Archive", "ArchivePage", "ArchiveReader", "ArchiveWriter"]
-
 OPEN: Final = 0  # the page of entries that no closed page holds
 _ABSENT: Final = "absent"  # no fingerprint: what changes while there is no such feed is not followed
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from feedsvc.clean.drift import Observation, Standing
 
-__all__ = ["CounterReader", "CounterWriter", "DriftChange", "RuleCount"]
-
 _LEARNED: Final = "learned-"  # so begin the names of rules that come from learning: nobody need mend those
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-__all__ = ["MIGRATIONS", "Database", "cause_of", "file_of", "sqlite_address"]
-
 _BUSY_SECONDS = 30.0  # how long a writer waits for another process' transaction
 MIGRATIONS = files("feedsvc.store") / "migrations"
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}

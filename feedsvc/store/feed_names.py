@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["FEED_NAME", "name_source"]
-
 FEED_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _LONGEST: Final = 40  # characters of a source's own that are kept

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Row
 
-__all__ = ["FeedReader", "FeedRecord", "FeedWriter", "revise"]
-
 _BATCH: Final = 500  # rows read at a time
 # Times as numbers: nobody needs these rows' as anything else.
 _PLACE: Final = [

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Sighting
 
-__all__ = ["LEARNED", "PINNED", "VETOED", "LearnedReader", "LearnedRow", "LearnedWriter"]
-
 LEARNED, PINNED, VETOED, CANDIDATE = "learned", "pinned", "vetoed", "candidate"
 
 _BLOCK_KEY: Final = [sighted_blocks.c[name] for name in ("block", "shape")]

@@ -23,8 +23,6 @@ from feedsvc.store.database import cause_of, file_of, sqlite_address
 if TYPE_CHECKING:
     from feedsvc.store.salvage import Salvage
 
-__all__ = ["describe_set_aside", "last_written", "mend"]
-
 logger = logging.getLogger(__name__)
 
 _BUSY_SECONDS: Final = 5.0

@@ -13,8 +13,6 @@ from feedsvc.errors import StoreError
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["migrate"]
-
 
 def migrate(engine: sa.Engine, folder: str, name: str, *, version: str = "head") -> None:
     """Make the tables, or change them into those of this version, in one transaction.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-__all__ = ["Occurrence", "OperationReader", "OperationWriter"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occurrence:

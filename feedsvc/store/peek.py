@@ -12,8 +12,6 @@ from feedsvc.errors import StoreError
 from feedsvc.store.learned import LearnedReader
 from feedsvc.store.schema import learned_blocks
 
-__all__ = ["read_learned"]
-
 
 def read_learned(url: str) -> Learned:
     """Load what a store has learned, without making the store or changing anything in it.

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-__all__ = ["LeftOut", "Mark", "PublishedReader", "PublishedWriter", "State"]
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Entry
 
-__all__ = ["HERE", "Reader", "at"]
-
 # Statements that every dump needs are made once: to make one takes several times as long as to run it.
 HERE: Final = sa.and_(articles.c.dump == sa.bindparam("at_dump"), articles.c.position == sa.bindparam("at_position"))
 _NAMED: Final = sa.select(aliases.c.name, aliases.c.entry).where(

@@ -16,8 +16,6 @@ from feedsvc.store.tables import Tables
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RemovalReader", "RemovalWriter", "RemovedItem", "Subject"]
-
 _NONE: Final[frozenset[str]] = frozenset()
 _LEDGER: Final = [removals.c[name] for name in ("rule", "reason", "text", "html", "restored")]
 _MOST_NEAR: Final = 2000  # names that are looked at for one like a name that is not known

@@ -13,17 +13,6 @@ from feedsvc.store.schema import dumps, entries
 if TYPE_CHECKING:
     from feedsvc.model import Place
 
-__all__ = [
-    "ENTRY_COLUMNS",
-    "ENTRY_FIELDS",
-    "Article",
-    "DumpFile",
-    "columns_of",
-    "differs",
-    "entry_of",
-    "is_below",
-]
-
 ENTRY_FIELDS: Final = tuple(field.name for field in fields(Entry))
 ENTRY_COLUMNS: Final = [entries.c[name] for name in ENTRY_FIELDS]
 

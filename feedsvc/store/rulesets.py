@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
-__all__ = ["RawDump", "SavedRules", "load_live_rules", "load_raw_dumps", "load_removed", "save_live_rules"]
-
 _BATCH = 500  # rows read at a time
 
 

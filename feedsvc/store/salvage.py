@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Salvage", "salvage"]
-
 _LAST: Final = 2**63 - 1  # the largest row number
 _OWN: Final = ("alembic_version", "problems")  # what the new store makes itself, and what is looked at anew
 _JSON: Final = {"categories", "images", "alternates"}

@@ -30,37 +30,6 @@ from feedsvc.model import Alternate
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
-__all__ = [
-    "LIVE",
-    "RETIRED",
-    "WITHDRAWN",
-    "aliases",
-    "announced",
-    "archive_entries",
-    "archive_pages",
-    "archives",
-    "articles",
-    "drift",
-    "drift_sources",
-    "dumps",
-    "entries",
-    "feeds",
-    "incidents",
-    "learned_blocks",
-    "learned_sources",
-    "left_out",
-    "metadata",
-    "problems",
-    "published",
-    "removals",
-    "restored",
-    "revisions",
-    "rulesets",
-    "sighted_blocks",
-    "sighted_shapes",
-    "source_feeds",
-]
-
 
 class Instant(TypeDecorator[datetime]):
     """Aware UTC time in whole seconds, kept as seconds since 1970."""

@@ -29,8 +29,6 @@ from feedsvc.text import fold, fold_words
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["SEARCH_SUFFIX", "Hits", "SearchIndex"]
-
 logger = logging.getLogger(__name__)
 
 SEARCH_SUFFIX = ".search"  # what follows the store's file name in the index's

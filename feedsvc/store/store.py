@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from feedsvc.store.rows import Article
     from feedsvc.store.rulesets import RawDump, SavedRules
 
-__all__ = ["Store"]
-
 
 class Store(Database):
     """The store at one address."""

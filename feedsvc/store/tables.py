@@ -10,8 +10,6 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-__all__ = ["Tables", "chunks", "insertion"]
-
 _CHUNK: Final = 400  # values in one statement; SQLite may be built to take as few as 999
 _T = TypeVar("_T")
 

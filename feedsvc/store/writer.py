@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Entry, Place, Removal
 
-__all__ = ["Writer"]
-
 # Made once; see feedsvc.store.reader.
 _BY_PATH: Final = sa.select(dumps.c.id).where(dumps.c.path == sa.bindparam("at_path"))
 _SAVE_DUMP: Final = dumps.update().where(dumps.c.id == sa.bindparam("at_id"))

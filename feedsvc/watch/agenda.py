@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from feedsvc.watch.files import Change, FileState
     from feedsvc.watch.folder import Folder
 
-__all__ = ["Agenda"]
-
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = -math.inf

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Change", "FileState", "Listing", "is_gone", "observe", "scan"]
-
 logger = logging.getLogger(__name__)
 
 _STRIDE = 256  # files that are looked at in a row

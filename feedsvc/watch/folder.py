@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from watchdog.observers.api import EventEmitter
 
-__all__ = ["Folder", "Identity", "distinct"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from watchdog.observers.api import EventQueue, ObservedWatch
     from watchdog.observers.inotify_c import InotifyEvent, WatchDescriptor
 
-__all__ = ["TreeEmitter", "TreeObserver"]
-
 logger = logging.getLogger(__name__)
 
 _MASK = Mask(

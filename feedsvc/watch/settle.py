@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from feedsvc.watch.files import FileState
 
-__all__ = ["Settling"]
-
 logger = logging.getLogger(__name__)
 
 _SOON = 4  # times the settle time, or the rest of a path, for which a told path is remembered

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from feedsvc.watch.files import Change
     from feedsvc.watch.folder import Folder
 
-__all__ = ["Watcher"]
-
 logger = logging.getLogger(__name__)
 
 _CHECK_INTERVAL = 0.25  # seconds between two looks at the folders themselves

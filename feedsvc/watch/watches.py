@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from feedsvc.watch.agenda import Agenda
     from feedsvc.watch.folder import Folder
 
-__all__ = ["Watches"]
-
 logger = logging.getLogger(__name__)
 
 _DEEPEST = 200  # folders; watchdog's snapshots recurse

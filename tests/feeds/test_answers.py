@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedsvc.feeds.archives import Archives
-from feedsvc.feeds.assemble import Assembler, FeedSettings, Plan
+from feedsvc.feeds.assemble import Assembler
 from feedsvc.feeds.formats import FORMATS
 from feedsvc.feeds.guard import Guard
 from feedsvc.feeds.pages.found import parse_query
+from feedsvc.feeds.plan import FeedSettings, Plan
 from feedsvc.feeds.publish import Publisher
 from feedsvc.feeds.resources import make_resources
 from feedsvc.feeds.search import Search

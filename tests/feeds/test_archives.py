@@ -20,10 +20,10 @@ from places import DATA
 from starlette.requests import Request
 
 from feedsvc.feeds.archives import _FOR_EVER, Archives, Membership
-from feedsvc.feeds.assemble import FeedSettings
 from feedsvc.feeds.formats.addresses import archive_path, feed_path, parse_archive_path
 from feedsvc.feeds.formats.atom import render_atom
 from feedsvc.feeds.formats.history import HISTORY
+from feedsvc.feeds.plan import FeedSettings
 from feedsvc.http.respond import respond
 from feedsvc.model import Entry
 from feedsvc.store import Store

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from articles import NOW, PUBLISHED, assemble_feed, load_feed, make_article, save_dump
 
-from feedsvc.feeds.assemble import Assembler, FeedSettings, Plan
+from feedsvc.feeds.assemble import Assembler
+from feedsvc.feeds.plan import FeedSettings, Plan
 from feedsvc.store import Store
 
 if TYPE_CHECKING:

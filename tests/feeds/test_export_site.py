@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from articles import NOW, live_entries, make_article, save_dump
 
-from feedsvc.feeds.assemble import Assembler, FeedSettings, Plan
+from feedsvc.feeds.assemble import Assembler
 from feedsvc.feeds.export import SitePage, site_pages
 from feedsvc.feeds.formats.atom import render_atom
 from feedsvc.feeds.pages.assets import static_files
 from feedsvc.feeds.pages.pages import render_entry
+from feedsvc.feeds.plan import FeedSettings, Plan
 from feedsvc.model import Removal
 from feedsvc.store import Store
 

@@ -23,7 +23,8 @@ from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
 from feedsvc.clean.sandbox import Job, Ticket, clean_job
 from feedsvc.errors import CleaningError, StoreError
-from feedsvc.intake.ingest import Ingest, Report
+from feedsvc.intake.ingest import Ingest
+from feedsvc.intake.write import Report
 from feedsvc.model import CleanEntry, Dump, Entry, Outcome
 from feedsvc.store import Store
 from feedsvc.watch import Change, Listing

@@ -14,8 +14,9 @@ from waiting import wait_for
 
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.errors import FeedsvcError, ShortageError, StoreError
-from feedsvc.intake.ingest import Ingest, Report
+from feedsvc.intake.ingest import Ingest
 from feedsvc.intake.queue import BATCH, Intake
+from feedsvc.intake.write import Report
 from feedsvc.store import Store
 from feedsvc.watch import Change, FileState, Listing
 

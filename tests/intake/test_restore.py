@@ -19,7 +19,7 @@ from feedsvc.app.cli import app
 from feedsvc.app.cli.common import MISUSED, load
 from feedsvc.app.pipeline import make_cleaner
 from feedsvc.errors import FeedsvcError, StoreError, UnknownName
-from feedsvc.feeds.assemble import FeedSettings, Plan
+from feedsvc.feeds.plan import FeedSettings, Plan
 from feedsvc.intake.ingest import Ingest
 from feedsvc.model import Removal
 from feedsvc.ops.status import collect_status

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from feedsvc.app.cli.show import show_status
 from feedsvc.errors import DaemonUnreachable
-from feedsvc.feeds.assemble import FeedSettings, Plan
+from feedsvc.feeds.plan import FeedSettings, Plan
 from feedsvc.model import Outcome
 from feedsvc.ops.status import Answered, ask_daemon, collect_status
 from feedsvc.store import Store

@@ -67,7 +67,8 @@ from feedsvc.watch import Change, Listing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from feedsvc.intake.ingest import Ingest, Report
+    from feedsvc.intake.ingest import Ingest
+    from feedsvc.intake.write import Report
 
 __all__ = ["app", "main"]
 

@@ -8,8 +8,6 @@ from feedsvc.app.cli.common import ConfigOption, load, out
 from feedsvc.feeds.guard import count_entries
 from feedsvc.store import Store
 
-__all__ = ["accept"]
-
 
 def accept(config: ConfigOption = None) -> None:
     """Publish ids and dates that changed without their articles; readers will see those entries as new."""

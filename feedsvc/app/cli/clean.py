@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.sandbox import Pool, Ticket
     from feedsvc.errors import DumpError
 
-__all__ = ["clean"]
-
 _AHEAD = 8  # dumps that are cleaned while one is shown
 
 

@@ -25,23 +25,6 @@ if TYPE_CHECKING:
     from feedsvc.intake.ingest import Ingest
     from feedsvc.watch import FileState
 
-__all__ = [
-    "IMPOSSIBLE",
-    "MISUSED",
-    "WRONG",
-    "ConfigOption",
-    "Paths",
-    "complain",
-    "err",
-    "find_files",
-    "find_in",
-    "load",
-    "locate",
-    "opened",
-    "out",
-    "write_json",
-]
-
 _CONFIG_PLACES = (Path("config.toml"), Path("/etc/feedsvc/config.toml"))
 WRONG, MISUSED, IMPOSSIBLE = 1, 2, 3  # exit codes, see feedsvc.app.cli
 

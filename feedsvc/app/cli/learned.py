@@ -17,8 +17,6 @@ from feedsvc.text import printable
 if TYPE_CHECKING:
     from feedsvc.store.learned import LearnedReader, LearnedRow
 
-__all__ = ["learned"]
-
 _CANDIDATE_DUMPS = 3  # a block that is seen in fewer dumps is not worth a line
 _SAMPLE = 60  # characters
 _KEY = 8  # digits that are shown, as in the ledger

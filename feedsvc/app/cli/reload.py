@@ -9,8 +9,6 @@ import typer
 from feedsvc.app.cli.common import WRONG, ConfigOption, complain, locate, out
 from feedsvc.runtime.control import ask_reload, control_name
 
-__all__ = ["reload"]
-
 _REPLY_SECONDS = 85.0  # within the 90 s that systemd gives ExecReload=
 
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from feedsvc.store.counters import RuleCount
     from feedsvc.store.removals import RemovedItem
 
-__all__ = ["removed"]
-
 
 def removed(
     *,

@@ -13,8 +13,6 @@ from feedsvc.intake.restore import restore_removal
 from feedsvc.runtime.logs import set_up_logs
 from feedsvc.text import printable
 
-__all__ = ["restore"]
-
 
 def restore(
     entry: Annotated[str, typer.Argument(metavar="ENTRY", help="The entry's key, id or link.")],

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from feedsvc.intake.entry_diff import EntryDiff
     from feedsvc.intake.rules_diff import Diff
 
-__all__ = ["rules"]
-
 _SECONDS = 4.0  # an answer within five
 _SAMPLES = 10
 _SAMPLE_CHARACTERS = 100

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from feedsvc.store.counters import RuleCount
     from feedsvc.store.removals import RemovedItem
 
-__all__ = ["show_checks", "show_counts", "show_explanation", "show_removed", "show_status"]
-
 _COMMANDS = dict.fromkeys([*range(ord("\n")), *range(ord("\v"), ord(" ")), *range(0x7F, 0xA0)])
 _MARKS = {Level.FINE: "[green]ok[/]", Level.WARNING: "[yellow]warning[/]", Level.ERROR: "[red]error[/]"}
 

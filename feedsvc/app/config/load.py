@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-__all__ = ["load_config"]
-
 _PREFIX = "FEEDSVC_"
 
 

@@ -15,8 +15,6 @@ from feedsvc.feeds.plan import KEYS, FeedSettings, Plan, make_filter
 from feedsvc.http import Restriction, parse_credentials
 from feedsvc.store.feed_names import FEED_NAME
 
-__all__ = ["Config", "FeedsSection", "Section"]
-
 
 class Section(BaseModel):
     """A section: no unknown keys, no conversions, no changes."""

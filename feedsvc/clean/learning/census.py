@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.learning.forms import Form
     from feedsvc.model import CleanEntry, Sighting
 
-__all__ = ["BUCKET", "OLD", "BlockCount", "Census", "ShapeCount", "SourceCensus"]
-
 BUCKET: Final = 100  # dumps after which rare blocks are forgotten
 OLD: Final = 2000  # dumps after which all counts are halved
 

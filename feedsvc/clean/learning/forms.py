@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["Form", "belongs_to_article", "is_notice", "read_form"]
-
 _ROLE: Final = (
     r"编辑(?!推荐|精选|部)|編輯(?!推薦|精選|部)|责编|責編|译者|譯者|翻译|翻譯|编译|編譯|校对|校對|审校|審校|核稿|作者|记者|記者|撰文|撰稿|摄影|攝影|摄像|"
     r"攝像|供图|供圖|来源|來源|出处|出處|特约|特約|通讯员|通訊員|監修|執筆|筆者|取材|撮影|編集|기자|사진"

@@ -15,8 +15,6 @@ from feedsvc.clean.rules.rule import Action, Rule
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Learned", "LearnedBlock", "Sign", "census_source"]
-
 
 class Sign(StrEnum):
     """The sign that a block is no article."""

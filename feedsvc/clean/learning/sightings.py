@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.repair import Addresses
     from feedsvc.clean.rules.rule import Rule
 
-__all__ = ["HEAD_LINES", "TAIL_LINES", "Sight", "fingerprint", "sight_title", "title_block"]
-
 HEAD_LINES: Final = 5
 """How many of the lines that stay are the head of an article."""
 

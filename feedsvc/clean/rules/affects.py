@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.rules.literals import Clauses
     from feedsvc.clean.rules.rule import Rule
 
-__all__ = ["Affects"]
-
 _ZERO_WIDTH: Final = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 _UNSEEN = re.compile(f"[\0-\x1f{_ZERO_WIDTH}]+")
 _TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^>]*>", re.DOTALL)

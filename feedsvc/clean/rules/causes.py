@@ -5,17 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = [
-    "CAUSES",
-    "DATELINE",
-    "LEFTOVER",
-    "LOOSE_LINE",
-    "NOSCRIPT_COPY",
-    "TRACKING_PIXEL",
-    "UNUSABLE_PICTURE",
-    "Cause",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Cause:

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Clauses", "literals"]
-
 Clauses: TypeAlias = tuple[frozenset[str], ...]
 
 _Atom: TypeAlias = str | Clauses  # a character, "white" for any space, "anything", "nothing", or the clauses of a group

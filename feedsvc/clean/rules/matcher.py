@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.rules.causes import Cause
     from feedsvc.clean.rules.rule import Rule, RuleSet
 
-__all__ = ["Lines", "Matcher", "Matchers"]
-
-
 _NONE: Final[list[tuple[Simple, Rule]]] = []
 _LONGEST_NAME: Final = 200
 """Characters of a class or id: no page has longer names, and a pattern may take the square of their number."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-__all__ = ["load_rules", "packs_in", "read_tables", "rule_packs"]
-
 _KEYS: Final = ("rule", "test")
 
 _Table = TypeVar("_Table", bound=BaseModel)

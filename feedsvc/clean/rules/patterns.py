@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     _Matches: TypeAlias = Callable[[str], re.Match[str] | None]
 
-__all__ = ["Patterns", "compile_pattern"]
-
 _COMMON: Final = "etaoinsrhldcumfpgwybvkxjqz"
 """The letters, the most frequent in Western languages first."""
 

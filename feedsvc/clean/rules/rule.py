@@ -44,8 +44,6 @@ from feedsvc import __version__
 from feedsvc.clean.rules.patterns import compile_pattern
 from feedsvc.clean.rules.selectors import compile_selector
 
-__all__ = ["Action", "Edge", "Rule", "RuleSet"]
-
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 
 

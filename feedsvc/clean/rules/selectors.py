@@ -16,8 +16,6 @@ import soupsieve
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Simple", "compile_selector"]
-
 _NAME = r"-?[A-Za-z_][\w-]*"
 _PIECE = re.compile(
     rf"(?P<mark>[.#])(?P<name>{_NAME})"

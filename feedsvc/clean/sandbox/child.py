@@ -28,8 +28,6 @@ from feedsvc.clean.sandbox.messages import RESERVED, ChildMessage, LogLine, News
 from feedsvc.clean.sandbox.work import NO_MEMORY, Cleaned, Job, clean_job
 from feedsvc.errors import CleaningError
 
-__all__ = ["main"]
-
 _NICENESS: Final = 5  # those who read go first
 _MOST_JOBS: Final = 20_000
 _WARM_UP: Final = b"""<!--1712180702000-->

@@ -24,19 +24,6 @@ if TYPE_CHECKING:
     from feedsvc.clean import RuleSet
     from feedsvc.clean.learning.learned import LearnedBlock
 
-__all__ = [
-    "RESERVED",
-    "ChildMessage",
-    "LogLine",
-    "News",
-    "SetUp",
-    "apply_news",
-    "load_message",
-    "make_news",
-    "receive",
-    "send",
-]
-
 RESERVED: Final = frozenset({*vars(logging.makeLogRecord({})), "asctime", "message"})
 """Names that a log record's extra fields cannot have."""
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.learning.learned import Learned
     from feedsvc.clean.sandbox.work import Job
 
-__all__ = ["Pool", "Ticket"]
-
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.05  # between two questions to `interrupted`

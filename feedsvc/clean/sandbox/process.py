@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.sandbox.messages import ChildMessage
     from feedsvc.clean.sandbox.work import Job
 
-__all__ = ["Died", "GaveWay", "Limits", "Process"]
-
 logger = logging.getLogger(__name__)
 
 _START_SECONDS: Final = 60.0  # to import what cleaning needs, on a machine that does much else

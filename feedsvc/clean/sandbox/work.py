@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from feedsvc.clean import Cleaner
     from feedsvc.model import CleanEntry, Dump
 
-__all__ = ["NO_MEMORY", "Cleaned", "Job", "clean_job", "parse_safely"]
-
 logger = logging.getLogger(__name__)
 
 NO_MEMORY: Final = "needs more memory to clean than there is"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["EVERYTHING", "OPML_PATH", "PROBLEMS_PATH", "archive_path", "feed_path", "page_path", "parse_archive_path"]
-
 EVERYTHING = "feed"  # the name of the feed of everything
 OPML_PATH = "/feeds.opml"  # the list of all feeds
 PROBLEMS_PATH = "/problems.atom"  # for operators; listed nowhere

@@ -23,17 +23,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Entry, FeedDocument, Member
 
-__all__ = [
-    "ANY_BASE",
-    "PAGE_ENTRIES",
-    "RESERVE",
-    "Split",
-    "page_of",
-    "set_base",
-    "split",
-    "state_of",
-]
-
 PAGE_ENTRIES = 100
 # So many of the newest entries below the feed stay in the open page: they are the ones that come back to the feed
 # when some of its entries are withdrawn.

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Entry, FeedDocument
 
-__all__ = ["MEDIA_TYPE", "render_atom"]
-
 MEDIA_TYPE = "application/atom+xml; charset=utf-8"
 
 _LANG = "{http://www.w3.org/XML/1998/namespace}lang"

@@ -11,19 +11,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Entry, FeedDocument
 
-__all__ = [
-    "alternate_link",
-    "byline",
-    "categories",
-    "entry_language",
-    "feed_language",
-    "headline",
-    "instant",
-    "language_tag",
-    "legal",
-    "line",
-]
-
 # RFC 5646, section 2.1; the first subtag is one of ISO 639, not a made-up or private one.
 _LANGUAGE_TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 # No Char of XML 1.0 (section 2.2); lone surrogates are among them.

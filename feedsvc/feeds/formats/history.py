@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import FeedDocument
 
-__all__ = ["HISTORY", "add_history"]
-
 HISTORY = "http://purl.org/syndication/history/1.0"
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     _Parts = dict[str, list[Any]]  # an element's children by tag
 
-__all__ = ["Finding", "inspect_atom", "inspect_json_feed", "inspect_rss"]
-
 # An entry larger than this makes readers stop at it, or drop the whole feed.
 _MOST_ENTRY_BYTES: Final = 4_000_000
 

@@ -23,8 +23,6 @@ from feedsvc.feeds.formats.parts import dump_json
 if TYPE_CHECKING:
     from feedsvc.model import Entry, FeedDocument
 
-__all__ = ["MEDIA_TYPE", "render_json_feed"]
-
 MEDIA_TYPE = "application/feed+json"
 
 _VERSION = "https://jsonfeed.org/version/1.1"

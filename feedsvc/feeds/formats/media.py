@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Entry
 
-__all__ = ["Medium", "enclosures", "find_media", "thumbnail"]
-
 # By the end of an address's path (the IANA registry of media types).
 _TYPES: Final = {
     "avif": "image/avif",

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import FeedDocument
 
-__all__ = ["MEDIA_TYPE", "render_opml"]
-
 MEDIA_TYPE = "text/x-opml; charset=utf-8"
 
 

@@ -10,8 +10,6 @@ from xml.sax.saxutils import unescape
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["cut_json", "cut_xml", "dump_json", "split_json", "split_xml"]
-
 _ENTRY = re.compile(rb"<(entry|item)[ >].*?</\1>", re.DOTALL)  # content is escaped: a tag is a tag
 _ID = re.compile(rb"<(?:id|guid[^>]*)>(.*?)</", re.DOTALL)
 

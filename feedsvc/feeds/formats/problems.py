@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-__all__ = ["ProblemEntry", "render_problems"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemEntry:

@@ -29,8 +29,6 @@ from feedsvc.feeds.formats.xml import add_media, register_media, written
 if TYPE_CHECKING:
     from feedsvc.model import Entry, FeedDocument
 
-__all__ = ["MEDIA_TYPE", "render_rss"]
-
 MEDIA_TYPE = "application/rss+xml; charset=utf-8"
 
 _ATOM = "http://www.w3.org/2005/Atom"

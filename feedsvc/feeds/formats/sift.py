@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     Renderer = Callable[[FeedDocument, str], bytes]
     Inspector = Callable[[bytes], Sequence[Finding]]
 
-__all__ = ["Fault", "Sifted", "sift"]
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from feedsvc.feeds.formats.media import Medium
     from feedsvc.model import FeedDocument
 
-__all__ = ["add_media", "register_media", "written"]
-
 # Plain text. No content can be mistaken for such an element: its markup is escaped.
 _PLAIN: Final = re.compile(
     rb'<(?:title|subtitle|name|rights|summary type="text"|category|dc:creator|dc:rights|description)>[^<]+'

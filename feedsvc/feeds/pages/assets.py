@@ -10,8 +10,6 @@ from feedsvc.feeds.represent import represent
 if TYPE_CHECKING:
     from feedsvc.model import Representation
 
-__all__ = ["static_files"]
-
 _STATIC_MAX_AGE = 3600
 _STATIC = {
     "/style.css": ("style.css", "text/css; charset=utf-8"),

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from feedsvc.model import Entry
 
-__all__ = ["PER_PAGE", "Found", "Piece", "Query", "excerpt", "mark", "parse_query"]
-
 PER_PAGE = 20
 _MAX_LENGTH = 200  # characters of a question that are looked at
 _MAX_PAGES = 50

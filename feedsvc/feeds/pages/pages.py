@@ -27,16 +27,6 @@ if TYPE_CHECKING:
     from feedsvc.feeds.pages.found import Found, Query
     from feedsvc.model import Entry, FeedDocument, Removal
 
-__all__ = [
-    "MEDIA_TYPE",
-    "render_entry",
-    "render_error",
-    "render_explanations",
-    "render_feed",
-    "render_front",
-    "render_search",
-]
-
 MEDIA_TYPE = "text/html; charset=utf-8"
 
 _NEWEST = 30  # entries on the front page
