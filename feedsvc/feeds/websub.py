@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from feedsvc.errors import RequestError, StoreError
 from feedsvc.runtime.backoff import backoff
-from feedsvc.runtime.outgoing import HttpResponse, Outgoing, resolve
+from feedsvc.runtime.outgoing import HttpResponse, Outgoing, look_up_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,7 +92,7 @@ class Pinger:
         chance: Callable[[], float] = random.random,
         deadline: float = _DEADLINE,
         first_pause: float = _FIRST_PAUSE,
-        resolver: Resolver = resolve,
+        resolver: Resolver = look_up_host,
     ) -> None:
         """Make one that does not run yet; announcements wait until it does."""
         self._report = report

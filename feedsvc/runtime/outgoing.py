@@ -124,7 +124,7 @@ def _wrapped(found: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
 
 
-def resolve(host: str, port: int) -> list[str]:
+def look_up_host(host: str, port: int) -> list[str]:
     """Ask the system for the addresses of a host (RFC 6724 order); the real `Resolver`."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
@@ -132,7 +132,7 @@ def resolve(host: str, port: int) -> list[str]:
 class Outgoing:
     """A client of one host: its connections are kept while it is open. Used within one event loop."""
 
-    def __init__(self, *, allow_private: bool, seconds: float, resolver: Resolver = resolve) -> None:
+    def __init__(self, *, allow_private: bool, seconds: float, resolver: Resolver = look_up_host) -> None:
         """Make a client; nothing is connected yet.
 
         Args:
