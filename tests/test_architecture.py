@@ -1,4 +1,4 @@
-"""docs/architecture.md is complete, agrees with the code, and names no file that is not there."""
+"""docs/architecture.md is complete and agrees with the code; each public name has one home."""
 
 from __future__ import annotations
 
@@ -180,3 +180,15 @@ def test_the_page_is_in_plain_words() -> None:
     words = re.findall(r"\w+", PAGE.lower())
     clauses = sum(words.count(word) for word in ("what", "which", "whatever", "whichever", "whose", "whoever"))
     assert 1000 * clauses <= 5 * len(words)
+
+
+def test_each_public_name_is_defined_once() -> None:
+    homes: dict[str, list[str]] = {}
+    for path, text in SOURCES.items():
+        if "migrations" in path.parts:
+            continue
+        for defined in ast.parse(text).body:
+            if isinstance(defined, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                homes.setdefault(defined.name, []).append(str(path.relative_to(PACKAGE)))
+    twice = {name: files for name, files in homes.items() if len(files) > 1 and not name.startswith("_")}
+    assert twice.keys() <= {"main"}, twice
