@@ -1,4 +1,4 @@
-"""The one exception tree. Each error carries what it is about, and says what to do if that is not plain."""
+"""The one exception tree. Each error names its subject, and gives advice if the remedy is not plain."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class RuleError(FeedsvcError):
 
 
 class ConfigError(FeedsvcError):
-    """The configuration is wrong; the message names the file, the key, and what would be right."""
+    """The configuration is wrong; the message names the file, the key, and a right value."""
 
 
 class UnknownName(FeedsvcError):  # noqa: N818 - names the cause
-    """A call names an unknown entry, rule or the like; the message says which are known."""
+    """A call names an unknown entry, rule or the like; the message lists the known ones."""
 
 
 class StoreError(FeedsvcError):

@@ -15,7 +15,7 @@ from urllib.parse import unquote, unquote_to_bytes
 
 import idna
 
-# Parameters that say where a reader came from and never which article it is. Names that some site uses to pick the
+# Parameters that say where a reader came from and never name the article. Names that some site uses to pick the
 # article (id, ref, source, sid, from, p) have no place here. Names are lower case.
 TRACKING: Final = MappingProxyType(
     {
@@ -133,9 +133,6 @@ def canonical_link(link: str) -> str | None:
     as sites do: http is https, a slash at the end of the path is nothing, and only fragments that are routes
     of an app (`#!` and `#/`) tell articles apart.
 
-    Args:
-        link: The address as a dump gives it.
-
     Returns:
         The key, itself an https address; None if it is no http(s) address with a host.
     """
@@ -143,7 +140,7 @@ def canonical_link(link: str) -> str | None:
     if tidy is None:
         return None
     address = _split(tidy)
-    # Both default ports go whichever the scheme, since the key has but one scheme.
+    # Both default ports go with either scheme, since the key has but one scheme.
     name, _, port = _split_port(address.authority or "")
     name = name.removesuffix(".")
     query = "&".join(filter(None, _normal(address.query or "").split("&")))
@@ -164,26 +161,16 @@ def tidy_link(link: str) -> str | None:
     """Give the form of an address that is shown: a valid absolute URI (RFC 3986) without tracking parameters.
 
     Scheme, slashes of the path and fragment stay as they are. User names and passwords go (RFC 9110,
-    section 4.2.4). Idempotent.
-
-    Args:
-        link: The address as a dump or a page gives it.
-
-    Returns:
-        The address; None if it is no http(s) address with a host.
+    section 4.2.4). None if it is no http(s) address with a host. Idempotent.
     """
     address = _valid(_split(_readable(link)))
     return None if address is None else strip_tracking(str(address))
 
 
 def strip_tracking(address: str) -> str:
-    """Take the tracking parameters out of the query and the fragment.
+    """Take the tracking parameters out of the query and the fragment of any address, absolute or not, valid or not.
 
-    Args:
-        address: Any address, absolute or not, valid or not.
-
-    Returns:
-        The address without them; the same object if it has none.
+    The same object comes back if it has none.
     """
     if "?" not in address and "#" not in address:
         return address
@@ -203,7 +190,7 @@ def resolve(base: str | None, address: str) -> str | None:
 
     Args:
         base: The page's own address, or None if unknown.
-        address: The address as it stands in the page.
+        address: As it stands in the page.
 
     Returns:
         A valid http(s), mailto or tel address, tracking parameters kept; None for every other scheme, and for a
@@ -213,7 +200,7 @@ def resolve(base: str | None, address: str) -> str | None:
     target = _split(readable)
     scheme = (target.scheme or "").lower()
     if scheme in ("mailto", "tel"):
-        # Neither has an authority: two slashes are the beginning of what is addressed.
+        # Neither has an authority: two slashes begin the address itself.
         path = _encode(_BAD_IN_PATH, target.path if target.authority is None else f"//{target.authority}{target.path}")
         return str(replace(target, scheme=scheme, authority=None, path=path, **_encoded_tail(target))) if path else None
     if not scheme and target.authority is None:
@@ -273,7 +260,7 @@ def _valid_authority(authority: str) -> str | None:
 
 
 def _split_port(authority: str) -> tuple[str, str, str]:
-    """Split at the colon before the port, which no IPv6 address in brackets hides."""
+    """Split at the colon before the port, past those of an IPv6 address in brackets."""
     bracket = authority.rfind("]") + 1
     name, colon, port = authority[bracket:].partition(":")
     return authority[:bracket] + name, colon, port
@@ -287,7 +274,7 @@ def _valid_host(host: str) -> str | None:
     try:
         name = unquote_to_bytes(host).decode()
         if not name.isascii():
-            # UTS 46 folds case and width; what IDNA 2008 then forbids (emoji, underscores) browsers still look up.
+            # UTS 46 folds case and width; browsers look up even names that IDNA 2008 forbids (emoji, underscores).
             name = ".".join(_ascii_label(label) for label in idna.uts46_remap(name, std3_rules=False).split("."))
     except UnicodeError:
         return None
@@ -321,7 +308,7 @@ def _without_tracking(query: str) -> str:
 
 
 def _tracks(piece: str) -> bool:
-    # `&amp;utm_source` is what an address escaped twice looks like.
+    # `&amp;utm_source` comes from an address that was escaped twice.
     name = unquote(piece.partition("=")[0]).lower().removeprefix("amp;")
     return name in TRACKING or name.startswith(TRACKING_PREFIXES)
 
@@ -337,7 +324,7 @@ def _normal_encoding(match: re.Match[str]) -> str:
 
 
 def _canonical_path(path: str) -> str:
-    # A doubled slash is a slip of whoever joined the address (`http://host//path`); servers answer both alike. So
+    # A doubled slash is a slip of the code that joined the address (`http://host//path`); servers answer both alike. So
     # with the slash at the end: one form redirects to the other, and no news site keeps two articles there.
     single = re.sub("/{2,}", "/", _normal(path))
     return _without_dots(single).rstrip("/") or "/"

@@ -31,9 +31,8 @@ class Dump:
     """One article as it stands in a dump file.
 
     Attributes:
-        path: The file, as it was given to the parser.
         position: The article's place in the file, from 0.
-        line: The line of the file on which the article starts, from 1.
+        line: The first line of the article in the file, from 1.
         title: Plain text: entities decoded, white space folded, never empty.
         link: The article's address as it was written, or None.
         published: Aware, in UTC, whole seconds; None if the dump does not say.
@@ -71,10 +70,9 @@ class Removal:
     """One thing that cleaning took out.
 
     Attributes:
-        rule: The name of the rule that did it.
         reason: The rule's reason, for people.
         text: Its plain text, white space folded; may be empty.
-        html: The HTML of what was removed.
+        html: Its HTML.
         restored: It was restored for good, and is in the content.
     """
 
@@ -86,7 +84,7 @@ class Removal:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the HTML in hexadecimal, which identifies a restored removal."""
+        """SHA-256 of the HTML in hexadecimal; identifies a restored removal."""
         return hashlib.sha256(self.html.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -122,12 +120,12 @@ class CleanEntry:
         given_title: The title as the dump gives it, on one line; "" if that is `title`.
         link: A valid absolute address without tracking parameters, or None.
         content: Sanitised HTML; may be empty.
-        text: The plain text of the content, blocks on lines of their own.
+        text: The plain text of the content, a block a line.
         summary: The first lines of the text, at most 300 characters.
         rights: Copyright notices that were found in the article.
         images: Absolute addresses of the pictures in the content, posters of videos among them, in order.
         removals: Removals, restored ones among them, in document order.
-        alternates: Other versions of the article to which it linked.
+        alternates: Other versions of the article that it linked to.
         stood_back: Rules that match were left out, for they would have removed too much.
         sightings: The lines to learn from.
     """
@@ -225,7 +223,7 @@ class Representation:
         codings: The same bytes compressed, by content coding, the smallest first; none that would be larger.
         etag: The opaque part of the strong validator, without quotes.
         last_modified: Aware, whole seconds; None if unknown.
-        max_age: Seconds for which a cache may reuse the response.
+        max_age: Seconds: so long a cache may reuse the response.
         immutable: It will not change within `max_age`: no cache need ask (RFC 8246).
     """
 
@@ -252,7 +250,7 @@ class Known:
 
     Attributes:
         owner: The place that the entry's content came from; None when that dump is gone.
-        said: The time that the dump which the content came from gives for the article; None if unknown.
+        said: The time that this dump gives for the article; None if unknown.
         retired: Retention took the content away; only the identity is left.
     """
 
@@ -267,7 +265,7 @@ class Member:
     """An entry of a feed that no closed page holds.
 
     Attributes:
-        number: The store's, which says when it arrived.
+        number: The store's; a later entry has a higher one.
         published: In seconds since 1970, as `updated` is.
     """
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Blocks of scripts that are written without spaces between words, and Hangul, whose words take endings.
+# Blocks of scripts that are written without spaces between words, and Hangul: its words take endings.
 _UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Myanmar
@@ -88,17 +88,13 @@ def fold_marked(text: str) -> tuple[str, list[int]]:
 
 
 def nearest(name: str, known: Iterable[str], *, most: int = 1, similarity: float = 0.6) -> str:
-    """The known names most like an unknown one, joined by "or"; empty if none is like it.
+    """At most `most` of the known names, most like an unknown one, joined by "or"; empty if none is like it.
 
-    Args:
-        name: The unknown name.
-        known: Names to choose from.
-        most: The most names to give.
-        similarity: From 0 to 1; names below it are left out.
+    Names below `similarity`, from 0 to 1, are left out.
     """
     return " or ".join(difflib.get_close_matches(name, known, most, similarity))
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal may take for a command: controls, lone surrogates (bytes of a path that are no UTF-8)."""
+    """Escape controls and lone surrogates (bytes of a path that are no UTF-8) for a terminal."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

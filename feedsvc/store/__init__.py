@@ -1,4 +1,6 @@
-"""What feedsvc remembers: dumps, entries, removals, and how entries are known. SQLite by default.
+"""The memory of feedsvc: dumps, entries, removals, and the names of entries. SQLite by default.
+
+A method that uses the store raises StoreError if that cannot be read or written.
 
 One process may write while others read. SQLite runs in WAL mode, so that readers never wait for
 the writer, and with `synchronous = FULL`: a time that was once served as `updated` must survive a

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 OPEN: Final = 0  # the page of entries that no closed page holds
-_ABSENT: Final = "absent"  # no fingerprint: what changes while there is no such feed is not followed
+_ABSENT: Final = "absent"  # no fingerprint: the feed is gone, its changes are not followed
 
 
 def _join(*which: sa.ColumnElement[bool]) -> sa.Insert:
@@ -59,7 +59,7 @@ class Archive:
 
     Attributes:
         number: The store's own.
-        first: The number of the page with which the chain begins.
+        first: The number of the first page of the chain.
         closed: The number of the last closed page.
     """
 
@@ -96,7 +96,7 @@ class ArchiveReader(Tables):
         return {row.feed: row.membership for row in rows}
 
     def load_holders(self, numbers: Collection[int]) -> dict[int, list[str]]:
-        """The names of the feeds whose archives hold an entry in any page, by its number."""
+        """The names of the feeds with an entry in any page of their archives, by its number."""
         held = sa.select(archive_entries.c.entry, archives.c.feed).join(
             archives, archives.c.number == archive_entries.c.archive
         )
@@ -130,10 +130,7 @@ class ArchiveReader(Tables):
         return found
 
     def load_gone(self, numbers: Collection[int] | None) -> dict[tuple[int, int], dict[int, str]]:
-        """Entries that are in pages whose bytes are kept, and are not live any more.
-
-        Args:
-            numbers: Look for these only; None for all.
+        """Entries in pages with kept bytes that are not live any more, or those of them with these numbers.
 
         Returns:
             Number of the archive and of the page to the entries: number to id.
@@ -158,7 +155,7 @@ class ArchiveWriter(ArchiveReader):
     """The same, and changes to them."""
 
     def save_revision(self, number: int) -> None:
-        """Note up to which change archives have followed."""
+        """Note the last change that archives have followed."""
         self._connection.execute(revisions.update().values(archived=number))
 
     def abandon(self, feeds: Collection[str]) -> None:
@@ -169,10 +166,8 @@ class ArchiveWriter(ArchiveReader):
     def begin(self, feed: str, membership: str) -> Archive:
         """The archive of a feed, made at the first call.
 
-        Args:
-            feed: The feed's name.
-            membership: Fingerprint of the filter. If it changed, the archive begins anew after the closed pages,
-                which keep their addresses.
+        If `membership`, the fingerprint of the filter, changed, the archive begins anew after the closed pages. These
+        keep their addresses.
         """
         row = self._select(feed)
         if row is None:
@@ -189,12 +184,7 @@ class ArchiveWriter(ArchiveReader):
         return Archive(row.number, row.first, row.closed)
 
     def join(self, archive: Archive, numbers: Collection[int] | None) -> None:
-        """Put live entries into the open page, but those that a page holds as they are.
-
-        Args:
-            archive: The archive.
-            numbers: Of the entries; None for all that are live.
-        """
+        """Put these live entries, or all, into the open page, but those that a page holds as they are."""
         values: dict[str, Any] = {"to_archive": archive.number, "first_page": archive.first}
         if numbers is None:
             self._connection.execute(_JOIN_ALL, values)
@@ -230,11 +220,7 @@ class ArchiveWriter(ArchiveReader):
     def save_page(self, archive: Archive, page: int, kept: ArchivePage, updated: Mapping[int, datetime]) -> None:
         """Keep the bytes of a closed page for ever.
 
-        Args:
-            archive: The archive.
-            page: The page's number.
-            kept: Its bytes.
-            updated: Its entries by number, and their `updated` as the bytes say it; others leave the page.
+        `updated` has its entries by number, and their `updated` as the bytes say it; others leave the page.
         """
         values = {"archive": archive.number, "page": page, "body": kept.body, "modified": kept.modified}
         self._connection.execute(archive_pages.insert().values(values))

@@ -51,7 +51,7 @@ class _Row:
 
 
 class CounterReader(Tables):
-    """How much each rule takes in each source."""
+    """The counts of each rule in each source."""
 
     def alarms(self) -> list[RuleCount]:
         """The rules that have an alarm."""
@@ -77,7 +77,7 @@ class CounterWriter(CounterReader):
     """The same, and counting."""
 
     def __init__(self, connection: sa.Connection) -> None:
-        """Use `connection`, whose transaction the caller ends."""
+        """Use `connection`; the caller ends its transaction."""
         super().__init__(connection)
         self._observed: dict[str, list[Observation]] = {}
 
@@ -94,15 +94,10 @@ class CounterWriter(CounterReader):
                 self._connection.execute(drift.delete().where(drift.c.rule == rule))
 
     def count(self, limited: Mapping[str, bool], cleaner: str, now: datetime) -> list[DriftChange]:
-        """Count the observations that were noted.
+        """Count the observations that were noted; returns the alarms that began or ended.
 
-        Args:
-            limited: Each rule of the packs; True if it is limited to hosts or sources.
-            cleaner: Fingerprint of the rules that cleaned.
-            now: Aware, in UTC.
-
-        Returns:
-            The alarms that began or ended.
+        `limited` has each rule of the packs, true if it is limited to hosts or sources; `cleaner` is the fingerprint
+        of the rules that cleaned.
         """
         observed, self._observed = self._observed, {}
         if not observed:

@@ -46,7 +46,7 @@ class Database:
 
         Args:
             url: An SQLAlchemy URL, such as `sqlite:////var/lib/feedsvc/feedsvc.db`.
-            busy_seconds: Seconds to wait for another process that is writing.
+            busy_seconds: Wait this long for another process that is writing.
             damaged: Called with SQLite's message if it meets damage; by any thread, perhaps more than once.
 
         Raises:
@@ -107,7 +107,7 @@ class Database:
             known = sa.inspect(connection).has_table("alembic_version")
             if known and connection.scalars(sa.text("SELECT version_num FROM alembic_version")).all() == [newest]:
                 return
-        # A quarter of a second to import, for what is to be done once a version.
+        # A quarter of a second to import, for a step done once a version.
         from feedsvc.store.migrate import migrate  # noqa: PLC0415
 
         migrate(self._engine, str(MIGRATIONS), self.url)
@@ -126,11 +126,7 @@ class Database:
 
     @contextmanager
     def beginning(self) -> Iterator[sa.Connection]:
-        """One transaction that writes.
-
-        Raises:
-            StoreError: The store cannot be written.
-        """
+        """One transaction that writes."""
         if self._frozen:
             self._engine.dispose()  # perhaps it can be written again: connections that are made from here on try
         try:
@@ -150,7 +146,7 @@ class Database:
     def explain(self, done: str, error: Exception) -> StoreError:
         """The error for an action ("read", "written") that failed, with cause and advice; reports damage."""
         cause = cause_of(error)
-        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the rest tells which kind of it
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the rest tells its kind
         advice = f"; {_ADVICE[code]}" if code in _ADVICE else ""
         message = f"{self.url}: the store cannot be {done}: {cause}{advice}"
         if code in _DAMAGED:
@@ -199,11 +195,7 @@ class Database:
     def rescue(self) -> bool:
         """Write the store that is still open to its path again, if its file is gone.
 
-        Returns:
-            True if the store has its files again; close it then, and open it anew.
-
-        Raises:
-            StoreError: It cannot be written.
+        True if the store has its files again; close it then, and open it anew.
         """
         if self.path is None or self._observer is None:
             return False
@@ -232,7 +224,6 @@ class Database:
 
         Raises:
             StoreDamaged: The store is damaged; the message says where.
-            StoreError: It cannot be read.
         """
         if self._engine.dialect.name == "sqlite":
             with self._reading() as connection:
@@ -243,12 +234,7 @@ class Database:
                 raise StoreDamaged(f"{self.url}: the store is damaged: {'; '.join(found)}; {advice}")
 
     def optimise(self) -> None:
-        """Upkeep: look for damage, let SQLite refresh its statistics and shorten its log.
-
-        Raises:
-            StoreDamaged: The store is damaged; the message says where.
-            StoreError: It cannot be read.
-        """
+        """Upkeep: look for damage as `verify` does, let SQLite refresh its statistics and shorten its log."""
         self.verify()
         if self._engine.dialect.name == "sqlite":
             with self._reading(begin=None) as connection:
@@ -267,10 +253,9 @@ def file_of(url: str) -> Path | None:
 
 
 def sqlite_address(path: Path) -> tuple[str, bool]:
-    """How to open an SQLite file that is there, as a URI, and whether it can only be read.
+    """The URI that opens an SQLite file, and True if it can only be read.
 
-    Where its folder cannot be written there is no room for the files that SQLite needs beside it. Then they
-    have to be there already, or there must be nothing in them.
+    SQLite needs files beside it. If its folder cannot be written, these must be there already, or hold nothing.
     """
     address = f"file:{quote(str(path.absolute()))}"
     if not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
@@ -323,7 +308,7 @@ def _sync(path: Path) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # A writer takes the lock before it reads: what it decides on cannot change under it.
+    # A writer takes the lock before it reads: the rows it decides on cannot change under it.
     statement = connection.get_execution_options().get("begin", "BEGIN IMMEDIATE")
     connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if statement == 'BEGIN' else 'OFF'}")
     if statement:

@@ -21,12 +21,8 @@ _WORD: Final = re.compile("[a-z0-9]+")
 def name_source(source: str, taken: Collection[str]) -> str:
     """Name the feed of a source.
 
-    That is its ASCII letters and digits, in lower case: "bbc-news" for "BBC News". Where other letters were lost, or
-    the name is taken, a fingerprint of the source makes up for it: "cna-k5w3qf" for "(臺)中央社CNA".
-
-    Args:
-        source: Any text.
-        taken: The names of the feeds of other sources.
+    That is its ASCII letters and digits, in lower case: "bbc-news" for "BBC News". If other letters were lost, or
+    the name is among `taken`, a fingerprint of the source is added: "cna-k5w3qf" for "(臺)中央社CNA".
 
     Returns:
         Lower-case letters, digits and hyphens, at most 64 characters; not one of `taken`, and not "feed".

@@ -53,11 +53,9 @@ class FeedReader(Tables):
         return int(self._connection.execute(sa.select(revisions.c.number)).scalar_one())
 
     def live_rows(self, columns: Collection[str], sources: Collection[str] | None) -> Iterator[Row[Any]]:
-        """Rows of live entries, newest first by `published`, then by id.
+        """Rows of live entries of these sources, or of all; newest first by `published`, then by id.
 
-        Args:
-            columns: Read beside number, id, published and updated (seconds since 1970), live, source, revision.
-            sources: Only entries of these; None for all.
+        `columns` are read beside number, id, published and updated (seconds since 1970), live, source, revision.
         """
         query = self._rows(columns).where(entries.c.state == LIVE)
         if sources is not None:

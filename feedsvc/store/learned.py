@@ -52,7 +52,7 @@ class LearnedReader(Tables):
     """The blocks that are learned, and the candidates."""
 
     def version(self) -> int:
-        """The number of changes of what is learned, so far."""
+        """The number of changes of the learned blocks, so far."""
         return self._connection.scalar(sa.select(sa.func.sum(learned_sources.c.changes))) or 0
 
     def load(self) -> Learned:
@@ -95,15 +95,9 @@ class LearnedWriter(LearnedReader):
     """The same, counting, and decisions of people."""
 
     def count(self, source: str, articles: Sequence[Sequence[Sighting]], learned: Learned) -> bool:
-        """Count articles of one source that were added.
+        """Count articles, each by its sightings, that were added; true if other blocks are learned from now on.
 
-        Args:
-            source: As `census_source` names it.
-            articles: The sightings of each.
-            learned: The blocks that are learned at present.
-
-        Returns:
-            True if other blocks are learned from now on.
+        `source` is as `census_source` names it, `learned` are the blocks that are learned at present.
         """
         row = self._connection.execute(
             sa.select(learned_sources).where(learned_sources.c.source == source)
@@ -191,7 +185,7 @@ class LearnedWriter(LearnedReader):
             self._connection.execute(table.delete().where(here, table.c[count] + table.c.missed <= bucket))
 
     def _settle(self, source: str, census: SourceCensus, blocks: Collection[str], learned: Learned) -> bool:
-        """Write which of these blocks are learned now; one that people pinned or vetoed stays."""
+        """Learn or forget these blocks, as the counts say; one that people pinned or vetoed stays."""
         ruled = {
             row.block
             for row in self._connection.execute(

@@ -64,7 +64,7 @@ def mend(url: str, now: datetime, *, damage: str | None = None, thorough: bool =
     logger.error("store is damaged", extra={"path": str(path), "reason": damage})
     try:
         found = _salvage(path, fresh)
-        # The store first: where this ends in between, there is none, and the new one takes its place.
+        # The store first: if this ends in between, there is none, and the new one takes its place.
         path.rename(aside)
         for suffix in _LOGS:
             log = Path(f"{path}{suffix}")
@@ -120,12 +120,12 @@ def _find_damage(path: Path, *, thorough: bool) -> str | None:
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             return str(error)
-        return None  # locked, say; whoever opens it says so
+        return None  # locked, say; the code that opens it says so
     return None if found == "ok" else str(found)
 
 
 def _salvage(path: Path, fresh: Path) -> Salvage:
-    # With the migrations a fifth of what every start would have to import, for what is hardly ever done.
+    # With the migrations a fifth of the imports of a start, for a step that is hardly ever done.
     from feedsvc.store.salvage import Salvage, salvage  # noqa: PLC0415
 
     for suffix in ("", "-journal", *_LOGS):

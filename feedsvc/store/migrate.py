@@ -19,7 +19,7 @@ def migrate(engine: sa.Engine, folder: str, name: str, *, version: str = "head")
 
     Args:
         engine: The store's.
-        folder: Where the migrations are.
+        folder: Of the migrations.
         name: The store, as messages say it.
         version: The version of the tables; the newest by default.
 

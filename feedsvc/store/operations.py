@@ -22,11 +22,10 @@ class Occurrence:
 
     Attributes:
         number: Its own for ever: a problem that ends and comes again is another occurrence.
-        key: What it is about: its kind, a colon, and what has it.
-        message: What was wrong, as it was said last.
-        since: When it began.
-        changed: When it began, was said in other words, or ended.
-        ended: When it ended; None while it stands.
+        key: Its kind, a colon and its subject: "job:rescan".
+        message: As it was said last.
+        changed: The time when it began, was said in other words, or ended.
+        ended: None while it stands.
     """
 
     number: int

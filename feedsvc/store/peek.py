@@ -14,13 +14,9 @@ from feedsvc.store.schema import learned_blocks
 
 
 def read_learned(url: str) -> Learned:
-    """Load what a store has learned, without making the store or changing anything in it.
+    """The learned blocks of the store at an SQLAlchemy URL; nothing is made or changed in it.
 
-    Args:
-        url: An SQLAlchemy URL.
-
-    Returns:
-        The learned blocks; none if there is no store, or only one of a version that learned nothing.
+    None are learned if there is no store, or only one of a version that learned nothing.
 
     Raises:
         StoreError: There is a store, and it cannot be read.

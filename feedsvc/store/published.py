@@ -20,7 +20,6 @@ class Mark:
     """An entry as it was last published.
 
     Attributes:
-        key: The entry's; it identifies the entry.
         digest: Fingerprint of the article.
         origin: Fingerprint of the article's dump; None if unknown.
     """

@@ -52,7 +52,7 @@ class Reader(Tables):
     """A transaction that reads the store as it is at one moment. It cannot write."""
 
     def __init__(self, connection: sa.Connection) -> None:
-        """Read through `connection`, whose transaction the caller ends."""
+        """Read through `connection`; the caller ends its transaction."""
         super().__init__(connection)
         self.archives = ArchiveReader(connection)
         self.counters = CounterReader(connection)
@@ -94,7 +94,7 @@ class Reader(Tables):
         return None if any(name in present for name in known) else number
 
     def names_to_clean(self, names: Sequence[str], cleaner: str) -> set[str]:
-        """The ones of these names whose entry another cleaner cleaned, or has a restored removal."""
+        """The names among these of entries that another cleaner cleaned, or that have a restored removal."""
         found: set[str] = set()
         special = sa.or_(entries.c.cleaner != cleaner, entries.c.number.in_(sa.select(restored.c.entry)))
         query = sa.select(aliases.c.name).join(entries, entries.c.number == aliases.c.entry).where(special)

@@ -77,14 +77,7 @@ class RemovalReader(Tables):
     def removed(
         self, *, rule: str | None, entry: Subject | None, source: str | None, limit: int | None
     ) -> list[RemovedItem]:
-        """Removals, those of the newest entries first.
-
-        Args:
-            rule: Only by this rule.
-            entry: Only from this entry; None for all that are live.
-            source: Only from entries with this source.
-            limit: The most to give; None for all.
-        """
+        """Removals by this rule, from this entry or all live ones, with this source; the newest entries first."""
         columns = [entries.c[field] for field in ("number", "id", "key", "title", "source")]
         query = sa.select(*columns, removals.c.position, *_LEDGER).join(entries, entries.c.number == removals.c.entry)
         query = query.where(entries.c.state == LIVE if entry is None else entries.c.number == entry.number)

@@ -23,8 +23,8 @@ class DumpFile:
 
     Attributes:
         digest: sha256 of the bytes, in hex.
-        raw: The bytes, or None for what is no dump.
-        line: Where the trouble is, for a quarantined dump.
+        raw: The bytes; None for a file that is no dump.
+        line: The line of the fault in a quarantined dump, from 1.
     """
 
     path: str

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LAST: Final = 2**63 - 1  # the largest row number
-_OWN: Final = ("alembic_version", "problems")  # what the new store makes itself, and what is looked at anew
+_OWN: Final = ("alembic_version", "problems")  # the new store makes the one itself, the other is looked at anew
 _JSON: Final = {"categories", "images", "alternates"}
 
 _PYTHON: Final[dict[type, type | tuple[type, ...]]] = {
@@ -57,17 +57,14 @@ class Salvage:
 
 
 def salvage(damaged: Path, fresh: Path) -> Salvage:
-    """Make a new store of the readable rows of a damaged one, which stays as it is.
+    """Make a new store of the readable rows of a damaged one; that one stays as it is.
 
     All dumps count as changed in it, so that those that are still there are read again and fill the gaps.
 
-    Args:
-        damaged: A file that was an SQLite store.
-        fresh: The path of the new one; nothing may be there.
+    Nothing may be at the path `fresh`.
 
     Raises:
-        sqlite3.Error: The new one cannot be written.
-        sqlalchemy.exc.SQLAlchemyError: The same.
+        sqlite3.Error, sqlalchemy.exc.SQLAlchemyError: The new one cannot be written.
     """
     address, _ = sqlite_address(damaged)
     with closing(sqlite3.connect(address, uri=True)) as source:
@@ -78,12 +75,12 @@ def salvage(damaged: Path, fresh: Path) -> Salvage:
         finally:
             engine.dispose()
         with closing(sqlite3.connect(fresh, isolation_level=None)) as target:
-            target.execute("PRAGMA synchronous = OFF")  # whoever calls flushes it as a whole
+            target.execute("PRAGMA synchronous = OFF")  # the caller flushes it as a whole
             target.execute("BEGIN")
             there = {name for (name,) in target.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             tables = [table for table in metadata.sorted_tables if table.name in there and table.name not in _OWN]
             for table in tables:
-                target.execute(f"DELETE FROM {table.name}")  # noqa: S608 - what migrations put there
+                target.execute(f"DELETE FROM {table.name}")  # noqa: S608 - rows that migrations put there
             torn = tuple(table.name for table in tables if not _copy(source, target, table))
             _tie_up(target, tables)
             target.execute("COMMIT")
@@ -101,7 +98,7 @@ def _version_of(source: sqlite3.Connection) -> str:
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: sa.Table) -> bool:
-    """Copy what can be read of a table; tells whether that is all of it."""
+    """Copy the readable rows of a table; true if these are all of them."""
     wanted = [name for (_, name, *_) in target.execute(f"PRAGMA table_info({table.name})")]
     names = ", ".join(f'"{name}"' for name in wanted)
     sound = _sound(table, wanted)
@@ -211,7 +208,7 @@ def _unpacks(value: object) -> bool:
 
 
 def _tie_up(target: sqlite3.Connection, tables: list[sa.Table]) -> None:
-    """Let nothing point to what is lost, and have all dumps read again."""
+    """Let nothing point to lost rows, and have all dumps read again."""
     for table in tables:
         for key in table.foreign_keys:
             column, parent = key.parent, key.column

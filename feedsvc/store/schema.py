@@ -119,7 +119,7 @@ dumps = Table(
     Column("outcome", String(16), nullable=False, index=True),
     Column("reason", Readable),
     Column("line", Integer),
-    Column("raw", Compressed),  # null for what is no dump, and after retention
+    Column("raw", Compressed),  # null for a file that is no dump, and after retention
     Column("seen", Instant, nullable=False),
     Column("gone", Instant),  # when the file was found deleted
     Index("dumps_by_outcome", "gone", "outcome"),  # counted at each scrape of the metrics
@@ -164,10 +164,10 @@ articles = Table(
     Column("dump", ForeignKey("dumps.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("entry", ForeignKey("entries.number"), nullable=False, index=True),
-    Column("published", Instant, nullable=False),  # what this dump says
+    Column("published", Instant, nullable=False),  # as this dump says
 )
 
-# Every spelling under which an entry is known.
+# The names that find an entry.
 aliases = Table(
     "aliases",
     metadata,
@@ -284,7 +284,7 @@ incidents = Table(
 rulesets = Table(
     "rulesets",
     metadata,
-    Column("digest", String(64), primary_key=True),  # what entries name as their cleaner
+    Column("digest", String(64), primary_key=True),  # the cleaner of entries
     Column("version", Text, nullable=False),  # of feedsvc
     Column("rules", Text, nullable=False),  # JSON
     Column("live", Instant, nullable=False),  # since when
@@ -296,7 +296,7 @@ learned_sources = Table(
     metadata,
     Column("source", Text, primary_key=True),  # or a host, for dumps without a source
     Column("dumps", Integer, nullable=False),  # that were counted
-    Column("changes", Integer, nullable=False),  # of what is learned
+    Column("changes", Integer, nullable=False),  # of the learned blocks
 )
 
 sighted_blocks = Table(
@@ -344,7 +344,7 @@ archives = Table(
     metadata,
     Column("number", Integer, primary_key=True),
     Column("feed", String(64), nullable=False, unique=True),
-    Column("membership", String(64), nullable=False),  # fingerprint of what decides which entries are the feed's
+    Column("membership", String(64), nullable=False),  # fingerprint of the feed's filter
     Column("first", Integer, nullable=False),  # page of the chain: earlier ones are of another membership
     Column("closed", Integer, nullable=False),  # the number of the last closed page
 )

@@ -1,10 +1,9 @@
 """Search over the titles and texts of live entries.
 
-SQLite stores get an index: a file of its own beside the store, which can be deleted at any time and is
-then made anew. Triggers note in the store which entries changed, whoever writes them, and
-`SearchIndex.catch_up` takes these into the index later: an import is not slowed, and the index never
-holds the store's lock. Characters of scripts without spaces are words of their own in it, so that a
-phrase of them is found wherever it stands, at any length.
+SQLite stores get an index: a file of its own beside the store. If it is deleted it is made anew. Triggers
+note in the store the entries that changed, and `SearchIndex.catch_up` takes these into the index later:
+an import is not slowed, and the index never holds the store's lock. Characters of scripts without spaces
+are words of their own in it, so that a phrase of them is found anywhere, at any length.
 
 Other databases, and an SQLite built without FTS5, are asked with a plain LIKE.
 """
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SEARCH_SUFFIX = ".search"  # what follows the store's file name in the index's
+SEARCH_SUFFIX = ".search"  # of the index's file name, after the store's
 _VERSION = 1  # of the index and of how text is folded into it; one of another version is made anew
 _BUSY_SECONDS = 5.0
-_BEGINS = 3  # letters at the end of a phrase by which longer words are found
+_BEGINS = 3  # letters at the end of a phrase that find longer words
 _LOOK = 2000  # instructions of SQLite's machine between two looks at the clock
 _SPARE = 1000  # outdated rows that the index may hold beyond one a live entry
 _PAGES, _MERGES = 500, 400  # that one step of merging writes, and how many steps at most
@@ -73,11 +72,7 @@ class SearchIndex:
     """Finds entries of one store. Threads may search while one catches up."""
 
     def __init__(self, engine: sa.Engine, name: str) -> None:
-        """Open the index of a store, or make it if none can be used.
-
-        Args:
-            engine: The store's.
-            name: The store, as messages say it.
+        """Open the index of a store, or make it if none can be used; messages call the store `name`.
 
         If it can be neither opened nor made now, `catch_up` makes it later.
         """
@@ -107,7 +102,7 @@ class SearchIndex:
             seconds: Give up after these.
 
         Raises:
-            StoreError: The store or the index cannot be read, or it took too long.
+            StoreError: It took too long, or the index cannot be read.
         """
         if self._path is None:
             return self._find_plainly(phrases, skip, limit)
@@ -150,11 +145,7 @@ class SearchIndex:
     # Writing
 
     def catch_up(self, limit: int = 100) -> int:
-        """Take up to `limit` entries that changed into the index; returns their number.
-
-        Raises:
-            StoreError: The store or the index cannot be read or written.
-        """
+        """Take up to `limit` entries that changed into the index; returns their number."""
         if self._path is None:
             return 0
         try:
@@ -168,7 +159,7 @@ class SearchIndex:
                     for row in waiting:
                         _take_in(index, row)
                     index.commit()
-                # Last: what is taken in twice does no harm. An entry that changed meanwhile waits under another id.
+                # Last: to take one in twice does no harm. An entry that changed meanwhile waits under another id.
                 with self._engine.begin() as connection:
                     done = [(row.id,) for row in waiting]
                     connection.exec_driver_sql("DELETE FROM search_queue WHERE id = ?", done)
@@ -226,11 +217,7 @@ class SearchIndex:
             raise StoreError(f"{path}: the search index cannot be made: {failure}") from failure
 
     def tidy(self) -> None:
-        """Merge the parts of the index bit by bit; begin anew if most of its rows are outdated.
-
-        Raises:
-            StoreError: The index cannot be made.
-        """
+        """Merge the parts of the index bit by bit; begin anew if most of its rows are outdated."""
         if self._path is None:
             return
         try:
@@ -240,7 +227,7 @@ class SearchIndex:
                     before = index.total_changes
                     pages = -_PAGES if step == 0 else _PAGES  # the first one decides to merge all
                     index.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,))
-                    index.commit()  # whoever catches up may write in between
+                    index.commit()  # others may write in between
                     if index.total_changes - before < 2:  # noqa: PLR2004 - FTS5's own sign that there is no more to do
                         break
             if made > 2 * live + _SPARE:
@@ -263,7 +250,7 @@ def match_phrase(phrase: str) -> str:
 def _take_in(index: sqlite3.Connection, row: sa.Row[tuple[int, int, str, int, str, str]]) -> None:
     index.execute("DELETE FROM docs WHERE entry = ?", (row.entry,))
     if row.state == LIVE:
-        # The words of what was there before stay behind, without a row in docs: a number is never used again.
+        # The words of the row before stay behind, without a row in docs: a number is never used again.
         text = fold_words(f"{row.title}\n{row.text}")
         values = (row.entry, row.published)
         doc = index.execute("INSERT INTO docs (entry, published) VALUES (?, ?)", values).lastrowid

@@ -34,21 +34,13 @@ class Store(Database):
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
-        """One transaction: all that is written in it is there afterwards, or nothing.
-
-        Raises:
-            StoreError: The store cannot be written.
-        """
+        """One transaction: all that is written in it is there afterwards, or nothing."""
         with self.beginning() as connection:
             yield Writer(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
-        """One transaction that reads the store as it is at one moment.
-
-        Raises:
-            StoreError: The store cannot be read.
-        """
+        """One transaction that reads the store as it is at one moment."""
         with self._reading() as connection:
             yield Reader(connection)
 
@@ -76,10 +68,7 @@ class Store(Database):
             return entry_of(row), RemovalReader(connection).ledger(row.number)
 
     def open_search(self) -> SearchIndex:
-        """Open the search index, which `SearchIndex.catch_up` then keeps up to date.
-
-        If it can be neither opened nor made now, it is made when it catches up.
-        """
+        """Open the search index; `SearchIndex.catch_up` keeps it up to date, and makes it if need be."""
         return SearchIndex(self._engine, self.url)
 
     def load_entries(self, numbers: Sequence[int]) -> list[Entry]:
@@ -89,11 +78,7 @@ class Store(Database):
         return [found[number] for number in numbers if number in found]
 
     def load_source_names(self) -> dict[str, str]:
-        """Source to the name of its feed: of every source that a live entry has or ever had.
-
-        Raises:
-            StoreError: The store cannot be read or written.
-        """
+        """Source to the name of its feed: of every source that a live entry has or ever had."""
         with self.reading() as reader:
             unnamed = reader.feeds.unnamed_sources()
         if unnamed:
@@ -103,11 +88,7 @@ class Store(Database):
             return reader.feeds.source_names()
 
     def load_feeds(self, names: Collection[str], now: datetime) -> dict[str, FeedRecord]:
-        """The records of feeds, by name; the ids of new ones are minted.
-
-        Raises:
-            StoreError: The store cannot be read or written.
-        """
+        """The records of feeds, by name; the ids of new ones are minted."""
         with self.reading() as reader:
             known = reader.feeds.records()
         if any(name not in known for name in names):

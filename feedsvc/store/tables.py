@@ -18,11 +18,11 @@ class Tables:
     """Tables, used inside one transaction. Subclasses named Reader have methods that read only."""
 
     def __init__(self, connection: sa.Connection) -> None:
-        """Use `connection`, whose transaction the caller ends."""
+        """Use `connection`; the caller ends its transaction."""
         self._connection = connection
 
     def _select_in(self, query: sa.Select[Any], column: sa.Column[Any], values: Collection[Any]) -> Iterator[Any]:
-        """The rows of `query` whose `column` has one of these values, in no order."""
+        """The rows of `query` with one of these values in `column`, in no order."""
         for some in chunks(values):
             yield from self._connection.execute(query.where(column.in_(some)))
 

@@ -57,7 +57,7 @@ class Writer(Reader):
     """A transaction that writes."""
 
     def __init__(self, connection: sa.Connection) -> None:
-        """Write through `connection`, whose transaction the caller ends."""
+        """Write through `connection`; the caller ends its transaction."""
         super().__init__(connection)
         self.connection = connection
         self.archives: ArchiveWriter = ArchiveWriter(connection)
@@ -122,7 +122,7 @@ class Writer(Reader):
     def drop_articles(self, dump: int, *, beyond: int) -> None:
         """Forget the articles of a dump from position `beyond` on; the entries stay live, and keep their content."""
         gone = sa.and_(articles.c.dump == dump, articles.c.position >= beyond)
-        # By way of the articles, which are found by their key: to look through all entries takes longer with each.
+        # By way of the articles, found by their key: to look through all entries takes longer with each.
         held = entries.c.number.in_(sa.select(articles.c.entry).where(gone))
         self._disown(sa.and_(held, entries.c.dump == dump, entries.c.position >= beyond))
         self.connection.execute(articles.delete().where(gone))
@@ -164,15 +164,10 @@ class Writer(Reader):
         *,
         stood_back: bool = False,
     ) -> None:
-        """Write an entry, the names it is known by, and that it stands at `place`.
+        """Write an entry, the names it is known by, and that it stands at `place`, as of `said`, the dump's time.
 
-        Args:
-            entry: The entry.
-            names: Names to find it by; a name that is taken stays with its entry.
-            place: The place where it was found.
-            said: The time that this dump gives.
-            removed: The removals, if the content comes from `place`; else None.
-            stood_back: Rules stood back from that content.
+        A name that is taken stays with its entry. `removed` are the removals, and `stood_back` is true if rules stood
+        back, if the content comes from `place`; else None.
         """
         values: dict[str, Any] = {name: getattr(entry, name) for name in ENTRY_FIELDS}
         if removed is not None:
@@ -230,14 +225,11 @@ class Writer(Reader):
             self._save_removals(row.number, removed)
 
     def retire(self, *, before: datetime | None, beyond: int | None) -> int:
-        """Delete the content of old entries; their ids, names and dates stay.
+        """Delete the content of old entries; their ids, names and dates stay; returns their number.
 
         Args:
             before: Entries published before this are retired; None for no such bound.
             beyond: All but this many of the newest are retired; None for no such bound.
-
-        Returns:
-            The number of entries that were retired.
         """
         number = 0
         if before is not None:
@@ -275,7 +267,7 @@ class Writer(Reader):
         self.connection.execute(dumps.update().where(dumps.c.raw.is_not(None), finished, ~alive).values(raw=sa.null()))
 
     def save_problem(self, key: str, message: str, now: datetime) -> None:
-        """Save a problem; the time at which it began stays."""
+        """Save a problem; the time of its beginning stays."""
         known = problems.update().where(problems.c.key == key).values(message=message)
         if not self.connection.execute(known).rowcount:
             self.connection.execute(problems.insert().values(key=key, message=message, since=now))

@@ -1,4 +1,4 @@
-"""Cleaning within bounds: dumps are parsed and cleaned in processes of their own, which can be ended.
+"""Cleaning within bounds: dumps are parsed and cleaned in processes of their own.
 
     Ingest -> Pool -> Process == socket ==> child: Job -> Cleaned
 

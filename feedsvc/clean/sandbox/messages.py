@@ -43,10 +43,10 @@ class SetUp:
     """The first message to a process.
 
     Attributes:
-        learns: Whether it cleans by learned blocks, which `News` bring.
+        learns: It cleans by learned blocks, brought by `News`.
         seconds: Processor time that a job may take.
         memory: Bytes that it may take.
-        growth: Bytes of resident memory beyond which the process ends after a job.
+        growth: Bytes of resident memory; a process that has more ends after a job.
         level: The lowest that it logs.
     """
 
@@ -156,7 +156,7 @@ def load_message(data: bytes) -> ChildMessage:
 
 
 def _is_whole(answer: Any) -> bool:  # noqa: ANN401 - that is the question
-    """Whether the parts of a message have their types; the types of their own parts are not looked at."""
+    """True if the parts of a message have their types; the types of their own parts are not looked at."""
     cleaned = answer.cleaned
     if not isinstance(answer.logs, tuple) or not all(isinstance(line, LogLine) for line in answer.logs):
         return False

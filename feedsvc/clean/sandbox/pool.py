@@ -1,6 +1,6 @@
-"""Processes that clean, and the order in which jobs get one.
+"""Processes that clean, and the order of their jobs.
 
-A thread for each process hands it one job after the other. Jobs are begun in the order in which they came. A slow one
+A thread for each process hands it one job after the other. Jobs are begun in the order of their coming. A slow one
 goes on beside the others, and must give way only if it would leave them no process at all: then it is begun again once
 no other slow one is in hand. So a dump that takes for ever holds up the others for `Pool.patience`, and no longer.
 """
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.05  # between two questions to `interrupted`
 _MOST_TRIES: Final = 2  # for a dump that ends its process
-_MOST_PATIENCE: Final = 5.0  # seconds by the clock for which a job that gets no processor time is waited for
+_MOST_PATIENCE: Final = 5.0  # seconds by the clock to wait for a job that gets no processor time
 _MOST_STARTS: Final = 3  # that may fail in a row if there is nobody to report to
 
 
@@ -61,7 +61,7 @@ class Pool:
     """Processes that clean, all by the same rules.
 
     Attributes:
-        patience: Seconds of processor time for which a slow job may hold up others; None for ever. By the clock, good
+        patience: Seconds of processor time that a slow job may hold up others; None for ever. By the clock, good
             jobs too would be slow on a busy machine.
     """
 
@@ -96,7 +96,7 @@ class Pool:
         self._in_hand: list[Ticket] = []
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
-        self._begun = threading.Event()  # whether a process was ready
+        self._begun = threading.Event()  # a process was ready once
         self._broken: str | None = None
         self._failures = 0
 
@@ -127,12 +127,9 @@ class Pool:
         interrupted: Callable[[], bool] = lambda: False,
         patience: float | None = None,
     ) -> None:
-        """Wait until jobs are done.
+        """Wait until jobs are done, or `interrupted`, asked now and then, says True.
 
-        Args:
-            tickets: Of the jobs.
-            interrupted: Asked now and then; True ends the waiting.
-            patience: Seconds of processor time after which jobs in hand are waited for no more; None to wait for all.
+        Jobs in hand are waited for no more after `patience` seconds of processor time; None to wait for all.
 
         Raises:
             ProcessError: No process can be started.
@@ -230,7 +227,7 @@ class Pool:
         return None
 
     def _may_be_slow(self) -> bool:
-        """Whether a slow job would leave a process for the others."""
+        """True if a slow job would leave a process for the others."""
         return sum(map(self._drags, self._in_hand)) < max(1, self._number - 1)
 
     def _drags(self, ticket: Ticket) -> bool:
@@ -270,7 +267,7 @@ class Pool:
             self._changed.notify_all()
 
     def _gives_way(self, ticket: Ticket) -> bool:
-        """Whether to leave a job in hand: nobody wants it any more, or it holds up all others."""
+        """True if a job in hand is to be left: nobody wants it any more, or it holds up all others."""
         with self._changed:
             if self._closing.is_set() or ticket.is_dropped:
                 return True

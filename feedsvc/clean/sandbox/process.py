@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_START_SECONDS: Final = 60.0  # to import what cleaning needs, on a machine that does much else
+_START_SECONDS: Final = 60.0  # for the imports, on a busy machine
 _STUCK_SECONDS: Final = 10.0  # to move a piece of a message
 _LOOK_SECONDS: Final = 0.05  # between two questions to `give_way`
-_LARGEST: Final = 512 << 20  # bytes of an answer: many times what the largest dump gives
+_LARGEST: Final = 512 << 20  # bytes of an answer: many times that of the largest dump
 _GENTLE_SECONDS: Final = 2.0  # to end by itself
 _MIB: Final = 1 << 20
 
@@ -43,7 +43,7 @@ class Limits:
         seconds: Of processor time. By the clock it may take `patience` times as many: the processor may be busy with
             something else.
         memory: Bytes, beyond those that every dump needs.
-        growth: Bytes by which a process may grow for good; more is given back with the process.
+        growth: Bytes that a process may grow by for good; more is given back with the process.
     """
 
     seconds: float = 10.0
@@ -63,7 +63,7 @@ class Limits:
         return f"needs more than {most} of memory to clean; mend or remove it, or raise [clean] memory"
 
     def outgrown(self, reason: str) -> bool:
-        """Whether a dump was quarantined for this reason by other limits, and may be tried again."""
+        """True if a dump was quarantined for this reason by other limits, and may be tried again."""
         return reason.endswith(("raise [clean] seconds", "raise [clean] memory")) and reason not in {
             self.too_slow,
             self.too_large,
@@ -128,7 +128,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, and takes jobs."""
+        """True if it runs, and takes jobs."""
         return not self.ends and self._popen.poll() is None
 
     def get_ready(self, give_way: Callable[[], bool]) -> None:
@@ -145,7 +145,7 @@ class Process:
         self._answer(_START_SECONDS, give_way)
 
     def clean(self, job: Job, learned: Learned | None, give_way: Callable[[], bool]) -> Cleaned:
-        """Have a job done by all that is learned now; if `give_way`, which is asked now and then, says True, end.
+        """Have a job done by all that is learned now; end if `give_way`, asked now and then, says True.
 
         Raises:
             Died: The process ended before it answered.

@@ -1,4 +1,4 @@
-"""What WebSub hubs have accepted."""
+"""The versions that WebSub hubs have accepted."""
 
 from __future__ import annotations
 
