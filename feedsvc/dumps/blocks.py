@@ -22,13 +22,9 @@ _MOST_TITLE_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One article below its marker.
+    """One article below its marker, with the marker's line (from 1) and time (aware, UTC, whole seconds).
 
-    Attributes:
-        line: The marker's line, from 1.
-        published: The marker's time: aware, in UTC, whole seconds.
-        head: The title line's parts.
-        html: The body without the blank lines around it; may be empty.
+    `html` is the body without the blank lines around it, and may be empty.
     """
 
     line: int
@@ -38,26 +34,19 @@ class Block:
 
 
 def is_marker(line: str) -> bool:
-    """Whether the line begins with a marker; a title may follow on the same line."""
+    """Return True if the line begins with a marker; a title may follow on the same line."""
     return _MARKER.match(line.strip()) is not None
 
 
 def is_unclosed_marker(line: str) -> bool:
-    """Whether the line was to be a marker but lacks its `-->`."""
+    """Return True if the line was to be a marker but lacks its `-->`."""
     return _UNCLOSED.match(line.strip()) is not None
 
 
 def block_starts(lines: Sequence[str], start: int) -> Iterator[int]:
-    """Find where blocks begin: a marker alone on its line, and the next line with text begins with `[`.
+    """Yield the lines of markers (from 0): one alone on its line, and the next line with text begins with `[`.
 
     Any other comment belongs to the article, even one of digits.
-
-    Args:
-        lines: The file.
-        start: The first line to look at, from 0.
-
-    Yields:
-        The markers' lines, from 0.
     """
     for index in range(start, len(lines)):
         if "<!--" in lines[index] and _MARKER.fullmatch(lines[index].strip()):
@@ -67,19 +56,13 @@ def block_starts(lines: Sequence[str], start: int) -> Iterator[int]:
 
 
 def first_text(lines: Sequence[str], start: int, end: int | None = None) -> int:
-    """Find the first line from `start` on that is not blank; `end` where all are."""
+    """Find the first line from `start` on that is not blank; `end` if all are."""
     end = len(lines) if end is None else end
     return next((index for index in range(start, end) if lines[index].strip()), end)
 
 
 def parse_block(lines: Sequence[str], start: int, end: int, path: str) -> Block:
-    """Read one block.
-
-    Args:
-        lines: The file.
-        start: The marker's line, from 0.
-        end: The line after the block, from 0.
-        path: The file, for errors.
+    """Read one block, from its marker's line to the line before `end`, both from 0; `path` is for errors.
 
     Raises:
         BrokenDump: The marker's time is absurd, or no title line follows it.
@@ -106,7 +89,7 @@ def parse_block(lines: Sequence[str], start: int, end: int, path: str) -> Block:
 
 
 def split_title_line(lines: Sequence[str], at: int, end: int) -> tuple[TitleLine | None, int]:
-    """Read the title line at `at`, and find where the body begins: below the dashes, or without them right below.
+    """Read the title line at `at`, and find the body's line: below the dashes, or without them right below.
 
     A line end inside the title (a lone CR in most cases) continues it.
     """
@@ -129,5 +112,5 @@ def _after_dashes(lines: Sequence[str], start: int, end: int) -> int:
 
 
 def is_dashes(line: str) -> bool:
-    """Whether the line is the one between title and body: three dashes or more, nothing else."""
+    """Return True if the line is the one between title and body: three dashes or more, nothing else."""
     return _DASHES.fullmatch(line.strip()) is not None

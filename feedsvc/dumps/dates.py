@@ -23,10 +23,7 @@ _RFC_2822 = re.compile(
 
 
 def parse_epoch(digits: str) -> datetime:
-    """Read a time counted since 1970, in seconds or milliseconds by its size.
-
-    Args:
-        digits: ASCII digits only.
+    """Read a time counted since 1970 in ASCII digits, as seconds or milliseconds by its size.
 
     Raises:
         ValueError: The time is before 1990 or after 2100; the message says so.
@@ -41,10 +38,7 @@ def parse_epoch(digits: str) -> datetime:
 
 
 def parse_date(text: str) -> datetime:
-    """Read a date as front matter gives it; without a zone it is in UTC.
-
-    Args:
-        text: ISO 8601, a YAML timestamp, `2020-09-26 10:00:00 +0800`, RFC 2822, or an epoch.
+    """Read ISO 8601, a YAML timestamp, `2020-09-26 10:00:00 +0800`, RFC 2822, or an epoch; without a zone in UTC.
 
     Raises:
         ValueError: It is none of these, no such day exists, or it is before 1990 or after 2100; the message says so.

@@ -1,4 +1,4 @@
-"""Bytes of a dump to text: UTF-8, UTF-16, GB18030, Big5, and what charset-normalizer makes of the rest."""
+"""Bytes of a dump to text: UTF-8, UTF-16, GB18030, Big5; charset-normalizer guesses the rest."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _common(codec: str, leads: range) -> frozenset[str]:
     return frozenset("".join(pair.decode(codec, "ignore") for pair in pairs))
 
 
-# Punctuation, kana and the frequent ideographs come first in both character sets; the rare ones after them are what
-# the wrong codec makes of text.
+# Punctuation, kana and the frequent ideographs come first in both character sets; the wrong codec reads text as the
+# rare ones after them.
 _COMMON: Final = _common("gb2312", range(0xA1, 0xD8)) | _common("big5", range(0xA1, 0xC7))
 # All hold ASCII, so no guess can hide how the file begins.
 _GUESSABLE: Final = (
@@ -68,11 +68,7 @@ _DECLARED_COUNTS = 0.1
 def decode(data: bytes, path: str) -> str:
     """Read the bytes of a dump, with every line end as a line feed and without byte order marks.
 
-    A few broken bytes become U+FFFD and do not change which encoding the rest is read in.
-
-    Args:
-        data: The whole file.
-        path: The file, for the error.
+    A few broken bytes become U+FFFD and do not change the encoding of the rest.
 
     Raises:
         NotADump: The file is empty, holds white space only, or is binary.
@@ -101,7 +97,7 @@ def _codec(data: bytes, path: str) -> str:
 
 
 def _codec_of_bytes(data: bytes) -> str:
-    """Tell what is not quite UTF-8 from what is something else."""
+    """Tell UTF-8 with broken bytes from other encodings."""
     # A long beginning in ASCII says nothing.
     sample = data.lstrip(_ASCII)[:_SAMPLE]
     text = sample.decode("utf-8", "replace")

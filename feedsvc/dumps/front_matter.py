@@ -1,7 +1,7 @@
 """The YAML head of a dump, between two lines `---`.
 
 Only scalars, lists and tables are read, as text: no tag, no anchor, no alias has any effect. Lines that are no YAML
-only because nobody quoted what is in them (`title: foo: bar`, `title: "a "b" c"`) are read as they were meant.
+only because their text is not quoted (`title: foo: bar`, `title: "a "b" c"`) are read as they were meant.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FENCE = "---"
 _LARGEST = 64 * 1024  # characters
 _DEEPEST = 16
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
-# Where the article's address stands, the scraper's own name for it first.
+# Keys of the article's address, the scraper's own name for it first.
 _LINKS = ("from", "link", "url", "canonical")
 _LISTS = frozenset({"tags", "categories"})
 _LINE = re.compile(r"(?P<key>[A-Za-z][A-Za-z0-9_-]{0,40}):[ ](?P<value>.*)")
@@ -39,17 +39,15 @@ _TO_SPACE = str.maketrans(dict.fromkeys("\t\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """What the head says of all articles of the file.
+    """The head's statements about all articles of the file; `date` and `link` are as they were written.
 
     Attributes:
         line: The line of the opening `---`, from 1.
-        title: Plain text; empty where there is none.
-        date: As it was written, or None.
-        date_line: The line on which the date stands, from 1.
-        link: The article's absolute address as it was written, or None.
+        title: Plain text; may be empty.
+        link: The article's absolute address.
         source: The first tag.
         categories: Tags and categories, each once.
-        language: A language tag (RFC 5646) by its form, or None.
+        language: A language tag (RFC 5646) by its form.
     """
 
     line: int
@@ -67,9 +65,9 @@ class _RefusedError(yaml.MarkedYAMLError):
     """Valid YAML that no dump needs."""
 
 
-# What libyaml reads otherwise than PyYAML does (tags, block scalars, ? in lists), and the anchors that are refused.
+# libyaml reads these otherwise than PyYAML does (tags, block scalars, ? in lists), or they are refused (anchors).
 _SPECIAL = re.compile(r"[&*!|>]|[\[{].*\?", re.DOTALL)
-# libyaml's, ten times as fast, where PyYAML was built with it.
+# libyaml's, ten times as fast, if PyYAML was built with it.
 _FastLoader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
@@ -79,7 +77,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse what makes small files large in memory."""
+        """Refuse nodes that make small files large in memory."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None):
             raise _RefusedError(problem="anchors and aliases are not read", problem_mark=event.start_mark)
@@ -92,15 +90,9 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse_front_matter(lines: Sequence[str], start: int, path: str) -> tuple[FrontMatter, int]:
-    """Read the head of a dump.
+    """Read the head from the line of its opening `---`; return it and the line after its closing `---`, both from 0.
 
-    Args:
-        lines: The file.
-        start: Where the opening `---` stands, from 0.
-        path: The file, for errors.
-
-    Returns:
-        The head, and where the line after its closing `---` is, from 0. Prose between the two lines says nothing.
+    Prose between the two lines says nothing.
 
     Raises:
         BrokenDump: The head has no end within 64 KiB, is no YAML that can be read as it was meant, or holds anchors.

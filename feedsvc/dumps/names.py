@@ -27,13 +27,9 @@ _LEFT_BY_SYSTEMS: Final = frozenset({"desktop.ini", "thumbs.db"})
 
 
 def ignored_name(path: str) -> str | None:
-    """Say why a file is no dump by its name alone; the file is not read.
+    """Say why a file is no dump, by the last part of its path alone: a noun phrase for people.
 
-    Args:
-        path: The file; only its last part counts.
-
-    Returns:
-        The reason, a noun phrase for people, or None where the file has to be read.
+    None means that the file has to be read.
     """
     name = PurePath(path).name.lower()
     ending = PurePath(name).suffix

@@ -1,4 +1,4 @@
-"""From bytes to Dumps: which format a file is in, and what wins where its parts disagree."""
+"""From bytes to Dumps: the format of a file, and the part that wins if its parts disagree."""
 
 from __future__ import annotations
 
@@ -47,17 +47,10 @@ _OTHERS = (
 
 
 def parse_dump(data: bytes, path: str) -> list[Dump]:
-    """Read a dump file.
+    """Read the articles of a dump file in their order, at least one; the name of the file alone may rule it out.
 
-    The marker's time, title and link win over the front matter's; of two titles one of which is the other cut short
-    with an ellipsis, the whole one wins.
-
-    Args:
-        data: The whole file.
-        path: The file; its name alone may rule it out, and the dumps and errors carry it.
-
-    Returns:
-        The articles in the order of the file, at least one.
+    The marker's time, title and link win over the front matter's; but a whole title wins over the same title cut short
+    with an ellipsis.
 
     Raises:
         NotADump: The file is something else.
@@ -78,7 +71,7 @@ def parse_dump(data: bytes, path: str) -> list[Dump]:
 
 
 def _below(head: FrontMatter, lines: Sequence[str], start: int, path: str) -> list[Dump]:
-    """Read what stands below front matter: blocks (formats 2 and 4) or a page (format 3)."""
+    """Read the articles below front matter: blocks (formats 2 and 4) or a page (format 3)."""
     first = first_text(lines, start)
     starts = list(block_starts(lines, start))
     if first < len(lines) and first not in starts and (is_marker(lines[first]) or is_unclosed_marker(lines[first])):
@@ -130,7 +123,7 @@ def _page(head: FrontMatter, lines: Sequence[str], start: int, path: str) -> Dum
 def _dump(
     head: FrontMatter, own: TitleLine, published: datetime | None, html: str, path: str, *, position: int, line: int
 ) -> Dump:
-    """Make a Dump of what an article says itself, and of what the front matter says."""
+    """Make a Dump of an article's own statements and those of the front matter."""
     link = own.link if is_absolute(own.link) else head.link or own.link
     title = plain_title(own.title)
     if not title or _is_cut(title, head.title):
@@ -154,7 +147,7 @@ def _dump(
 
 
 def _is_cut(title: str, whole: str) -> bool:
-    """Whether a title is the beginning of the whole one, cut with an ellipsis."""
+    """Return True if a title is the beginning of the whole one, cut with an ellipsis."""
     beginning = title.rstrip(".… ")
     cut = title.endswith(_ELLIPSES) and beginning and whole.startswith(beginning)
     return bool(cut) and len(whole.rstrip(".… ")) > len(beginning)

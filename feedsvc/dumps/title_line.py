@@ -1,7 +1,7 @@
 """The line `[title](address)` below a marker.
 
 It looks like Markdown but nobody escapes anything in it: titles hold brackets and even `](`, addresses hold
-parentheses and spaces. What tells them apart is where an absolute address begins.
+parentheses and spaces. The beginning of an absolute address tells them apart.
 """
 
 from __future__ import annotations
@@ -22,12 +22,7 @@ _ESCAPED_BRACKET = re.compile(r"\\([\[\]()])")
 
 @dataclass(frozen=True, slots=True)
 class TitleLine:
-    """The two parts of the line.
-
-    Attributes:
-        title: As it was written, brackets unescaped; may hold entities and tags, may be empty.
-        link: As it was written, or None.
-    """
+    """The two parts of the line as they were written, brackets unescaped; the title may be empty, or hold tags."""
 
     title: str
     link: str | None
@@ -36,8 +31,7 @@ class TitleLine:
 def parse_title_line(line: str) -> TitleLine | None:
     """Read the line: the link follows the last `](` that begins an absolute address, up to the last `)`.
 
-    Returns:
-        The parts, or None where the line is no title line. `[title]` alone is one, without a link.
+    None means that the line is no title line; `[title]` alone is one, without a link.
     """
     text = line.strip()
     if not text.startswith("["):
@@ -53,11 +47,7 @@ def parse_title_line(line: str) -> TitleLine | None:
 
 
 def parse_link(text: str) -> str | None:
-    """Take the wrapping off an address: white space, `<...>`, the one entity that addresses are written with.
-
-    Returns:
-        The address as it was written, or None where it is empty.
-    """
+    """Take the wrapping off an address (white space, `<...>`, `&amp;`); None if it is empty."""
     link = allowed(text).strip()
     if link.startswith("<"):
         link = link[1:].removesuffix(">").strip()
@@ -66,7 +56,7 @@ def parse_link(text: str) -> str | None:
 
 
 def is_absolute(link: str | None) -> bool:
-    """Whether the address begins with a scheme and two slashes, or with two slashes alone."""
+    """Return True if the address begins with a scheme and two slashes, or with two slashes alone."""
     return link is not None and _ABSOLUTE.match(link) is not None
 
 

@@ -1,1 +1,1 @@
-"""What operators see: problems, their history, status, metrics."""
+"""For operators: problems, their history, status, metrics."""

@@ -40,14 +40,10 @@ _BASES = 8  # base URLs for which a rendered feed is kept
 def follow(
     known: Iterable[Occurrence], problems: Iterable[Problem], now: datetime, *, unseen: frozenset[str], first: int
 ) -> list[Occurrence]:
-    """Return the occurrences that begin, change or end.
+    """Return the occurrences that begin, change or end at `now` (aware, whole seconds).
 
-    Args:
-        known: Those that stand.
-        problems: The problems that stand.
-        now: Aware, whole seconds.
-        unseen: Kinds of which `problems` may lack some: none of these ends.
-        first: The number of the next new one.
+    `known` occurrences and `problems` stand; `problems` may lack some of the kinds `unseen`, so none of these ends. New
+    occurrences are numbered from `first`.
     """
     standing = {occurrence.key: occurrence for occurrence in known}
     changed = []
@@ -134,7 +130,7 @@ class History:
             self.catch_up()
 
     def close(self) -> None:
-        """Take nothing down any more, for a successor does."""
+        """Take nothing down any more, for a successor does so."""
         with self._lock:
             self._closed = True
 

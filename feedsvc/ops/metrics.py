@@ -51,7 +51,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # one more series for
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stored:
-    """State that the store knows; nothing if it cannot be read."""
+    """The state that the store knows; nothing if it cannot be read."""
 
     readable: bool = False
     entries: int | None = None
@@ -92,7 +92,7 @@ def read_gauges(
 ) -> Iterator[Metric]:
     """Yield the state of a daemon; if the store cannot be read, without the state that it knows.
 
-    `standing` holds the messages of the problems that the daemon reports, by key; `parts` says which parts work.
+    `standing` holds the messages of the problems that the daemon reports, by key; `parts` says if each part works.
     """
     stored = _Stored()
     try:
@@ -169,13 +169,7 @@ class Metrics(Collector):
     # Counters
 
     def count_dump(self, outcome: str, removed: Mapping[str, int], seconds: float) -> None:
-        """Count a dump that was taken in.
-
-        Args:
-            outcome: One of `Outcome`.
-            removed: Rule to the number of its removals.
-            seconds: That it took to read and clean it.
-        """
+        """Count a dump that was taken in: its `Outcome`, removals by rule, the seconds to read and clean it."""
         self._dumps.labels(outcome).inc()
         self._clean.observe(seconds)
         bounded: Number[str] = Number()
@@ -185,7 +179,7 @@ class Metrics(Collector):
             self._removals.labels(rule).inc(number)
 
     def count_render(self, address: str, seconds: float) -> None:
-        """Count a rendering of what is at an address."""
+        """Count a rendering of an address."""
         _, dot, extension = address.rpartition(".")
         self._render.labels(extension if dot else "html").observe(seconds)
 
@@ -208,18 +202,16 @@ class Metrics(Collector):
     # Gauges
 
     def attach(self, read: Callable[[], Iterable[Metric]], overflows: Callable[[], int]) -> None:
-        """Read from these from now on.
+        """Read from these from now on: the gauges of `read_gauges` at each scrape, and the watcher's lost events.
 
-        Args:
-            read: Called at each scrape; see `read_gauges`.
-            overflows: Gives how often the watcher lost events; the count of the watcher before it is added.
+        The count of the watcher before it is added.
         """
         with self._lock:
             self._overflows_before += self._overflows()
             self._read, self._overflows = read, overflows
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what is read at a scrape; the registry calls it."""
+        """Yield the values read at a scrape; the registry calls it."""
         with self._lock:
             read, published = self._read, self._published
             overflows = self._overflows_before + self._overflows()

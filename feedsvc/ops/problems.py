@@ -21,12 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of problem.
-
-    Attributes:
-        advice: What to do about it, beyond its message.
-        stored: `find_problems` finds it in the store; the daemon does not report it.
-    """
+    """A kind of problem, with advice to the operator; if it is `stored`, `find_problems` finds it in the store."""
 
     title: str
     advice: str
@@ -103,12 +98,7 @@ def kind_of(key: str) -> str:
 def find_problems(store: Store, *, most_stood_back: int) -> tuple[list[Problem], int]:
     """Find the problems that the daemon does not report: drifting rules, entries, dumps.
 
-    Args:
-        store: The store.
-        most_stood_back: How many of the newest entries that rules stood back from are named.
-
-    Returns:
-        The problems, and from how many entries rules stood back in all.
+    Of the entries that rules stood back from, the newest `most_stood_back` are named, and all are counted.
 
     Raises:
         StoreError: The store cannot be read.
@@ -145,7 +135,7 @@ class Problems:
             self._save()
 
     def save(self) -> None:
-        """Try again to keep what the store refused; to be called now and then."""
+        """Try again to keep the problems that the store refused; to be called now and then."""
         with self._lock:
             if self._unsaved:
                 self._save()

@@ -1,4 +1,4 @@
-"""What `feedsvc status` shows, from the store and from the daemon."""
+"""The content of `feedsvc status`, from the store and from the daemon."""
 
 from __future__ import annotations
 
@@ -28,11 +28,9 @@ _MOST_STOOD_BACK = 20  # entries that are named
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The daemon's own account.
+    """The daemon's own account: `ready` if it serves a feed that is fresh enough, and the state of its parts.
 
-    Attributes:
-        ready: It serves a feed that is fresh enough.
-        parts: Each part with "ok", or with the reason why it does not work; empty if the daemon does not tell.
+    Each part has "ok", or the reason why it does not work; there are none if the daemon does not tell.
     """
 
     ready: bool

@@ -1,1 +1,1 @@
-"""What any daemon needs: clocks, threads that beat, timed work, logs, systemd, requests that go out."""
+"""Needs of any daemon: clocks, threads that beat, timed work, logs, systemd, requests that go out."""

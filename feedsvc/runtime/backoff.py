@@ -11,13 +11,7 @@ _MOST_DOUBLINGS: Final = 30  # 2.0 ** 1024 would overflow
 
 
 def backoff(failures: int, *, first: float, longest: float) -> float:
-    """Seconds to pause: `first`, doubled with each further failure up to `longest`.
-
-    Args:
-        failures: In a row, from 1.
-        first: Seconds.
-        longest: Seconds.
-    """
+    """Return the seconds to pause after `failures` in a row (from 1): `first`, then doubled up to `longest`."""
     return min(first * 2.0 ** min(failures - 1, _MOST_DOUBLINGS), longest)
 
 
@@ -42,9 +36,9 @@ class Backoff:
 
     @property
     def failing(self) -> bool:
-        """Whether something is to be tried again."""
+        """True while something is to be tried again."""
         return self._failures > 0
 
     def due(self, now: float) -> bool:
-        """Whether the next attempt is due."""
+        """Return True once the next attempt is due."""
         return now >= self._at

@@ -1,7 +1,7 @@
 """The time of day, with doubts: a clock that leaps is not believed before it has stood by it for a while.
 
-What is dated once stays dated, and what is deleted for its age is gone: a clock that is wrong for a moment must
-lead to neither. A second clock, which only counts seconds, tells what the time of day ought to be.
+Dates and deletions cannot be undone, so a clock that is wrong for a moment must lead to neither. A second clock, one
+that only counts seconds, tells the time of day to expect.
 """
 
 from __future__ import annotations
@@ -33,12 +33,9 @@ class Clock:
     def __init__(
         self, wall: Callable[[], datetime], steady: Callable[[], float], *, known: datetime | None = None
     ) -> None:
-        """Begin with what the clock on the wall says, but not before the last known time.
+        """Begin with the time of `wall` (aware, UTC), but not before `known`, the time at which feedsvc last ran.
 
-        Args:
-            wall: The time of day, aware, in UTC.
-            steady: Seconds since some moment, which nobody can set.
-            known: When feedsvc last ran, aware; None where that is not known.
+        `steady` counts seconds since some moment, and nobody can set it.
         """
         self._wall = wall
         self._steady = steady
@@ -72,7 +69,7 @@ class Clock:
             return wall
 
     def doubt(self) -> str | None:
-        """Why nothing may be deleted for its age now, for people; None where it may."""
+        """Return the reason why nothing may be deleted for its age now, for people; None if it may."""
         self()
         with self._lock:
             if self._leap is not None:

@@ -1,8 +1,8 @@
-"""How `feedsvc reload` reaches the running daemon and hears what came of it.
+"""The control socket: `feedsvc reload` asks the running daemon, and hears the result.
 
-A socket in Linux' abstract namespace (unix(7)) whose name follows from the configuration's path. It is no file: nothing
-stale is left by a daemon that was killed, a full disk does not matter, and it is there whatever the configuration has
-become. Only root and the daemon's own user are answered, and only they are believed.
+The socket lies in Linux' abstract namespace (unix(7)), under a name made from the configuration's path. It is no file:
+a killed daemon leaves nothing stale, and a full disk does not matter. Only root and the daemon's own user are answered
+and believed.
 """
 
 from __future__ import annotations
@@ -28,19 +28,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RELOAD = b"reload\n"
-_ASK_SECONDS = 5.0  # for a client to say what it wants
+_ASK_SECONDS = 5.0  # for a client to send its request
 _MOST_BYTES = 65_536  # at a time
 _UCRED = struct.Struct("=iII")  # pid, uid, gid (unix(7), SO_PEERCRED)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of a reload.
-
-    Attributes:
-        done: Whether the new configuration is live.
-        message: What is so now, or why it was refused.
-    """
+    """The result of a reload: `done` if the new configuration is live; `message` says so, or why it was refused."""
 
     done: bool
     message: str
@@ -53,28 +48,26 @@ class Request:
     _reply: queue.SimpleQueue[Reply | None] = field(default_factory=queue.SimpleQueue)
 
     def answer(self, reply: Reply | None) -> None:
-        """Say what came of it; None where nothing will."""
+        """Pass on the result; None if there will be none."""
         self._reply.put(reply)
 
     def wait(self) -> Reply | None:
-        """What came of it."""
+        """Wait for the result, and return it."""
         return self._reply.get()
 
 
 def control_name(config: Path) -> str:
-    """The name of the socket of the daemon that runs with this configuration."""
+    """Return the name of the socket of the daemon that runs with this configuration."""
     return f"feedsvc/{hashlib.sha256(os.fsencode(config.resolve())).hexdigest()[:32]}"
 
 
 class Control:
-    """The daemon's side: hands requests on, one after the other, and sends back what comes of them."""
+    """The daemon's side: hands requests on, one after the other, and sends the results back."""
 
     def __init__(self, name: str, receive: Callable[[Request], None]) -> None:
-        """Listen under a name; where that fails, it is said in the log, and SIGHUP is left.
+        """Listen under a name from `control_name`; if that fails, the log says so, and SIGHUP is left.
 
-        Args:
-            name: From `control_name`.
-            receive: Called with each request, which is to be answered some time later.
+        `receive` is called with each request, and the request is answered later.
         """
         self._receive = receive
         self._waiting: Request | None = None
@@ -89,7 +82,7 @@ class Control:
         threading.Thread(target=self._run, name="control", daemon=True).start()
 
     def close(self) -> None:
-        """Take no more requests; whoever waits hears that nothing came of it."""
+        """Take no more requests; a client that waits hears that there is no result."""
         waiting = self._waiting
         if waiting is not None:
             waiting.answer(None)
@@ -126,12 +119,9 @@ class Control:
 
 
 def ask_reload(name: str, *, seconds: float, pid: int | None = None) -> Reply:
-    """Have the daemon load its configuration again, and wait until that is done or refused.
+    """Have the daemon load its configuration again; wait at most `seconds` until that is done or refused.
 
-    Args:
-        name: From `control_name`.
-        seconds: To wait at most.
-        pid: The process that must answer; None for whichever runs.
+    `name` comes from `control_name`. If `pid` is given, that process must answer.
 
     Raises:
         DaemonUnreachable: None runs, it belongs to somebody else, it ended meanwhile, or it takes too long.
@@ -161,6 +151,6 @@ def ask_reload(name: str, *, seconds: float, pid: int | None = None) -> Reply:
 
 
 def _peer(sock: socket.socket) -> tuple[int, int]:
-    """Process and user at the other end."""
+    """Return process and user at the other end."""
     process, user, _ = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
     return process, user

@@ -1,4 +1,4 @@
-"""Whether the parts of the daemon answer: loops beat, probes ask, and nothing here ever waits for any of them."""
+"""The health of the daemon's parts: loops beat, probes ask, and nothing here ever waits for any of them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,7 @@ _NAME_CHARACTERS = 15  # of a thread's name that Linux keeps
 
 
 class Pulse:
-    """When something last showed that it goes on. Safe for threads.
-
-    Attributes:
-        last: When it last beat, in monotonic seconds.
-    """
+    """The time at which something last showed that it goes on: `last`, in monotonic seconds. Safe for threads."""
 
     def __init__(self) -> None:
         """Begin with a beat."""
@@ -38,7 +34,7 @@ class Pulse:
         self.last = time.monotonic()
 
     def age(self) -> float:
-        """Seconds since the last beat, by the monotonic clock."""
+        """Return the seconds since the last beat."""
         return time.monotonic() - self.last
 
 
@@ -56,10 +52,9 @@ class Part:
 
     Attributes:
         name: As operators know it, such as "watcher".
-        pulse: Beats while the part answers.
-        seconds: For which it may be silent.
-        alive: Whether its threads run; one that does not will never answer again.
-        fault: What else is wrong with it, in a few words without paths; None where nothing is.
+        seconds: The longest silence of its pulse.
+        alive: Returns True while its threads run; without them it never answers again.
+        fault: Returns any other fault, in a few words without paths, or None.
     """
 
     name: str
@@ -69,7 +64,7 @@ class Part:
     fault: Callable[[], str | None] = _none
 
     def reason(self) -> str | None:
-        """Why it does not answer, in a few words without paths; None where it does."""
+        """Return the reason why it does not answer, in a few words without paths; None if it does."""
         if not self.alive():
             return "has ended"
         age = self.pulse.age()
@@ -79,7 +74,7 @@ class Part:
 
 
 class Health:
-    """The parts of one service. What it tells is known already: nothing that hangs can hold it up."""
+    """The parts of one service. It tells facts that are known already: nothing that hangs can hold it up."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         """Take the parts; they count as well until `begin`, for they may not have been started."""
@@ -97,23 +92,19 @@ class Health:
         self._watching = False
 
     def check(self) -> dict[str, str | None]:
-        """Why each part does not answer, by its name; None for one that does."""
+        """Return the reason why each part does not answer, by its name; None for one that does."""
         return {part.name: part.reason() if self._watching else None for part in self._parts}
 
     def dead(self) -> tuple[str, ...]:
-        """The names of the parts whose threads ended though nobody stopped them."""
+        """Return the names of the parts with threads that ended though nobody stopped them."""
         return tuple(part.name for part in self._parts if self._watching and not part.alive())
 
 
 @dataclass(slots=True)
 class Probe:
-    """Asks something again and again in a thread of its own, so that what hangs, hangs there.
+    """Asks something every `seconds` in a thread of its own, so that nothing else hangs; `pulse` beats at each answer.
 
-    Attributes:
-        name: What is asked.
-        ask: Returns where there was an answer; a FeedsvcError that it raises is none.
-        seconds: Between two questions.
-        pulse: Beats at each answer.
+    `ask` returns if there was an answer; a FeedsvcError that it raises is none.
     """
 
     name: str
@@ -136,7 +127,7 @@ class Probe:
 
     @property
     def alive(self) -> bool:
-        """Whether it is asking."""
+        """True while it asks."""
         return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""How the C library keeps the memory of a process that runs for years (mallopt(3))."""
+"""The C library's heap, in a process that runs for years (mallopt(3))."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ def keep_heap_small() -> bool:
     """Give large blocks back as soon as they are free, and let all threads share a few heaps; before threads start.
 
     Feeds are rendered and compressed in blocks that are large and soon free. Left to itself glibc keeps those between
-    the small ones that stay, in each thread's heap: the daemon grew by more than a KiB with each dump.
-
-    Returns:
-        Whether the C library can be told; others than glibc cannot.
+    the small ones that stay, in each thread's heap: the daemon grew by more than a KiB with each dump. Returns False
+    if the C library is not glibc, and cannot be told.
     """
     tell = getattr(ctypes.CDLL(None), "mallopt", None)
     if tell is None:

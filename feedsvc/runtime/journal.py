@@ -18,18 +18,16 @@ if TYPE_CHECKING:
 SOCKET = "/run/systemd/journal/socket"
 PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))  # sd-daemon(3)
 _DEBUG = 7
-_SECONDS = 1.0  # for which a journal that hangs may hold up whoever logs
+_SECONDS = 1.0  # for a journal that hangs to hold up a thread that logs
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}  # uvicorn adds the last
 _TOO_LARGE = (errno.EMSGSIZE, errno.ENOBUFS)
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
 def is_journal(stream: TextIO, journal_stream: str | None) -> bool:
-    """Whether a stream leads to the journal.
+    """Return True if a stream leads to the journal.
 
-    Args:
-        stream: Standard error.
-        journal_stream: What JOURNAL_STREAM says: device and inode, such as "8:1234" (systemd.exec(5)).
+    `journal_stream` is the value of JOURNAL_STREAM: device and inode, such as "8:1234" (systemd.exec(5)).
     """
     try:
         status = os.fstat(stream.fileno())
@@ -39,15 +37,14 @@ def is_journal(stream: TextIO, journal_stream: str | None) -> bool:
 
 
 def priority_of(level: int) -> int:
-    """The priority of syslog(3) for a level of `logging`."""
+    """Return the priority of syslog(3) for a level of `logging`."""
     return next((priority for least, priority in PRIORITIES if level >= least), _DEBUG)
 
 
 def pack(fields: Mapping[str, str]) -> bytes:
-    """Write fields as the journal reads them; a path keeps its bytes, whatever they are.
+    """Write fields as the journal reads them; a path keeps its bytes.
 
-    Args:
-        fields: Values by name. Names are those of the journal: capitals, digits and "_", no "_" at the start.
+    Names are those of the journal: capitals, digits and "_", no "_" at the start.
     """
     lines = []
     for name, value in fields.items():
@@ -67,7 +64,7 @@ def _bytes(value: str) -> bytes:
 
 
 def _fields_of(record: logging.LogRecord, message: str) -> dict[str, str]:
-    """What the journal keeps of a record: see systemd.journal-fields(7)."""
+    """Return the fields of a record that the journal keeps (systemd.journal-fields(7))."""
     fields = {
         "MESSAGE": message,
         "PRIORITY": str(priority_of(record.levelno)),
@@ -87,15 +84,10 @@ def _fields_of(record: logging.LogRecord, message: str) -> dict[str, str]:
 
 
 class JournalHandler(logging.Handler):
-    """Sends each record as one datagram; where there is no journal to take it, as a line on standard error."""
+    """Sends each record as one datagram; if no journal takes it, as a line on standard error."""
 
     def __init__(self, stream: TextIO, address: str = SOCKET) -> None:
-        """Send to the journal.
-
-        Args:
-            stream: Takes lines with a priority in front, "<4>...", where the socket takes nothing.
-            address: The journal's socket.
-        """
+        """Send to the socket at `address`; `stream` takes lines ("<4>...", by priority) if the socket does not."""
         super().__init__()
         self._stream = stream
         self._address = address
@@ -111,7 +103,7 @@ class JournalHandler(logging.Handler):
             except OSError:
                 # The journal is away, or hangs; the lines of standard error wait for it.
                 print(f"<{priority_of(record.levelno)}>{message}", file=self._stream, flush=True)
-        except Exception:  # noqa: BLE001 - as every handler of `logging`: a record must not end what it tells of
+        except Exception:  # noqa: BLE001 - as every handler of `logging`: a record must not end the work that it tells of
             self.handleError(record)
 
     def close(self) -> None:
@@ -129,7 +121,7 @@ class JournalHandler(logging.Handler):
 
 
 def _send_file(sock: socket.socket, data: bytes, address: str) -> None:
-    """Hand over what is too large for a datagram as a sealed file in memory."""
+    """Hand over a record too large for a datagram as a sealed file in memory."""
     file = os.memfd_create("feedsvc-log", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with open(file, "wb", closefd=False) as writer:

@@ -1,4 +1,4 @@
-"""How log lines look: for people on a terminal, key=value otherwise; the journal gets fields besides."""
+"""Logs: lines for people on a terminal, key=value otherwise; the journal gets fields besides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feedsvc.runtime.journal import SOCKET, JournalHandler, is_journal
 if TYPE_CHECKING:
     from typing import TextIO
 
-# Controls, what else ends a line or turns the writing's direction, and lone surrogates.
+# Controls, characters that end a line or turn the writing's direction, and lone surrogates.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Their chatter at INFO is about themselves.
 QUIET = ("alembic", "apscheduler", "httpx", "httpcore", "uvicorn", "watchdog")
@@ -23,21 +23,16 @@ QUIET = ("alembic", "apscheduler", "httpx", "httpcore", "uvicorn", "watchdog")
 def set_up_logs(
     stream: TextIO, *, level: int = logging.INFO, journal_stream: str | None = None, journal: str = SOCKET
 ) -> None:
-    """Send all log records to `stream`, one line each, with their extra fields.
+    """Send all log records from `level` on to standard error, one line each, with their extra fields.
 
-    Args:
-        stream: Standard error.
-        level: Of what is sent at least.
-        journal_stream: What the environment says in JOURNAL_STREAM: where `stream` is what it names, records go to
-            the journal, with their fields as its own and with priorities.
-        journal: The journal's socket.
+    If JOURNAL_STREAM (`journal_stream`) names it, they go to the journal's socket, with priorities and with fields.
 
     Raises:
         ValueError: The stream is closed.
     """
     journaled = is_journal(stream, journal_stream)
     shared: list[structlog.typing.Processor] = [structlog.stdlib.ExtraAdder()]
-    if not journaled:  # which has its own
+    if not journaled:  # the journal has its own
         shared.append(structlog.stdlib.add_log_level)
         shared.append(structlog.processors.TimeStamper(fmt="iso", utc=not stream.isatty()))
     last: list[structlog.typing.Processor]
@@ -68,7 +63,7 @@ def _logfmt(order: list[str]) -> structlog.processors.LogfmtRenderer:
 def _brief(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """The exception without its traceback, which is a field of its own."""
+    """Leave the traceback out, for it is a field of its own."""
     info = event.pop("exc_info", None)
     if info:
         event["exception"] = "".join(traceback.format_exception_only(info[1])).strip()
@@ -76,7 +71,7 @@ def _brief(
 
 
 def _say(logger: structlog.typing.WrappedLogger, method: str, event: structlog.typing.EventDict) -> str:
-    """The message as people read it in the journal: the event, then the fields."""
+    """Return the message as people read it in the journal: the event, then the fields."""
     said = str(event.pop("event", ""))
     return f"{said} {_logfmt([])(logger, method, event)}".rstrip()
 
@@ -84,7 +79,7 @@ def _say(logger: structlog.typing.WrappedLogger, method: str, event: structlog.t
 def _printable(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """A path may hold line ends, codes that steer a terminal, and bytes that are no UTF-8; a line is one line."""
+    """Escape line ends, codes that steer a terminal, and bytes that are no UTF-8, as paths may hold them."""
     for key, value in list(event.items()):
         if value is None or value == "":
             del event[key]

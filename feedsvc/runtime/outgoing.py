@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Resolver = Callable[[str, int], "Sequence[str]"]
-"""Host and port to addresses of IP, the best first; OSError where there are none."""
+"""Host and port to addresses of IP, the best first; OSError if there are none."""
 
 _MOST_BYTES = 65_536  # of a response's content that are read, so that its connection can be used again
 _SHOWN = 200  # characters of it that are kept
@@ -47,12 +47,7 @@ _NOT_PUBLIC = tuple(
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came back.
-
-    Attributes:
-        fields: Response fields by lower-case name.
-        text: The first characters of the content.
-    """
+    """A response: its fields by lower-case name, and the first characters of its content."""
 
     status: int
     fields: Mapping[str, str]
@@ -60,7 +55,7 @@ class HttpResponse:
 
 
 def get_json(url: str, *, seconds: float) -> Any:  # noqa: ANN401 - JSON has no better type
-    """Get JSON from this machine or whatever else the user names: no address is refused.
+    """Get JSON from this machine or any other that the user names: no address is refused.
 
     Raises:
         RequestError: Nobody answers, or not with JSON.
@@ -76,13 +71,13 @@ class Asker:
     """Asks this machine again and again, each time on a new connection; no address is refused."""
 
     def __init__(self, url: str, *, seconds: float) -> None:
-        """Know what to ask, and how long each step may take."""
+        """Know the address, and the seconds that each step may take."""
         self._url = url
         # One client for all: to make one takes longer than to ask.
         self._client = httpx.Client(timeout=seconds, trust_env=False, headers={"Connection": "close"})
 
     def ask(self) -> int:
-        """Answer the status code of the response.
+        """Return the status code of the response.
 
         Raises:
             RequestError: There was none.
@@ -93,12 +88,12 @@ class Asker:
             raise RequestError(_reason(error)) from error
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Close its client."""
         self._client.close()
 
 
 def is_public_address(address: str) -> bool:
-    """Whether an IP address is one of the public Internet, and no way round to one that is not.
+    """Return True if an IP address is one of the public Internet, and no way round to one that is not.
 
     The special-purpose registries of RFC 6890 are those of `ipaddress`, with what older versions of it lack; addresses
     that wrap one of version 4 are as good as that.
@@ -116,7 +111,7 @@ def is_public_address(address: str) -> bool:
 
 
 def _wrapped(found: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The address of version 4 that one of version 6 leads to, as its form says."""
+    """Return the address of version 4 that one of version 6 leads to by its form, or None."""
     last = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
     if found in _NAT64 or (int(found) >> 32) & 0xFFFFFFFF in _ISATAP:
         return last
@@ -135,10 +130,7 @@ class Outgoing:
     def __init__(self, *, allow_private: bool, seconds: float, resolver: Resolver = look_up_host) -> None:
         """Make a client; nothing is connected yet.
 
-        Args:
-            allow_private: Whether addresses that are not public may be reached.
-            seconds: The deadline of each request, as a whole.
-            resolver: Called in a thread.
+        Each request as a whole must end within `seconds`; the resolver is called in a thread.
         """
         self._seconds = seconds
         self._client = httpx.AsyncClient(
@@ -217,8 +209,7 @@ class _Judged(httpx.AsyncBaseTransport):
 async def _in_thread(resolver: Resolver, host: str, port: int) -> Sequence[str]:
     """Look a name up without holding anything else up.
 
-    An executor would do, but the interpreter waits for its threads when it ends; a name server that does not answer
-    would keep the daemon from stopping.
+    The interpreter waits for an executor's threads when it ends: a silent name server would keep the daemon running.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Sequence[str]] = loop.create_future()
@@ -250,5 +241,5 @@ async def _in_thread(resolver: Resolver, host: str, port: int) -> Sequence[str]:
 
 
 def _reason(error: Exception) -> str:
-    """Some of httpx's errors have no text."""
+    """Return the text of an error; some of httpx's have none."""
     return str(error) or type(error).__name__

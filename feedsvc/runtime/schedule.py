@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 JOB_SECONDS = 900.0  # a job that runs for longer hangs
-_RETRY_SECONDS = (5.0, 300.0)  # after which what failed runs again, at first and at most
+_RETRY_SECONDS = (5.0, 300.0)  # until a failed run is repeated, at first and at most
 JUMP_SECONDS = 2.0  # a clock that goes back by more was set
 
 
 def parse_trigger(when: timedelta | str) -> BaseTrigger:
-    """An interval, or a cron expression of five fields in local time, as APScheduler knows it.
+    """Return the trigger of an interval, or of a cron expression of five fields in local time.
 
     Raises:
         ValueError: The interval is not positive, or the expression is none.
@@ -52,16 +52,13 @@ def _executor(threads: int, name: str) -> ThreadPoolExecutor:
 class Schedule:
     """Runs jobs when they are due; one that fails is reported and runs again at its next time.
 
-    Attributes:
-        pulse: Beats while jobs are started when they are due, however long others take.
+    Its `pulse` beats while jobs are started when they are due, however long others take.
     """
 
     def __init__(self, report: Callable[[str, str | None], None], clock: Callable[[], datetime]) -> None:
         """Make a schedule that is not yet running.
 
-        Args:
-            report: Told of a job that fails, as ("job:NAME", message), and with None once it is well again.
-            clock: The time, aware.
+        `report` is told of a job that fails, as ("job:NAME", message), and with None once it is well again.
         """
         self.pulse = Pulse()
         self._report = report
@@ -101,16 +98,16 @@ class Schedule:
         with self._adding:
             self._stopping = True
         if self._scheduler.running:
-            self._scheduler.remove_all_jobs()  # APScheduler stumbles over what is due while it shuts down
+            self._scheduler.remove_all_jobs()  # APScheduler stumbles over jobs that fall due while it shuts down
             self._scheduler.shutdown(wait=True)
 
     @property
     def alive(self) -> bool:
-        """Whether jobs are being run."""
+        """True while jobs are run."""
         return bool(self._scheduler.running)
 
     def overdue(self) -> str | None:
-        """Which job hangs, in a few words; None where none does."""
+        """Name a job that hangs, in a few words; None if none does."""
         now = time.monotonic()
         for name, since in tuple(self._running.values()):
             if now - since > JOB_SECONDS:
@@ -118,10 +115,7 @@ class Schedule:
         return None
 
     def keep_time(self) -> None:
-        """Look whether the clock was set back, and if so, let no job wait until it has caught up.
-
-        APScheduler goes by the clock on the wall.
-        """
+        """If the clock was set back, let no job wait until it has caught up: APScheduler goes by the wall clock."""
         now, monotonic = self._clock(), time.monotonic()
         (then, earlier), self._checked = self._checked, (now, monotonic)
         lost = (monotonic - earlier) - (now - then).total_seconds()
@@ -147,7 +141,7 @@ class Schedule:
                 job()
             except Exception as error:  # a job that fails must not stop the others
                 reason = str(error)
-                if said != [reason]:  # what fails every second for the same reason is said once
+                if said != [reason]:  # a job may fail every second for the same reason: that is said once
                     expected = isinstance(error, FeedsvcError)
                     logger.log(
                         logging.ERROR, "job failed", exc_info=not expected, extra={"job": name, "reason": reason}
@@ -166,7 +160,7 @@ class Schedule:
 class Regenerator:
     """Runs a job at once when asked, but never more often than an interval allows.
 
-    What is asked for meanwhile is one run at the end of the interval, so the last change is included. A run that fails
+    All requests meanwhile lead to one run at the end of the interval, so the last change is included. A run that fails
     is made again, after a pause that grows.
     """
 
@@ -197,14 +191,14 @@ class Regenerator:
         self._schedule.add_once(self._name, timedelta(seconds=delay), self._run)
 
     def waiting(self) -> float:
-        """Seconds for which the oldest request has waited that no run has met; 0 where there is none."""
+        """Return the seconds that the oldest request not yet met has waited; 0 if there is none."""
         with self._lock:
             since = self._since if self._meeting is None else self._meeting
             return 0.0 if since is None else time.monotonic() - since
 
     def _run(self) -> None:
         with self._running:
-            with self._lock:  # whoever asks from here on wants another run
+            with self._lock:  # a request from here on wants another run
                 self._asked = False
                 self._earliest = time.monotonic() + self._interval.total_seconds()
                 since, self._since = self._since, None

@@ -2,8 +2,8 @@
 
     starting -> serving <-> reloading -> stopping
 
-While it serves, "WATCHDOG=1" is sent only while each part answers; what the manager then does about silence is its
-own business. A part whose threads ended will not come back: the daemon is told to end, and to say so by its exit code.
+While it serves, "WATCHDOG=1" is sent only while each part answers; the manager decides about silence. A part without
+its threads will not come back: the daemon is told to end, and to say so by its exit code.
 """
 
 from __future__ import annotations
@@ -37,11 +37,7 @@ HOUR, MINUTE = 3600, 60
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the STATUS line says.
-
-    Attributes:
-        last_dump: When a dump was last taken in, in monotonic seconds; None where none was since the start.
-    """
+    """The facts of the STATUS line; `last_dump` is in monotonic seconds, and None if none came since the start."""
 
     feeds: int
     entries: int
@@ -50,35 +46,30 @@ class Summary:
 
 
 class Served(Protocol):
-    """What runs under one configuration."""
+    """The service under one configuration. `check`, `dead` and `summarise` never wait."""
 
     @property
     def ready(self) -> bool:
-        """Whether the feed can be served."""
+        """True once the feed can be served."""
 
     def check(self) -> Mapping[str, str | None]:
-        """Why each part does not answer, by its name; None for one that does. Never waits."""
+        """Return the reason why each part does not answer, by its name; None for one that does."""
 
     def dead(self) -> tuple[str, ...]:
-        """The parts that ended though nobody stopped them. Never waits."""
+        """Return the parts that ended though nobody stopped them."""
 
     def summarise(self) -> Summary:
-        """What the STATUS line says. Never waits."""
+        """Return the facts of the STATUS line."""
 
     def keep_time(self) -> None:
-        """Look whether the clock was set back."""
+        """Check if the clock was set back."""
 
     def report(self, key: str, message: str | None) -> None:
-        """A problem stands, or has ended (None)."""
+        """Note that a problem stands, or has ended (None)."""
 
 
 def describe(summary: Summary, now: float) -> str:
-    """The STATUS line: "3 feeds, 1,204 entries, last dump 2 min ago".
-
-    Args:
-        summary: What it says.
-        now: Monotonic seconds.
-    """
+    """Return the STATUS line at `now` (monotonic): "3 feeds, 1,204 entries, last dump 2 min ago"."""
     parts = [_count(summary.feeds, "feed", "feeds"), _count(summary.entries, "entry", "entries")]
     if summary.last_dump is None:
         parts.append("no dump since the start")
@@ -104,7 +95,7 @@ def _ago(seconds: float) -> str:
 
 
 class Phase(Enum):
-    """What the daemon is at."""
+    """The phase of the daemon's life."""
 
     STARTING = auto()
     SERVING = auto()
@@ -113,7 +104,7 @@ class Phase(Enum):
 
 
 def _exit(reason: str) -> None:
-    """End the process at once: what hangs would keep it from ending."""
+    """End the process at once: a thread that hangs would keep it from ending."""
     logger.critical("ended without waiting", extra={"reason": reason})
     logging.shutdown()
     sys.stderr.flush()
@@ -121,17 +112,14 @@ def _exit(reason: str) -> None:
 
 
 class Supervisor:
-    """Tells the service manager what the daemon is at; see above."""
+    """Tells the service manager the state of the daemon; see above."""
 
     def __init__(
         self, manager: ServiceManager, give_up: Callable[[str], None], *, leave: Callable[[str], None] = _exit
     ) -> None:
-        """Begin with a daemon that starts.
+        """Begin with a daemon that starts; both callables get the reason.
 
-        Args:
-            manager: Whom to tell.
-            give_up: Called once with the reason where the daemon is to stop by itself.
-            leave: Called with the reason where it must end though something hangs.
+        `give_up` is called once if the daemon is to stop by itself, `leave` if it must end though something hangs.
         """
         self._manager = manager
         self._give_up = give_up
@@ -141,7 +129,7 @@ class Supervisor:
         self._since = time.monotonic()
         self._stage = "reading the configuration"
         self._service: Served | None = None
-        self._ready = False  # whether the manager was told
+        self._ready = False  # the manager was told
         self._failing: dict[str, str] = {}
         self._dead_since: float | None = None
         self._last_dump: float | None = None
@@ -150,7 +138,7 @@ class Supervisor:
         self._extended = -EXTEND_SECONDS
         self._end_by = float("inf")
         self._closed = threading.Event()
-        # Reports go to the store, which may be what hangs: a thread of their own waits for it.
+        # Reports go to the store, and it may hang: a thread of their own waits for it.
         self._reports: queue.SimpleQueue[tuple[Served, str, str | None]] = queue.SimpleQueue()
 
     def start(self) -> None:
@@ -163,14 +151,14 @@ class Supervisor:
         self._closed.set()
 
     def starting(self, stage: str) -> None:
-        """A stage of the start begins, such as "taking in what is there"."""
+        """Note that a stage of the start begins, such as "opening the store"."""
         with self._lock:
             if self._phase is Phase.STARTING:
                 self._stage, self._since = stage, time.monotonic()
                 self._say(f"Starting: {stage}", force=True)
 
     def serving(self, service: Served) -> None:
-        """The service runs; the manager is told once its feed can be served."""
+        """Note that the service runs; the manager is told once its feed can be served."""
         with self._lock:
             self._service = service
             if self._phase is Phase.RELOADING and self._ready:
@@ -179,30 +167,26 @@ class Supervisor:
             self.look()
 
     def reloading(self) -> None:
-        """The configuration is about to be loaded again; `serving` or `stopping` follows."""
+        """Note that the configuration is about to be loaded again; `serving` or `stopping` follows."""
         with self._lock:
             self._enter(Phase.RELOADING)
-            self._said, self._said_at = "Reloading", -SAY_SECONDS  # what is said afterwards is not held back
+            self._said, self._said_at = "Reloading", -SAY_SECONDS  # the next line is not held back
             # CLOCK_MONOTONIC, as sd_notify(3) wants it for RELOADING=1
             self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=Reloading")
 
     def ending(self) -> None:
-        """The daemon was asked to stop; from now on the time is counted. May be called by a signal handler."""
+        """Count the time from now on: the daemon was asked to stop. A signal handler may call it."""
         self._end_by = min(self._end_by, time.monotonic() + STOP_SECONDS)
 
     def stopping(self) -> None:
-        """The daemon stops."""
+        """Note that the daemon stops."""
         with self._lock:
             self._enter(Phase.STOPPING)
             self.ending()
             self._manager.tell("STOPPING=1", "STATUS=Stopping: answering what is in flight")
 
     def look(self) -> float:
-        """Look once.
-
-        Returns:
-            Seconds after which to look again.
-        """
+        """Look once; return the seconds after which to look again."""
         with self._lock:
             now = time.monotonic()
             phase, spent = self._phase, now - self._since
@@ -259,7 +243,7 @@ class Supervisor:
         self._ping(now)
 
     def _note(self, service: Served, failing: dict[str, str]) -> None:
-        """Say which parts fail, or answer again; the seconds in a reason are no news."""
+        """Report the parts that fail, or answer again; the seconds in a reason are no news."""
         begun = {name: reason for name, reason in failing.items() if name not in self._failing}
         ended = self._failing.keys() - failing.keys()
         self._failing = failing

@@ -1,4 +1,4 @@
-"""What systemd and the daemon tell each other: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3)."""
+"""Messages between systemd and the daemon: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3)."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _SEND_SECONDS = 2.0  # for which a message may wait until systemd takes it
 
 @dataclass(frozen=True, slots=True)
 class ServiceManager:
-    """What started the daemon: systemd, something that speaks like it, or nothing of the kind.
+    """Systemd, or another manager that speaks like it; without a manager all fields are None.
 
     Attributes:
-        notify_socket: Where it wants to hear of the daemon; None where it does not.
-        watchdog: Seconds within which it must hear "WATCHDOG=1" again; None where it does not wait for it.
-        listener: The socket that it listens on for the daemon; None where the daemon is to bind its own.
+        notify_socket: The address for notifications.
+        watchdog: It must hear "WATCHDOG=1" again within these seconds.
+        listener: The socket to serve on; None if the daemon is to bind its own.
     """
 
     notify_socket: str | None = None
@@ -43,7 +43,7 @@ class ServiceManager:
     listener: socket.socket | None = None
 
     def tell(self, *assignments: str) -> None:
-        """Send assignments such as "READY=1"; what cannot be sent is logged, for it is no reason not to serve."""
+        """Send assignments such as "READY=1"; a failure is only logged, for it is no reason not to serve."""
         try:
             notify(self.notify_socket, "\n".join(assignments))
         except OSError as error:
@@ -51,25 +51,17 @@ class ServiceManager:
 
 
 def meet(environ: MutableMapping[str, str], pid: int) -> ServiceManager:
-    """Read what the service manager says, and take it out of the environment: it is not for child processes.
-
-    Args:
-        environ: The environment.
-        pid: The process id of the daemon.
+    """Read the service manager's variables, and take them out of the environment: they are not for child processes.
 
     Raises:
-        ServerError: What was passed to be served on cannot be.
+        ServerError: See `inherited_socket`.
     """
     said = {name: environ.pop(name) for name in VARIABLES if name in environ}
     return ServiceManager(said.get("NOTIFY_SOCKET"), watchdog_seconds(said, pid), inherited_socket(said, pid))
 
 
 def notify(address: str | None, state: str) -> None:
-    """Send `state`, such as "READY=1", to the socket that systemd named in NOTIFY_SOCKET.
-
-    Args:
-        address: The value of NOTIFY_SOCKET; None where systemd does not listen, and nothing is sent.
-        state: Assignments, one a line.
+    """Send `state`, assignments one a line such as "READY=1", to the socket of NOTIFY_SOCKET, if there is one.
 
     Raises:
         OSError: The socket is not there, or nobody reads what is sent to it.
@@ -84,12 +76,7 @@ def notify(address: str | None, state: str) -> None:
 
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
-    """How often systemd must hear that all is well, in seconds; None where it need not (sd_watchdog_enabled(3)).
-
-    Args:
-        environ: The environment.
-        pid: The process id of the daemon.
-    """
+    """Return the seconds within which systemd must hear that all is well, or None (sd_watchdog_enabled(3))."""
     try:
         meant = int(environ.get("WATCHDOG_PID", pid))
         microseconds = int(environ.get("WATCHDOG_USEC", "0"))
@@ -100,14 +87,9 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
 
 
 def inherited_socket(environ: Mapping[str, str], pid: int) -> socket.socket | None:
-    """Take over the listening socket that systemd passes (sd_listen_fds(3)).
+    """Take over the listening socket that systemd passed to process `pid` (sd_listen_fds(3)), or return None.
 
-    Args:
-        environ: The environment.
-        pid: The process id of the daemon; what was passed to another process is left alone.
-
-    Returns:
-        The socket, not blocking and closed on exec; None where none was passed.
+    The socket does not block, and is closed on exec.
 
     Raises:
         ServerError: Something else was passed, or more than one socket.

@@ -10,30 +10,26 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
 
 Task = TypeVar("Task")
 Bench = TypeVar("Bench")
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
-_bench: Any = None  # what the functions in a worker process work with
+_bench: Any = None  # of this worker process
 
 
 class Workers(Generic[Bench]):
-    """Processes that each set up a bench once, and then work on what they are given.
+    """Processes that each set up a bench once, and then work on the items that they get.
 
-    They are forked: a new interpreter would import the command line first, which takes longer than most work here.
+    They are forked: a new interpreter would import the command line first, and that takes longer than most work here.
     So no thread may run and no connection to a store may be open when one is made.
     """
 
     def __init__(self, number: int, set_up: Callable[[Task], Bench], task: Task) -> None:
-        """Start the processes.
+        """Start the processes; with a `number` of 1, this process does the work itself.
 
-        Args:
-            number: How many; with 1, this process does the work itself.
-            set_up: Makes the bench; a function of a module.
-            task: What it makes it of; can be pickled.
+        `set_up`, a function of a module, makes the bench of `task`, and that can be pickled.
         """
         self._number = number
         self._here: Bench | None = None
@@ -49,22 +45,17 @@ class Workers(Generic[Bench]):
         """Nothing is left to do."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the processes; what was not begun is left out."""
+    def __exit__(self, *_: object) -> None:
+        """End the processes; items that were not begun are left out."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
     def map(
         self, work: Callable[[Bench, Given], Made], items: Iterable[Given], until: float | None = None
     ) -> Iterator[Made]:
-        """Do work on each item; results come in the order of the items.
+        """Do `work`, a function of a module, on each item; results come in the order of the items.
 
-        Args:
-            work: A function of a module.
-            items: Taken as they are needed.
-            until: No item is taken after this time (monotonic seconds); None for no such limit.
+        Items are taken as they are needed, and none after `until` (monotonic seconds).
         """
         waiting: deque[Any] = deque()
         for item in items:
