@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from email.utils import parsedate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -19,46 +20,33 @@ _SAFE = ("GET", "HEAD")
 # entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE (section 8.8.3); a comma may stand inside.
 _TAG = re.compile(r'[ \t,]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?=,|$)')
 _CODINGS = ("br", "gzip", "zstd")
-# What marks a coding's tag, and what compressing proxies append: Apache -gzip, Jetty --gzip, others ;gzip.
+# The mark of a coding's tag, and the suffixes of compressing proxies: Apache -gzip, Jetty --gzip, others ;gzip.
 _SUFFIX = re.compile(rf"(?:--?|;)({'|'.join(_CODINGS)})$")
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
-_MONTH = f"(?P<month>{'|'.join(_MONTHS)})"
-_HTTP_DATE = tuple(
-    re.compile(form, re.ASCII)
-    for form in (
-        rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?P<day>\d\d) {_MONTH} (?P<year>\d{{4}}) {_TIME} GMT",
-        rf"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (?P<day>\d\d)-{_MONTH}-(?P<year>\d\d) {_TIME} GMT",
-        rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",
-    )
+# The three forms of an HTTP-date; `parsedate` reads them, and much that is none.
+_DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_LONG_DAY = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
+_MONTH = "[A-Z][a-z][a-z]"
+_TIME = r"\d\d:\d\d:\d\d"
+_HTTP_DATE = re.compile(
+    rf"{_DAY}, \d\d {_MONTH} \d\d\d\d {_TIME} GMT"
+    rf"|{_LONG_DAY}, \d\d-{_MONTH}-\d\d {_TIME} GMT"
+    rf"|{_DAY} {_MONTH} [ \d]\d {_TIME} \d\d\d\d",
+    re.ASCII,
 )
+_FULL_YEAR = re.compile(r"\d{4}", re.ASCII)
 
 
 def entity_tag(representation: Representation, coding: str) -> str:
-    """The strong validator of a representation under a content coding (RFC 9110, section 8.8.3.3).
-
-    Args:
-        representation: Whose tag it is.
-        coding: "identity", or the coding that names the suffix.
-
-    Returns:
-        The ETag field's value, quotes included.
-    """
+    """The ETag of a representation under a coding: a strong validator, in quotes (RFC 9110, section 8.8.3.3)."""
     return f'"{representation.etag}"' if coding == IDENTITY else f'"{representation.etag}-{coding}"'
 
 
 def evaluate(method: str, representation: Representation, fields: Mapping[str, str]) -> HTTPStatus:
     """Evaluate the preconditions of a request in the order of RFC 9110, section 13.2.2.
 
-    The tags of all codings of a representation match, with the suffixes and
-    weak marks that proxies add. Only where the client does not take a coding does the
-    tag of its response not match: a shared cache would hand it the wrong bytes.
-
-    Args:
-        method: The request's method.
-        representation: What a GET would be answered with.
-        fields: The request's fields by lower-case name, lines of one name joined by ", ".
+    The tags of all codings match, with the suffixes and weak marks that proxies add. Only the tag of a coding that the
+    client does not take never matches: a shared cache would hand it the wrong bytes. `fields` are by lower-case name.
 
     Returns:
         200 to answer as usual, 304 Not Modified, or 412 Precondition Failed.
@@ -81,38 +69,27 @@ def evaluate(method: str, representation: Representation, fields: Mapping[str, s
 
 
 def parse_http_date(value: str, near: datetime) -> datetime | None:
-    """Read an HTTP-date in any of its three forms (RFC 9110, section 5.6.7).
+    """Read an HTTP-date in any of its three forms (RFC 9110, section 5.6.7), in UTC; None for any other text.
 
-    Args:
-        value: The field's value.
-        near: Settles the century of a two-digit year: none lies over 50 years past it.
-
-    Returns:
-        Aware, in UTC; None where the value is no HTTP-date.
+    A year of two digits lies at most 50 years after `near`, and less than 50 before it.
     """
-    match = next(filter(None, (form.fullmatch(value) for form in _HTTP_DATE)), None)
-    if match is None:
+    parts = parsedate(value) if _HTTP_DATE.fullmatch(value) else None
+    if parts is None:
         return None
-    year = int(match["year"])
-    if len(match["year"]) == len("yy"):
-        year += near.year // 100 * 100
-        year += 100 * ((year < near.year - 49) - (year > near.year + 50))
+    year, month, day, hour, minute, second = parts[:6]
+    full_year = _FULL_YEAR.search(value)
+    latest = near.year + 50
+    # `parsedate` guesses the century by rules of its own, also of a year such as 0001.
+    year = int(full_year[0]) if full_year else latest - (latest - year) % 100
+    second = min(second, 59)  # 60 is a leap second
     try:
-        return datetime(
-            year,
-            _MONTHS.index(match["month"]) + 1,
-            int(match["day"]),
-            int(match["hour"]),
-            int(match["minute"]),
-            min(int(match["second"]), 59),  # 60 is a leap second
-            tzinfo=UTC,
-        )
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:  # 31 February, 25 o'clock
         return None
 
 
 def _unmodified_since(value: str | None, modified: datetime | None) -> bool | None:
-    """Tell whether nothing was modified since a date; None where the field or its meaning is missing."""
+    """True if nothing was modified since a date; None if the field or its meaning is missing."""
     if value is None or modified is None:
         return None
     date = parse_http_date(value, modified)
@@ -120,7 +97,7 @@ def _unmodified_since(value: str | None, modified: datetime | None) -> bool | No
 
 
 def named_tags(value: str) -> list[str]:
-    """The entity tags of an If-None-Match field as they were sent; what follows something malformed is not read."""
+    """The entity tags of an If-None-Match field as they were sent, up to the first malformed one."""
     return [f'{"W/" if is_weak else ""}"{opaque}"' for is_weak, opaque in _tags(value)]
 
 
@@ -141,7 +118,7 @@ def _matches(value: str, representation: Representation, *, weak: bool, taken: C
 
 
 def _tags(value: str) -> Iterator[tuple[bool, str]]:
-    """Yield each tag of a list, weak or not; what follows something malformed is not read."""
+    """Yield each tag of a list and if it is weak, up to the first malformed one."""
     match = _TAG.match(value)
     while match:
         yield match[1] is not None, match[2]
