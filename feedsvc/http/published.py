@@ -1,4 +1,4 @@
-"""What is published: the answer to a GET or HEAD of a feed or page, mostly without any work."""
+"""The answer to a GET or HEAD of a published feed or page, mostly without any work."""
 
 from __future__ import annotations
 
@@ -28,51 +28,45 @@ CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "ETag, IM, Delta-Base",
 }
-# Stands in the Accept field of feedparser only, which asks for deltas on behalf of programs that do not know 226:
+# Stands in the Accept field of feedparser only. That asks for deltas for programs that do not know 226:
 # rss2email takes it for an error, and would never see anything new.
 _FEEDPARSER = "application/x-netcdf"
 _VARY = "Accept, Accept-Encoding, A-IM"
-_MEMO = 256  # kinds of requests that are remembered with their answers, and so what they hold is kept in memory
+_MEMO = 256  # requests remembered with their answers; the representations stay in memory too
 _MEMO_BYTES = 2048  # of fields: a larger request is answered, but not remembered
 
 _Key = tuple[str, str, str, tuple[tuple[bytes, bytes], ...]]
 
 
 class Publishing(Protocol):
-    """What is read of the publisher."""
+    """The publisher's side that is read here."""
 
     @property
     def ready(self) -> bool:
-        """Whether anything has been published."""
+        """True once anything has been published."""
 
     @property
     def document(self) -> FeedDocument | None:
         """The feed of everything; None before the first publication."""
 
     def has(self, address: str) -> bool:
-        """Whether something is published there."""
+        """True if something is published there."""
 
     def prepared(self, address: str, base_url: str) -> Representation | None:
-        """What is rendered already; never waits."""
+        """The representation if it is rendered already; never waits."""
 
     def representation(self, address: str, base_url: str) -> Representation | None:
-        """What is served; may render."""
+        """The representation that is served; may render."""
 
     def delta(self, address: str, base_url: str, etags: Iterable[str]) -> tuple[str, Representation] | None:
-        """What is newer than one of these; may render."""
+        """The entries newer than one of these, and its tag; may render."""
 
 
 class Published:
     """Answers requests for published addresses."""
 
     def __init__(self, publisher: Publishing, base_url: str | None, is_private: Callable[[str], bool]) -> None:
-        """Answer from a publisher.
-
-        Args:
-            publisher: Where everything comes from.
-            base_url: What subscribers see; None to take it from each request.
-            is_private: Whether an address is not for everybody.
-        """
+        """Answer from a publisher. `base_url` is that of subscribers; None to take it from each request."""
         self._publisher = publisher
         self._base_url = base_url
         self._is_private = is_private
@@ -80,14 +74,13 @@ class Published:
         self._newest: dict[tuple[str, str], Representation] = {}  # of those in the memo, by path and base
 
     def base(self, scope: Scope, asked: Mapping[str, str]) -> str | None:
-        """The base URL of a request; None where its Host field is not valid."""
+        """The base URL of a request; None if its Host field is not valid."""
         return self._base_url or base_of(scope["scheme"], asked.get("host"))
 
     def quick(self, scope: Scope) -> Answer | None:
-        """Answer what needs neither a thread nor an error page.
+        """The answer if it needs neither a thread nor an error page.
 
-        A feed is polled with the same fields again and again: the answer is remembered until the representation
-        is another one.
+        A feed is polled with the same fields again and again: the answer is kept until the representation changes.
         """
         path = scope["path"]
         key = (scope["method"], path, scope["scheme"], tuple(scope["headers"]))
@@ -103,7 +96,7 @@ class Published:
         return made[2] if made else None
 
     def _remember(self, key: _Key, made: tuple[str, Representation, Answer]) -> None:
-        """Keep an answer; what is no longer served is let go."""
+        """Keep an answer; let those go that hold a representation no longer served."""
         base, representation, _ = made
         if len(self._memo) >= _MEMO:
             self._memo.clear()
@@ -115,11 +108,7 @@ class Published:
         self._memo[key] = made
 
     async def slow(self, request: Request) -> Answer:
-        """Answer whatever `quick` does not.
-
-        Raises:
-            HTTPException: 400, 404, 412 or 503.
-        """
+        """Answer a request that `quick` does not; HTTPException 400, 404, 412 or 503."""
         path, asked = request.scope["path"], join_fields(request.scope["headers"])
         base = self.base(request.scope, asked)
         if base is None:
@@ -153,7 +142,7 @@ class Published:
         return (base, found, answer) if answer else None
 
     def _page(self, path: str, asked: Mapping[str, str]) -> str | None:
-        """Where to lead somebody who opened a feed's address in a browser."""
+        """The path of the page for somebody who opened a feed's address in a browser."""
         feed = feed_at(path)
         if feed is None or feed.page is None or not wants_page(asked.get("accept")):
             return None
@@ -165,12 +154,12 @@ class Published:
         return Audience(
             _VARY if feed and feed.page else "Accept-Encoding",
             private=private,
-            fields=None if private or representation.media_type.startswith("text/html") else CORS,
+            fields={} if private or representation.media_type.startswith("text/html") else CORS,
         )
 
 
 def _held(method: str, path: str, representation: Representation, asked: Mapping[str, str]) -> dict[str, str]:
-    """What a client holds that asks for the newer entries only: tags as they were sent, by their opaque part."""
+    """The tags that a client holds that asks for newer entries only, as they were sent, by their opaque part."""
     feed = feed_at(path)
     if method != "GET" or feed is None or feed.page is None or not wants_delta(asked.get("a-im")):
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -21,39 +22,23 @@ if TYPE_CHECKING:
 
 IM_USED = HTTPStatus.IM_USED
 _YEAR = 31_536_000  # seconds
-_STALE = 10  # times max_age for which a cache may show the old one while it asks for the new one (RFC 5861)
+_STALE = 10  # times max_age, for stale-while-revalidate (RFC 5861)
 
 
+@dataclass(frozen=True, slots=True)
 class Audience:
-    """To whom a representation is given, beside what it is.
+    """The receivers of a representation: the Vary field's value, whether caches must not share it, and more fields."""
 
-    Attributes:
-        vary: The Vary field's value.
-        private: Whether shared caches must not keep it.
-        fields: More response fields.
-    """
-
-    def __init__(
-        self, vary: str = "Accept-Encoding", *, private: bool = False, fields: Mapping[str, str] | None = None
-    ) -> None:
-        """Everybody, unless said otherwise."""
-        self.vary = vary
-        self.private = private
-        self.fields = dict(fields or {})
+    vary: str = "Accept-Encoding"
+    private: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 _EVERYBODY = Audience()
 
 
 def join_fields(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Join the field lines of one name, as RFC 9110, section 5.3 has it.
-
-    Args:
-        lines: Lower-case names and values.
-
-    Returns:
-        Field values by lower-case name.
-    """
+    """Join the field lines of one lower-case name by ", " (RFC 9110, section 5.3)."""
     fields: dict[str, str] = {}
     for raw_name, raw_value in lines:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
@@ -64,29 +49,15 @@ def join_fields(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 def select(
     method: str, representation: Representation, asked: Mapping[str, str], audience: Audience = _EVERYBODY
 ) -> Answer | None:
-    """Choose the answer to a GET or HEAD.
+    """Choose the answer to a GET or HEAD: 200, 304, or None if a precondition failed.
 
-    Args:
-        method: The request's method.
-        representation: What the address holds.
-        asked: The request's fields by lower-case name.
-        audience: To whom it goes.
-
-    Returns:
-        200 with or without a coding, or 304; None where a precondition failed.
+    `asked` has the request's fields by lower-case name.
     """
     coding = choose_coding(asked.get("accept-encoding"), tuple(representation.codings))
     status = evaluate(method, representation, asked)
     if status is HTTPStatus.PRECONDITION_FAILED:
         return None
-    fields = {
-        "ETag": entity_tag(representation, coding),
-        "Cache-Control": _cache_control(representation, private=audience.private),
-        "Vary": audience.vary,
-        **audience.fields,
-    }
-    if representation.last_modified:
-        fields["Last-Modified"] = format_datetime(representation.last_modified, usegmt=True)
+    fields = _fields(representation, coding, audience, _cache_control(representation, private=audience.private))
     if status is HTTPStatus.NOT_MODIFIED:
         fields["ETag"] = _validated(asked.get("if-none-match", ""), representation, fields["ETag"])
         return Answer(method, status, fields)
@@ -94,15 +65,7 @@ def select(
 
 
 def respond(request: Request, representation: Representation, audience: Audience = _EVERYBODY) -> Answer:
-    """Answer a GET or HEAD from a Representation.
-
-    Args:
-        request: The request, with its preconditions and preferences.
-        representation: What the address holds.
-        audience: To whom it goes.
-
-    Returns:
-        200 with or without a coding, or 304.
+    """Answer a GET or HEAD from a representation: 200 or 304.
 
     Raises:
         HTTPException: 412, a precondition failed.
@@ -116,56 +79,47 @@ def respond(request: Request, representation: Representation, audience: Audience
 def respond_delta(
     request: Request, base_tag: str, representation: Representation, audience: Audience = _EVERYBODY
 ) -> Answer:
-    """Answer with the entries that are new or changed since a representation that the client holds.
+    """Answer with 226 (RFC 3229, section 10.4.1): the entries newer than the representation that the client holds.
 
-    Args:
-        request: A GET that accepts the instance manipulation "feed".
-        base_tag: The entity tag that the client sent of what it holds.
-        representation: Only the newer entries, with the validator of the whole.
-        audience: To whom it goes.
-
-    Returns:
-        226 IM Used (RFC 3229, section 10.4.1). No cache keeps it that does not know what `im` means (10.8.1).
+    `base_tag` is that one's entity tag as it was sent. `representation` has only the newer entries, with the validator
+    of the whole. No cache keeps it that does not know `im` (section 10.8.1).
     """
     asked = join_fields(request.scope["headers"])
     coding = choose_coding(asked.get("accept-encoding"), tuple(representation.codings))
-    fields = {
-        # A coding of the whole has the same name, so what the client has next has the tag that this coding would have.
-        "ETag": entity_tag(representation, coding),
-        "IM": "feed",
-        "Delta-Base": base_tag,
-        "Cache-Control": f"no-store, im, max-age={representation.max_age}",
-        "Vary": audience.vary,
-        **audience.fields,
-    }
+    caching = f"no-store, im, max-age={representation.max_age}"
     if representation.immutable:
-        fields["Cache-Control"] += ", immutable"  # RFC 8246
-    if representation.last_modified:
-        fields["Last-Modified"] = format_datetime(representation.last_modified, usegmt=True)
+        caching += ", immutable"  # RFC 8246
+    # A coding of the whole has the same name, so the client's next one has the tag that this coding would have.
+    fields = _fields(representation, coding, audience, caching)
+    fields |= {"IM": "feed", "Delta-Base": base_tag}
     return Answer(request.method, IM_USED, fields, _encode(representation, coding, fields))
 
 
 def respond_uncached(
     request: Request, status: int, media_type: str, body: bytes, fields: Mapping[str, str] | None = None
 ) -> Answer:
-    """Answer with what holds only now: health, errors.
-
-    Args:
-        request: The request.
-        status: The status code.
-        media_type: The Content-Type field's value.
-        body: The bytes as they are.
-        fields: More response fields.
-    """
+    """Answer with content that holds only now, such as health."""
     return Answer(request.method, status, {"Cache-Control": "no-store", **(fields or {})}, (media_type, body))
 
 
 def _encode(representation: Representation, coding: str, fields: dict[str, str]) -> tuple[str, bytes]:
-    """The media type and the bytes to send, with the Content-Encoding field that names them."""
+    """The media type and the bytes to send; sets the Content-Encoding field that names them."""
     if coding == IDENTITY:
         return representation.media_type, representation.body
     fields["Content-Encoding"] = coding
     return representation.media_type, representation.codings[coding]
+
+
+def _fields(representation: Representation, coding: str, audience: Audience, caching: str) -> dict[str, str]:
+    fields = {
+        "ETag": entity_tag(representation, coding),
+        "Cache-Control": caching,
+        "Vary": audience.vary,
+        **audience.fields,
+    }
+    if representation.last_modified:
+        fields["Last-Modified"] = format_datetime(representation.last_modified, usegmt=True)
+    return fields
 
 
 def _cache_control(representation: Representation, *, private: bool) -> str:
