@@ -26,11 +26,7 @@ _CACHED = 256  # credentials that were right lately
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """Keeps a feed private.
-
-    Attributes:
-        credentials: Admit readers; None admits everybody who knows the feed's address.
-    """
+    """Keeps a feed private: its `credentials` admit readers; None admits everybody who knows the feed's address."""
 
     credentials: Credentials | None = None
 
@@ -44,7 +40,7 @@ class Access:
         self._restrictions = restrictions
 
     def is_private(self, path: str) -> bool:
-        """Whether an address is not for everybody."""
+        """True for an address that is not for everybody."""
         return self._credentials is not None or self._restriction(path) is not None
 
     def credentials(self, path: str) -> Credentials | None:
@@ -72,11 +68,11 @@ class Credentials:
         self._hashing = threading.Lock()  # guesses wait for each other, not for all processors
 
     def knows(self, authorization: str) -> bool:
-        """Whether this Authorization field was right before. Never takes long."""
+        """True if this Authorization field was right before. Never takes long."""
         return self._mark(authorization) in self._right
 
     def admits(self, authorization: str) -> bool:
-        """Whether this Authorization field is right. Takes the time of a hash unless it was right before."""
+        """True if this Authorization field is right. Takes the time of a hash unless it was right before."""
         if self.knows(authorization):
             return True
         found = _user_and_password(authorization)

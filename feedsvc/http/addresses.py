@@ -17,14 +17,9 @@ _FEED = re.compile(r"/(?:feed|feeds/(?P<name>[^/.]+))(?P<archive>/archive/[0-9]+
 
 
 def base_of(scheme: str, host: str | None) -> str | None:
-    """The base URL of a request. It ends up in the feed, so the Host field is checked strictly.
+    """The base URL, "http://host:port" without the default port, of a request with this scheme and Host field.
 
-    Args:
-        scheme: "http" or "https".
-        host: The Host field's value; None if the request has none.
-
-    Returns:
-        Without a slash at its end and without the default port; None if the field is not valid.
+    It ends up in the feed, so the field is checked strictly; None if it is missing or not valid.
     """
     match = _HOST.fullmatch(host.lower()) if host and len(host) <= _LONGEST else None
     if match is None:
@@ -42,12 +37,7 @@ def base_of(scheme: str, host: str | None) -> str | None:
 
 
 class FeedAddress(NamedTuple):
-    """An address that belongs to a feed.
-
-    Attributes:
-        name: The feed's name.
-        page: The path of the feed's page, for an address of the feed itself; None for its archive and for that page.
-    """
+    """A feed's name and its page's path; `page` is None for an address of its archive or of that page."""
 
     name: str
     page: str | None

@@ -16,15 +16,14 @@ _HTML = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src http: https:; media-src http: https:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
-_ONE_PIECE = 65536  # bytes of a body that is copied behind its head: one write takes less time than two
+_ONE_PIECE = 65536  # bytes of a body that is sent with its head: one write is faster than two
 _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110, section 6.4.1
 
 
 class Answer:
     """A response; itself an ASGI application, so that an endpoint can return it.
 
-    Attributes:
-        counted: How often it was sent is added to the number in it; None before the first time.
+    Its sendings are added to the number in `counted`; that is None before the first.
     """
 
     __slots__ = ("__weakref__", "_end", "_start", "_wire", "_wired", "counted", "fields", "status")
@@ -32,13 +31,9 @@ class Answer:
     def __init__(
         self, method: str, status: int, fields: Mapping[str, str], content: tuple[str, bytes] | None = None
     ) -> None:
-        """Make the messages.
+        """Make the messages; HEAD gets the fields without the content.
 
-        Args:
-            method: The request's method: HEAD gets the fields without the content.
-            status: The status code.
-            fields: The fields that are this response's own.
-            content: Media type and bytes as they are sent; None for a response that has no content.
+        `content` is a media type and the bytes as they are sent.
         """
         self.status = status
         self.counted: list[int] | None = None
@@ -63,13 +58,9 @@ class Answer:
         await send(self._end)
 
     def as_http(self, more: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
-        """Write it as HTTP/1.1, for where no ASGI server does.
+        """Write it as HTTP/1.1 after the field lines `more`, Date among them; a small one is a single piece.
 
-        Args:
-            more: Further field lines, Date among them; while they are the same object, what was written is kept.
-
-        Returns:
-            What to send, in one piece where it is small.
+        The bytes are kept for as long as `more` is the same object.
         """
         if self._wired is not more:
             head, body = self._write_head(more), self._end["body"]

@@ -72,8 +72,8 @@ def make_app(
         status: The content of /readyz as JSON; its "ready" decides between 200 and 503. Called in a thread.
         base_url: Of subscribers, without a slash at its end; None to take it from each request.
         search: Answers a query that has phrases; called in a thread, few at a time.
-        health: The parts that /healthz shows: None for one that answers, else the reason, in a few words that anybody
-            may read. 200 if all answer, else 503. Called in the event loop: it must not wait.
+        health: The parts that /healthz shows, each with None if it answers, else a public reason in a few words.
+            200 if all answer, else 503. Called in the event loop: it must not wait.
         trusted_proxies: Networks of proxies with Forwarded and X-Forwarded-* fields that are believed.
         rate: Requests a minute for each client address; None for no limit. This machine has none.
         credentials: To read anything at all; None for everybody.
@@ -159,11 +159,7 @@ class _Site:
     searching: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(_SEARCHES))
 
     def base(self, request: Request) -> str:
-        """The base URL of a request.
-
-        Raises:
-            HTTPException: 400, its Host field is not valid.
-        """
+        """The base URL of a request; HTTPException 400 if its Host field is not valid."""
         base = self.published.base(request.scope, request.headers)
         if base is None:
             raise HTTPException(HTTPStatus.BAD_REQUEST)

@@ -37,13 +37,7 @@ class AnswerCounter:
         observe: Callable[[str, float], None],
         routes: Iterable[BaseRoute],
     ) -> None:
-        """Count through `counter` and `observe`; see `feedsvc.http.operators.Operations`.
-
-        Args:
-            counter: Given a route, a method and a status.
-            observe: Given a route and seconds.
-            routes: Of the application, besides the published addresses.
-        """
+        """Count through `counter` and `observe` of `Operations`; `routes` are those besides the published addresses."""
         self._counter = counter
         self._observe = observe
         self._routes = [(_pattern(template), template) for template in _PUBLISHED]

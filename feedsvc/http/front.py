@@ -41,15 +41,7 @@ _PREFLIGHT = {  # Fetch standard, section 3.3.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Front:
-    """An ASGI application before the one that routes.
-
-    Attributes:
-        app: Answers requests that are not answered here.
-        publisher: Knows the published addresses.
-        rate: None for no limit.
-        refusal: Makes an error page of a method, a status and fields.
-        counter: None to count nothing.
-    """
+    """An ASGI application before `app`, the one that routes; `refusal` makes error pages."""
 
     app: Starlette
     publisher: Publishing

@@ -1,7 +1,6 @@
 """Limits on clients: requests a minute for each, and connections for all.
 
-Slow clients must not take the place of others. If there are too many connections, those end that only wait: first of
-the addresses with the most connections, and of one address the longest waiting.
+Slow clients must not take the place of others: see `choose_to_end`.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ MOST_CONNECTIONS = 4096
 _MOST_FILES = 65_536  # more are of no use, and some systems allow a thousand million
 _OTHER_FILES = 256  # for the store, the watched folders, processes that clean
 _FEWEST = 16
-_CLIENTS = 8192  # remembered; past them the one that was silent the longest is forgotten
-_PREFIX = 64  # bits of an IPv6 address that stand for one client: the rest is theirs to choose
+_CLIENTS = 8192  # remembered; beyond, the longest silent one is forgotten
+_PREFIX = 64  # bits of an IPv6 address that stand for one client
 
 
 class RateLimit:
@@ -33,14 +32,9 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when they were counted
 
     def take(self, address: str, now: float) -> int:
-        """Take a token for one request of a client address.
+        """Take a token of a client address at `now` (monotonic seconds).
 
-        Args:
-            address: The client's.
-            now: Monotonic seconds.
-
-        Returns:
-            0 if the request may be answered, else the seconds after which one may be.
+        Returns 0 if the request may be answered, else the seconds after which one may be.
         """
         client = client_of(address)
         tokens, then = self._buckets.get(client, (self._most, now))
@@ -67,13 +61,7 @@ def client_of(address: str) -> str:
 
 
 class Held(NamedTuple):
-    """A connection that only waits.
-
-    Attributes:
-        address: The client's.
-        since: Time at which it began to wait; seconds of any clock.
-        connection: Any object that stands for it.
-    """
+    """A client's connection that only waits, since a time in seconds of any clock."""
 
     address: str
     since: float
@@ -94,7 +82,7 @@ def count_room(most: int = MOST_CONNECTIONS) -> int:
 
 
 def choose_to_end(held: Iterable[Held], number: int) -> list[Held]:
-    """At most `number` of the connections that only wait, to make room for others.
+    """Choose at most `number` of the connections that only wait, to make room for others.
 
     First those of the address with the most, down to as many as the next address has, and so on; among equals those
     that have waited longest.

@@ -1,6 +1,6 @@
-"""What the client prefers: content coding, deltas, a page or a feed (RFC 9110, section 12.5; RFC 3229).
+"""The client's preferences: content coding, deltas, a page or a feed (RFC 9110, section 12.5; RFC 3229).
 
-Pure functions over strings.
+Pure functions over strings; a field that the request lacks is None.
 """
 
 from __future__ import annotations
@@ -31,19 +31,10 @@ _FEEDS = re.compile(r"application/(?:(?:atom|rss|rdf|feed)\+(?:xml|json)|json)")
 
 
 def choose_coding(accept_encoding: str | None, offered: Sequence[str]) -> str:
-    """Choose the content coding of a response.
+    """Choose the offered coding of the highest weight, the first of equals; offer the smallest first.
 
-    A member of the field that is malformed is passed over. A client that
-    refuses everything that is offered gets identity all the same: it can do
-    more with that than with a 406 (section 15.5.7 leaves the choice).
-
-    Args:
-        accept_encoding: The Accept-Encoding field's value; None where the request has none.
-        offered: The codings there are beside identity, the smallest first.
-
-    Returns:
-        The offered coding of the highest weight, the first of equals; "identity" where
-        none is acceptable or identity is wanted more.
+    A malformed member of the field is passed over. "identity" is chosen if no coding is acceptable or identity is
+    wanted more, even if it is refused: a client can do more with it than with a 406 (section 15.5.7 leaves the choice).
     """
     weights = _weights(accept_encoding or "")
     rest = weights.get("*", 0.0)
@@ -54,24 +45,16 @@ def choose_coding(accept_encoding: str | None, offered: Sequence[str]) -> str:
 
 
 def wants_delta(a_im: str | None) -> bool:
-    """Tell whether an A-IM field accepts the instance manipulation "feed" (RFC 3229, section 10.5.3).
-
-    Args:
-        a_im: The field's value; None where the request has none.
-    """
+    """True if an A-IM field accepts the instance manipulation "feed" (RFC 3229, section 10.5.3)."""
     weights = _weights(a_im or "")
     return weights.get("feed", 0.0) > 0
 
 
 def wants_page(accept: str | None) -> bool:
-    """Tell whether somebody opened a feed's address in a browser.
+    """True if the Accept field tells that somebody opened a feed's address in a browser.
 
-    A browser names text/html, weighs it above XML, and names no type of feed. Whoever names one knows what to do
-    with a feed and gets it, whatever else is named: a reader that were led to a page would lose the feed, a
-    person who gets a feed only sees an unfriendly page.
-
-    Args:
-        accept: The Accept field's value; None where the request has none.
+    A browser names text/html, weighs it above XML, and names no type of feed. Whoever names one gets the feed:
+    a reader that were led to a page would lose the feed, a person who gets a feed only sees an unfriendly page.
     """
     weights: dict[str, float] = {}
     for member in (accept or "").split(","):

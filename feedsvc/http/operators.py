@@ -42,7 +42,7 @@ class Operators:
     """Knows operators by their networks."""
 
     def __init__(self, networks: Sequence[str], trusted_proxies: Sequence[str]) -> None:
-        """Take the operators' networks, and those of proxies whose Forwarded and X-Forwarded-* fields are believed.
+        """Know operators by their networks, and the proxies whose Forwarded and X-Forwarded-* fields are believed.
 
         Raises:
             ValueError: One is no network.
@@ -51,7 +51,7 @@ class Operators:
         self._proxies = Proxies(trusted_proxies)
 
     def admit(self, scope: Scope) -> bool:
-        """Whether a request is an operator's.
+        """True if a request is an operator's.
 
         A proxy on this machine that the configuration does not name would make everybody look like an operator. So a
         request that was handed on counts only if a trusted proxy names its client, and the client is no proxy.

@@ -3,8 +3,7 @@
     bytes -> llhttp -> the head as a whole is checked here -> dispatch -> an Answer is written at once
                                                                        -> uvicorn runs any other application
 
-What is wrong with a request is answered by an application of its own, so that it waits its turn behind the answers
-to what was pipelined before it.
+A faulty request is answered by an application of its own: it waits its turn behind the requests pipelined before it.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 
 MOST_HEAD_BYTES = 16 * 1024  # of a request's target and fields
 HEAD_SECONDS = 10.0  # from the first byte, or from connecting, until the head is whole
-TAKE_SECONDS = 60.0  # until the client has taken what was written
-_MOST_PIPELINED = 64  # requests that wait behind one that is being answered; each takes some KiB
-_PART_ENDED = 16  # one in so many connections ends when there are too many: choosing takes a look at all
+TAKE_SECONDS = 60.0  # until the client has taken the bytes written
+_MOST_PIPELINED = 64  # requests behind one that is being answered; each takes some KiB
+_PART_ENDED = 16  # one in so many connections ends if there are too many
 
 _EXPLAINED = {
     HTTPStatus.BAD_REQUEST: "The request is not valid HTTP/1.1.",
@@ -51,17 +50,17 @@ _REFUSALS = {status: _refusal(status) for status in _EXPLAINED}
 
 
 class Connection(HttpToolsProtocol):
-    """A connection whose requests are checked, and that does not last for ever.
+    """A connection with requests that are checked, and that does not last for ever.
 
     Attributes:
-        limits: Seconds until the head must be whole, and until what was written must have been taken.
-        most: Of all connections of one server, how many may be open at once.
+        limits: Seconds until the head must be whole, and until the client must have taken the bytes written.
+        most: Connections of one server that may be open at once.
     """
 
     limits = (HEAD_SECONDS, TAKE_SECONDS)
     most = MOST_CONNECTIONS
 
-    # What uvicorn calls
+    # Called by uvicorn
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -87,7 +86,7 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
-        """Parse; what belongs to a head that does not end is counted."""
+        """Parse; count the bytes of a head that does not end."""
         if self._closing:
             return
         self._head += len(data)
@@ -102,15 +101,15 @@ class Connection(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: a client may offer to upgrade, and is answered as it is (RFC 9110, section 7.8)."""
 
-    # What the parser calls
+    # Called by the parser
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a head."""
         if len(self.pipeline) >= _MOST_PIPELINED:
-            raise OverflowError  # to the parser, which stops: what waits is answered, then the connection ends
+            raise OverflowError  # the parser stops; requests that wait are answered, then it ends
         super().on_message_begin()
         self._waiting = self.loop.time()
-        self._head = self._head or 1  # where it came in one piece with the end of another
+        self._head = self._head or 1  # if it came in one piece with the end of another
         self._answered = False
 
     def on_headers_complete(self) -> None:
@@ -136,10 +135,10 @@ class Connection(HttpToolsProtocol):
         finally:
             self.app = application
         if self._has_content():
-            self.cycle.keep_alive = False  # nothing here takes content, and nobody waits for the end of it
+            self.cycle.keep_alive = False  # nothing here takes content, nor waits for its end
 
     def on_body(self, body: bytes) -> None:
-        """Drop what comes after an answer."""
+        """Drop content that comes after an answer."""
         if not self._answered:
             super().on_body(body)
 
@@ -152,15 +151,11 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_new(self) -> bool:
-        """Whether the first request is still to come."""
+        """True until the first request has come."""
         return not (bool(self.cycle) or self._answered)  # no cycle before the first request
 
     def end_if_overdue(self, now: float) -> None:
-        """End the connection if its time is over.
-
-        Args:
-            now: The loop's time, seconds.
-        """
+        """End the connection if its time is over at `now`, in seconds of the loop."""
         head, take = self.limits
         if self._waiting is not None and now - self._waiting > head and not self._is_busy():
             if self._head:
@@ -175,7 +170,7 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def _make_room(self) -> bool:
-        """End some of those that only wait, this one excepted; tell whether there were any."""
+        """End some of the connections that only wait, but not this one; tell if there were any."""
         held = [
             Held(client_of(other.client[0] if other.client else ""), since, other)
             for other in self.connections
@@ -187,7 +182,7 @@ class Connection(HttpToolsProtocol):
         return bool(chosen)
 
     def waits_since(self) -> float | None:
-        """Tell since when the client alone keeps this connection, by the loop's time; None where it does not."""
+        """The loop's time since when only the client keeps this connection; None if something else does."""
         if self._writing is not None:
             return self._writing
         return None if self._is_busy() or self.transport.is_closing() else self._waiting
@@ -202,7 +197,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _dispatch(self) -> ASGIApp:
-        """What the application has this request answered by."""
+        """Choose the application that answers this request."""
         path, _, query = self.url.partition(b"?")
         text = path.decode("ascii")
         self.scope["method"] = self.parser.get_method().decode("ascii")
@@ -213,7 +208,7 @@ class Connection(HttpToolsProtocol):
         return dispatch(self.scope) if dispatch else cast("ASGIApp", self.app)
 
     def _is_plain(self) -> bool:
-        """Whether nothing has to be waited for, and nothing ended, when this request is answered."""
+        """True if an answer to this request needs no wait and ends nothing."""
         return (
             not self._is_busy()
             and not self.flow.write_paused
@@ -223,7 +218,7 @@ class Connection(HttpToolsProtocol):
         )
 
     def _check(self) -> HTTPStatus | None:
-        """Look for what RFC 9112 forbids and llhttp lets pass; rewrite the target to origin form."""
+        """Look for faults that RFC 9112 forbids and llhttp lets pass; rewrite the target to origin form."""
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEAD_BYTES:
             return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         if self.parser.get_http_version() not in {"1.0", "1.1"}:  # section 2.3; llhttp takes 0.9 and 2.0
@@ -264,10 +259,10 @@ class Connection(HttpToolsProtocol):
         return bool(self.cycle) and not self.cycle.response_complete  # none before the first request
 
     def _refuse(self, status: HTTPStatus) -> None:
-        """Answer what is no request, and end the connection."""
+        """Answer bytes that are no request, and end the connection."""
         self._closing = True
         if self._is_busy():
-            self.cycle.keep_alive = False  # what came before is answered, then it ends
+            self.cycle.keep_alive = False  # earlier requests are answered, then it ends
             return
         self._write(_REFUSALS[status])
         self.transport.close()

@@ -1,4 +1,4 @@
-"""What trusted proxies say of the client: Forwarded (RFC 7239) and X-Forwarded-*."""
+"""The client's address, scheme and host, as trusted proxies name them: Forwarded (RFC 7239) and X-Forwarded-*."""
 
 from __future__ import annotations
 
@@ -18,12 +18,9 @@ _NODE = re.compile(
 
 
 class Client(NamedTuple):
-    """Who asks, and for what.
+    """A client's IP address, or a proxy's name for it, and the scheme and Host field that it used.
 
-    Attributes:
-        address: The client's IP address as text, or what a proxy calls it.
-        scheme: "http" or "https" as the client used it; None where no trusted proxy says so.
-        host: The Host field as the client sent it; None where no trusted proxy says so.
+    Scheme and host are None if no trusted proxy names them.
     """
 
     address: str
@@ -32,13 +29,10 @@ class Client(NamedTuple):
 
 
 class Proxies:
-    """The networks whose word counts."""
+    """The networks of trusted proxies."""
 
     def __init__(self, networks: Sequence[str] = ()) -> None:
-        """Trust these.
-
-        Args:
-            networks: Such as "127.0.0.1/32" or "fd00::/8".
+        """Trust networks such as "127.0.0.1/32" or "fd00::/8".
 
         Raises:
             ValueError: One is no network.
@@ -46,11 +40,11 @@ class Proxies:
         self._networks: list[IPv4Network | IPv6Network] = [ip_network(network) for network in networks]
 
     def __bool__(self) -> bool:
-        """Whether any is trusted."""
+        """True if any is trusted."""
         return bool(self._networks)
 
     def trust(self, address: str) -> bool:
-        """Tell whether an IP address is a trusted proxy's; what is no address is not."""
+        """True for an IP address of a trusted proxy; False for text that is no address."""
         try:
             found = ip_address(address)
         except ValueError:
@@ -60,18 +54,11 @@ class Proxies:
         return any(found.version == network.version and found in network for network in self._networks)
 
     def resolve(self, peer: str, asked: Mapping[str, str]) -> Client:
-        """Find out who asks.
+        """The client of a request from `peer`; the peer itself if it is not trusted or says nothing that can be read.
 
-        Each proxy appends whom it heard, so the list is read from its end for as long as those who wrote it are
-        trusted. Where a request has fields of both kinds, neither is believed: a proxy that writes one kind hands
-        on what the client wrote into the other.
-
-        Args:
-            peer: The address that the connection comes from.
-            asked: The request's fields by lower-case name, lines of one name joined by ", ".
-
-        Returns:
-            The peer itself where it is not trusted or says nothing that can be read.
+        Each proxy appends its client, so the list is read from its end for as long as its writers are trusted. If a
+        request has fields of both kinds, neither is believed: a proxy that writes one kind hands on the other as the
+        client wrote it.
         """
         if not self.trust(peer):
             return Client(peer)
@@ -95,11 +82,7 @@ class Proxies:
 def parse_forwarded(value: str) -> list[dict[str, str]]:
     """Read a Forwarded field (RFC 7239, section 4).
 
-    Args:
-        value: The field's value.
-
-    Returns:
-        The parameters of each proxy by lower-case name, the client's own first; nothing where it is malformed.
+    Returns the parameters of each proxy by lower-case name, the client's own first; nothing if it is malformed.
     """
     hops: list[dict[str, str]] = [{}]
     position = 0
@@ -126,7 +109,7 @@ def parse_forwarded(value: str) -> list[dict[str, str]]:
 
 
 def _common(addresses: str | None, proto: str | None, host: str | None) -> list[dict[str, str]]:
-    """X-Forwarded-For with -Proto and -Host, which the nearest proxy wrote last."""
+    """Read X-Forwarded-For with -Proto and -Host; the nearest proxy wrote last."""
     members = [member.strip() for member in (addresses or "").split(",")]
     hops = [{"for": member} for member in members if member]
     if len(hops) > _MOST:

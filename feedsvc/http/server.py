@@ -1,4 +1,4 @@
-"""uvicorn in a thread of its own: bind, start, and a stop that answers what is in flight."""
+"""uvicorn in a thread of its own: bind, start, and a stop that answers requests in flight."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from feedsvc.http.protocol import Connection
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_BACKLOG = 4096  # that may wait to be accepted, where the system lets as many (listen(2))
+_BACKLOG = 4096  # that may wait to be accepted, if the system lets as many (listen(2))
 _HIGHEST_PORT = 65535
-_SWITCH_SECONDS = 0.0001  # for which another thread may keep the interpreter while a request waits; the usual is 0.005
+_SWITCH_SECONDS = 0.0001  # another thread may keep the interpreter so long; the usual is 0.005
 _TICKS = 10  # of uvicorn, a second
 _LAST_CALL = 0.1  # seconds in which those who have just connected may send their request
-_LAST_CALL_MOST = 1.0  # seconds, where some have not: they may be slow to get their turn on a machine that is busy
+_LAST_CALL_MOST = 1.0  # seconds, if some have not: a busy machine may be slow to give them a turn
 _LISTEN = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _ADVICE = {
     errno.EADDRINUSE: "another program listens there; stop it, or choose another port",
@@ -38,15 +38,11 @@ _ADVICE = {
 def bind(listen: str) -> socket.socket:
     """Bind and listen, so that a wrong address is known before anything else starts.
 
-    Args:
-        listen: "127.0.0.1:8080", "[::1]:8080" or "localhost:0"; port 0 takes any free one.
-
-    Returns:
-        A listening socket. Of a name with several addresses it has the first
-        that can be bound, IPv4 before IPv6.
+    `listen` is such as "127.0.0.1:8080", "[::1]:8080" or "localhost:0"; port 0 takes any free one. Of the addresses
+    of a name the first that can be bound is taken, IPv4 before IPv6.
 
     Raises:
-        ServerError: Names the address, and what to do.
+        ServerError: Names the address and a remedy.
     """
     match = _LISTEN.fullmatch(listen)
     if match is None or int(match["port"]) > _HIGHEST_PORT:  # getaddrinfo would take it modulo 65536
@@ -108,11 +104,7 @@ class Server:
     """An HTTP/1.1 server in a thread. Signals stay with the main thread."""
 
     def __init__(self, sock: socket.socket) -> None:
-        """Prepare a server.
-
-        Args:
-            sock: Bound by `bind`; the server closes it when it stops.
-        """
+        """Prepare a server on a socket that `bind` made; it closes the socket when it stops."""
         self._sock = sock
         self._address = sock.getsockname()
         self._uvicorn: _Uvicorn | None = None
@@ -122,9 +114,6 @@ class Server:
 
     def start(self, app: ASGIApp) -> None:
         """Start the thread; return when connections are accepted.
-
-        Args:
-            app: Answers the requests.
 
         Raises:
             ServerError: The server could not start; names the address.
@@ -139,7 +128,7 @@ class Server:
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                log_level=logging.ERROR,  # its warnings are of what clients do wrong, as often as they like
+                log_level=logging.ERROR,  # its warnings are of clients' faults, as often as they like
                 access_log=False,
                 proxy_headers=False,  # anybody can send X-Forwarded-For
                 server_header=False,
@@ -155,19 +144,18 @@ class Server:
 
     @property
     def answered(self) -> int:
-        """How many requests it has answered so far."""
+        """The number of requests that it has answered so far."""
         return self._uvicorn.server_state.total_requests if self._uvicorn else 0
 
     @property
     def alive(self) -> bool:
-        """Whether its thread runs."""
+        """True while its thread runs."""
         return self._thread.is_alive()
 
     def stop(self, timeout: float) -> None:
-        """Accept nothing more, answer what is in flight, end kept-alive connections, and join the thread.
+        """Accept nothing more, answer requests in flight, end kept-alive connections, and join the thread.
 
-        Args:
-            timeout: Seconds, rounded up, after which what is still in flight is cut off.
+        Requests that still run after `timeout` seconds, rounded up, are cut off.
         """
         if self._uvicorn is None:  # something else failed before it was started
             self._sock.close()
