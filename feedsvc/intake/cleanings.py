@@ -35,11 +35,11 @@ class Cleanings:
         return ticket
 
     def renew(self, owner: str) -> list[Ticket]:
-        """Begin the owner's jobs again that are no longer up to date; give all its tickets."""
+        """Begin the owner's outdated jobs again; give all its tickets."""
         return [self.begin(owner, job) for job in list(self._tickets.get(owner, ()))]
 
     def has(self, owner: str, job: Job) -> bool:
-        """Whether the owner's job is begun."""
+        """True if the owner's job is begun."""
         return job in self._tickets.get(owner, ())
 
     def result(self, owner: str, job: Job) -> Ticket | None:
@@ -58,11 +58,11 @@ class Cleanings:
             self.forget(owner)
 
     def is_done(self, owner: str) -> bool:
-        """Whether all jobs of an owner are done."""
+        """True if all jobs of an owner are done."""
         return all(ticket.cleaned is not None for ticket in self._tickets.get(owner, {}).values())
 
     def is_up_to_date(self, ticket: Ticket) -> bool:
-        """Whether a job was done by all that is learned now about its sources; True until it is done."""
+        """False if something else is learned about a job's sources since it was done; True until it is done."""
         before, now = ticket.learned, self._cleaner.learned
         if ticket.cleaned is None or before is now or before is None or now is None:
             return True

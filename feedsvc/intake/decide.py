@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # RFC 4151 wants an authority; a dump without a link belongs to no host.
 _NO_AUTHORITY = "feedsvc.invalid"
-# RFC 4151, section 2.1: no underscore, no dot at the end, no IPv6 address, all of which links may have.
+# RFC 4151, section 2.1: no underscore, no dot at the end, no IPv6 address; links may have all of them.
 _DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 
 
@@ -51,7 +51,7 @@ class Decision:
 
 
 def identities(article: CleanEntry) -> tuple[str, ...]:
-    """Give the names under which an article is known, the one that its key is made of first.
+    """Give the names of an article, the one that its key is made of first.
 
     These are its canonical link and the link as it is shown, so that a later version that knows more spellings finds
     the entry again; without a link, its title and time. It is the title as the dump gives it, for cleaning may take
@@ -108,14 +108,10 @@ def mint_entry(article: CleanEntry, *, cleaner: str) -> Entry:
 
 
 def decide_entry(article: CleanEntry, known: Known | None, place: Place, *, cleaner: str, now: datetime) -> Decision:
-    """Decide about `article`, found at `place`.
+    """Decide about `article`, found at `place`, at the time `now` (aware, in UTC).
 
-    Args:
-        article: Cleaned by the rules with the fingerprint `cleaner`, as the entry in `known` was.
-        known: The entry stored under the article's identity, or None.
-        place: Of the article.
-        cleaner: See `article`.
-        now: Aware, in UTC.
+    `known` is the entry stored under the article's identity. Both were cleaned by the rules with the fingerprint
+    `cleaner`.
     """
     fresh = mint_entry(article, cleaner=cleaner)
     if known is None:

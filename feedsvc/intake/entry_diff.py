@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"[^\W\u2e80-\uffff]+|[^\s]")
 _MOST_TOKENS: Final = 1000  # beyond, an exact comparison takes long
 
 LARGEST_LOSS: Final = 0.5
-"""The share of an entry's text whose loss is an alarm."""
+"""The share of an entry's text that may go without an alarm."""
 
 Removed = tuple[str, str]
 """The rule and the text of a removal."""
@@ -61,7 +61,7 @@ class EntryDiff:
 
     @property
     def alarms(self) -> bool:
-        """Whether so much would go that somebody should look first."""
+        """True if so much would go that somebody should look first."""
         return self.emptied or self.share > LARGEST_LOSS
 
 
@@ -72,7 +72,7 @@ def clean_again(stored: Article, cleaner: Cleaner) -> CleanEntry | None:
 
 
 def diff_entry(stored: Entry, removed: Sequence[Removed], article: CleanEntry) -> EntryDiff | None:
-    """Compare an entry, and what cleaning `removed` from it, with its article cleaned again; None if they are equal."""
+    """Compare an entry, and its `removed` parts, with its article cleaned again; None if they are equal."""
     fresh = as_stored(stored, article)
     now = [(removal.rule, removal.text) for removal in article.removals]
     gone = tuple((Counter(now) - Counter(removed)).elements())

@@ -52,7 +52,7 @@ class Ingest:
         pool: Pool,
         retried: Iterable[str] = (),
     ) -> None:
-        """Take dumps of at most `max_bytes` into `store`.
+        """Take dumps into `store`.
 
         Args:
             store: Its entries are those of the feeds.
@@ -116,12 +116,8 @@ class Ingest:
     ) -> list[Report]:
         """Take a batch of changes into the store, in one transaction.
 
-        Args:
-            changes: Of dump files.
-            interrupted: Asked before each dump, and now and then while dumps are cleaned. If True, those that are not
-                cleaned by then are left out.
-            then: The changes that the next call is likely to be about: their cleaning begins while this batch is
-                written.
+        `interrupted` is asked before each dump, and now and then while dumps are cleaned; if True, those that are not
+        cleaned by then are left out. The cleaning of `then`, the likely next batch, begins while this one is written.
 
         Raises:
             StoreError: The store cannot be written; nothing of the batch was.
@@ -144,7 +140,7 @@ class Ingest:
         return reports
 
     def _write(self, batch: Sequence[tuple[Change, FileRead | None]]) -> list[Report] | None:
-        """Write a batch; None if more must be cleaned first, which is begun."""
+        """Write a batch; None if more must be cleaned first: that is begun."""
         with self._store.reading() as rows:
             found = self._recorder.find_jobs(rows, [read for _, read in batch if read])
             missing = [(path, job) for path, job in found if self._cleanings.result(path, job) is None]
@@ -168,7 +164,7 @@ class Ingest:
 
     @property
     def waits(self) -> bool:
-        """Whether `take` left out dumps that are still being cleaned; see `late`."""
+        """True if `take` left out dumps that are still being cleaned; see `late`."""
         return bool(self._late)
 
     def late(self) -> list[Change]:
@@ -208,12 +204,12 @@ class Ingest:
         return done
 
     def learned_anew(self) -> bool:
-        """Whether `take` learned something since the last call, so that entries are to be cleaned again."""
+        """True if `take` learned something since the last call, so that entries are to be cleaned again."""
         relearned, self._relearned = self._relearned, False
         return relearned
 
     def is_current(self) -> bool:
-        """Whether no other process changed the learned blocks.
+        """True unless another process changed the learned blocks.
 
         Raises:
             StoreError: The store cannot be read.
@@ -230,16 +226,10 @@ class Ingest:
         return True
 
     def reclean(self, limit: int, interrupted: Callable[[], bool] = lambda: False) -> list[str]:
-        """Clean up to `limit` entries again that other rules cleaned, the newest first.
+        """Clean up to `limit` entries again that other rules cleaned, the newest first; give their keys.
 
-        Content changes, `updated` does not.
-
-        Args:
-            limit: How many at most.
-            interrupted: Asked now and then. If True, entries that are not cleaned by then are left to the next call.
-
-        Returns:
-            The keys of the entries; empty when all are up to date.
+        Content changes, `updated` does not. `interrupted` is asked now and then; if True, entries that are not cleaned
+        by then are left to the next call.
 
         Raises:
             StoreError: The store cannot be read or written.

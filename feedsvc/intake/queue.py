@@ -36,8 +36,8 @@ class Intake:
 
     Attributes:
         pulse: Beats between two dumps, and while there is nothing to do.
-        last_dump: The monotonic seconds at which a dump was last taken in; None before the first.
-        refused_since: The monotonic seconds since which the store refuses writes; None while it takes them.
+        last_dump: Monotonic seconds of the last dump taken in; None before the first.
+        refused_since: Monotonic seconds of the first write that the store refused; None while it takes them.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Intake:
 
         Args:
             ingest: The pipeline.
-            changed: Called after a batch in which an entry was added, changed or withdrawn.
+            changed: Called after a batch that added, changed or withdrew an entry.
             taken: Given the reports of each batch.
             answered: Counts the requests that this process has answered: if they are many, they go first.
             report: Told as ("store", message) while the store cannot be written, as ("intake", message) while no file
@@ -115,7 +115,7 @@ class Intake:
 
     @property
     def alive(self) -> bool:
-        """Whether the queue is being worked off."""
+        """True while the queue is being worked off."""
         return self._thread.is_alive()
 
     def _run(self) -> None:

@@ -21,12 +21,7 @@ _PEEK_BYTES: Final = 4096  # enough of a file that is too large to tell if it is
 
 @dataclass(frozen=True, slots=True)
 class FileRead:
-    """A dump file that was read; its bytes are those in the store if there is neither a fault nor a job.
-
-    Attributes:
-        fault: Why it cannot be cleaned.
-        job: Its cleaning.
-    """
+    """A dump file that was read: its fault, or its cleaning; with neither, its bytes are those in the store."""
 
     file: DumpFile
     fault: NotADump | BrokenDump | None = None
@@ -34,12 +29,7 @@ class FileRead:
 
 
 def read_changed(path: str, max_bytes: int, known: str | None) -> FileRead | None:
-    """Read a file that may be a dump; None if it is gone.
-
-    Args:
-        path: The file.
-        max_bytes: A larger dump is broken.
-        known: The digest of bytes that need no cleaning.
+    """Read a file that may be a dump; None if it is gone. Bytes with the digest `known` need no cleaning.
 
     Raises:
         ShortageError: No file can be read at present.

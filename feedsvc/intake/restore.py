@@ -44,17 +44,9 @@ def check_name(kind: str, name: str, known: Collection[str]) -> None:
 
 
 def restore_removal(store: Store, ingest: Ingest, name: str, number: int, *, undo: bool) -> RemovedItem:
-    """Bring a removal back into its entry for good, or `undo` that; `updated` does not move.
+    """Bring removal `number`, from 1, of an entry's ledger back for good, or `undo` that; `updated` does not move.
 
-    Args:
-        store: Of the entry.
-        ingest: The pipeline into the store.
-        name: The entry's key, id or link.
-        number: The removal's in the entry's ledger, from 1.
-        undo: Remove it again.
-
-    Returns:
-        The removal as it is now.
+    `name` is the entry's key, id or link. Gives the removal as it is now.
 
     Raises:
         UnknownName: There is no such entry, or no such removal in it any more.

@@ -39,11 +39,9 @@ _GOLDEN = 0.6180339887498949  # its multiples, whole parts left out, fall evenly
 
 @dataclass(frozen=True, slots=True)
 class RuleChanges:
-    """The difference between two sets of rules, by their names.
+    """The difference between two sets of rules, by their names; `rules` are all that differ, changed ones twice.
 
-    Attributes:
-        changed: Also rules that only moved: it may decide which of two rules takes something.
-        rules: All that differ, those that changed in both forms.
+    A rule that only moved counts as changed: its place may decide if another rule takes something first.
     """
 
     added: tuple[str, ...] = ()
@@ -58,8 +56,8 @@ class Diff:
 
     Attributes:
         live_version: The feedsvc that used the live rules; if it is another, all entries are cleaned again anyway.
-        looked_at: Entries that the rules apply to and whose dump is kept.
-        affected: Those whose dump holds something that one of the rules may match.
+        looked_at: Entries that the rules apply to, with their dump kept.
+        affected: Those with something in their dump that one of the rules may match.
         cleaned: Those that were cleaned by the new rules; fewer than `affected` if time was short.
         uncleanable: Those of them that cannot be cleaned, and stay as they are.
         changes: The largest losses first.
@@ -77,12 +75,12 @@ class Diff:
 
     @property
     def is_exact(self) -> bool:
-        """Whether all affected entries were cleaned."""
+        """True if all affected entries were cleaned."""
         return self.cleaned == self.affected
 
 
 def make_saved(rules: RuleSet, digest: str) -> SavedRules:
-    """Give rules the form in which the store keeps them; entries name them by their cleaner's `digest`."""
+    """Give rules the form that the store keeps; entries name them by their cleaner's `digest`."""
     return SavedRules(digest, __version__, [rule.model_dump(mode="json") for rule in rules.rules])
 
 
@@ -141,7 +139,7 @@ def diff_rules(
         progress: Told the stage, how much of it is done, and of how much (None if that is not known).
 
     Raises:
-        StoreError: The store cannot be read, or does not know which rules are live.
+        StoreError: The store cannot be read, or does not know its live rules.
     """
     started = time.monotonic()
     saved = store.load_live_rules()
@@ -207,11 +205,9 @@ def _mixed(numbers: Sequence[int]) -> Iterator[int]:
 
 
 def _estimate(changed: Mapping[int, bool], number: int) -> int:
-    """Estimate how many of a number of entries change.
+    """Estimate how many of `number` entries change.
 
-    Args:
-        changed: Place among all, newest first, to whether it changes, of those that were cleaned.
-        number: Of all.
+    `changed` tells it of those that were cleaned, by their place among all, newest first.
     """
     first = next(index for index in range(number + 1) if index not in changed)
     known = sum(changed[index] for index in range(first))

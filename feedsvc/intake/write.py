@@ -41,9 +41,9 @@ class Report:
 
     Attributes:
         outcome: None if nothing was done: the file is gone, or as it was.
-        keys: The entries that it holds, which may have changed, and those that it withdrew.
+        keys: The entries that it holds and that may have changed, and those that it withdrew.
         removed: How often each rule removed something.
-        seconds: For which it was cleaned.
+        seconds: The time its cleaning took.
     """
 
     path: str
@@ -134,7 +134,7 @@ class Recorder:
         try:
             with writer.attempt():
                 return self._save(writer, file, cleaned, seconds)
-        except CleaningError as error:  # with what was restored
+        except CleaningError as error:  # with the removals that were restored
             return self._save(writer, file, Cleaned((), error), seconds)
         except StoreError as error:
             del self._added[added:]
@@ -214,9 +214,8 @@ class Recorder:
     ) -> tuple[Article | None, Job | None]:
         """Find the further jobs to be done before a file's article is compared with the entry known of it.
 
-        Returns:
-            The entry, if other rules cleaned it and its dump is kept; a job for the article, if removals of the entry
-            were restored.
+        These are the entry, if other rules cleaned it and its dump is kept, and a job for the article, if removals of
+        the entry were restored.
         """
         if known is None:
             return None, None
@@ -262,7 +261,7 @@ class Recorder:
         return writer.learned.load() if changed else None
 
     def count(self, writer: Writer) -> None:
-        """Count what rules removed from the entries that were added; log alarms that begin or end."""
+        """Count removals by rule in the entries that were added; log alarms that begin or end."""
         if not self._forgot:
             self._forgot = True
             writer.counters.forget_rules(self._limited)
