@@ -1,4 +1,4 @@
-"""The times at which things are due: the one place where the observer's threads and the watcher's own thread meet.
+"""The times of things to do: the one place that the observer's threads and the watcher's own thread share.
 
 Its lock is held for no call but a look at a file, so that it can be taken under any other lock.
 """
@@ -68,7 +68,7 @@ class Agenda:
             return self._settling.collect(time.monotonic(), observe)
 
     def unsettled(self, folder: Folder, files: Iterable[tuple[str, FileState]]) -> frozenset[str]:
-        """Give the paths of a folder for which a Change will follow.
+        """Give the paths of a folder that a Change will follow for.
 
         Of its `files`, those that changed just now are noted too: they may be being written.
         """
@@ -102,7 +102,7 @@ class Agenda:
             self._wake(_AT_ONCE)
 
     def take_listing(self, folder: Folder) -> bool:
-        """Whether the folder is to be listed now; if so, that leaves the agenda."""
+        """True if the folder is to be listed now; that leaves the agenda then."""
         with self._changed:
             now, at = time.monotonic(), self._listings.get(folder.name, math.inf)
             # Quiet everywhere: a file that is missing here may soon be told under its new name in another folder.
@@ -124,7 +124,7 @@ class Agenda:
             self._wake(_AT_ONCE)
 
     def take_check(self) -> bool:
-        """Whether the folders are to be looked at now; if so, the next look is an interval away."""
+        """True if the folders are to be looked at now; the next look is an interval away then."""
         with self._changed:
             now = time.monotonic()
             if now < self._check_at:

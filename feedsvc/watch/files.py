@@ -38,13 +38,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All regular files below one watched folder at one moment.
+    """All regular files below one watched folder at one moment. A path in none of its three collections is gone.
 
     Attributes:
         directory: The watched folder, as configured, made absolute.
-        files: By path. A path that is in none of these three is gone.
-        unsettled: Paths of Changes that will follow. One that is not in `files` has just vanished, and may be back in
-            a moment.
+        unsettled: Paths of Changes that will follow. One that is not in `files` has just vanished, and may come back.
         unreadable: Files and folders that could not be looked at: nothing is known of them, nor of files below them.
     """
 
@@ -73,7 +71,7 @@ def observe(path: str) -> FileState | None:
 
 
 def is_gone(path: str) -> bool:
-    """Whether nothing stands at a path; False if that cannot be told."""
+    """True if nothing stands at a path; False if that cannot be told."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -84,23 +82,17 @@ def is_gone(path: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether the folder of this name is not to be entered."""
+    """True if the folder of this name is not to be entered."""
     return name.startswith(".")
 
 
 def scan(
     directory: str, *, recursive: bool, interrupted: Callable[[], bool]
 ) -> tuple[dict[str, FileState], frozenset[str]]:
-    """Look at all files below a folder.
+    """Look at all files below a folder; give the regular files, and the paths that could not be looked at.
 
-    Args:
-        directory: The folder; a symbolic link is followed.
-        recursive: Whether to enter the folders inside.
-        interrupted: Asked before each folder, and now and then within; if True, the scan ends early, and its result is
-            worth nothing. It may do other work: the scan holds no lock and no state.
-
-    Returns:
-        The regular files, and the paths that could not be looked at.
+    The folder itself may be a symbolic link. `interrupted` is asked before each folder, and now and then within; if
+    True, the scan ends early, and its result is worth nothing. It may do other work: no lock and no state is held.
 
     Raises:
         OSError: The folder itself cannot be read.

@@ -31,7 +31,7 @@ class Identity(NamedTuple):
 
 @dataclass(slots=True)
 class Folder:
-    """A watched folder.
+    """A watched folder, its problems for people, and its times to try again.
 
     Attributes:
         name: As configured, made absolute. All paths told to others begin with it.
@@ -39,7 +39,7 @@ class Folder:
         identity: At the last look; None if there was no folder.
         emitter: watchdog's, if it is watched.
         overflows: The emitter's count that is already dealt with.
-        device: The file system on which files were last seen.
+        device: The file system of the files seen last.
         rearm: Whether its watch is to be set anew although it works.
         missing: The problem with the folder itself.
         unwatched: Why it is not watched, or not wholly.
@@ -105,7 +105,7 @@ class Folder:
 
 
 def distinct(directories: Iterable[str], *, recursive: bool) -> list[Folder]:
-    """Make folders of paths, absolute or not, without those whose files are another one's as well."""
+    """Make folders of paths, absolute or not, but none of a path with the same files as another."""
     folders: dict[str, Folder] = {}
     for name in map(os.path.abspath, directories):
         folder = Folder(name, os.path.realpath(name))

@@ -249,7 +249,7 @@ class InotifyReader(InotifyFD):
             self.abandon()
 
     def abandon(self) -> None:
-        """Close all, which the reading thread does if there is one."""
+        """Close all; the reading thread does it if there is one."""
         with self._lock:
             self._is_reading = False
         self.stop()
@@ -280,5 +280,5 @@ class TreeObserver(BaseObserver):
         self._inotify_fd.join()
 
     def is_alive(self) -> bool:
-        """Whether both the observer and its reader run."""
+        """True if both the observer and its reader run."""
         return super().is_alive() and self._inotify_fd.is_alive()

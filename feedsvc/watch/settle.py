@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SOON = 4  # times the settle time, or the rest of a path, for which a told path is remembered
+_SOON = 4  # times the settle time, or the rest of a path, that a told path is remembered
 _FREE = 8  # times that a file is told one soon after the other before it has to rest
-_LONGEST = 32  # times the settle time, for which it has to rest at most
+_LONGEST = 32  # times the settle time, that it has to rest at most
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Settling:
     """
 
     def __init__(self, settle: float) -> None:
-        """Take the time for which a path must not change, in seconds."""
+        """Take the seconds that a path must not change."""
         self._settle = settle
         self._pending: dict[str, _Pending] = {}
         self._heap: list[tuple[float, str]] = []
@@ -69,9 +69,9 @@ class Settling:
         heapq.heappush(self._heap, (pending.due, path))
 
     def collect(self, now: float, observe: Callable[[str], FileState | None]) -> list[Change]:
-        """Take out the paths that have settled by now, each once, in the order in which they fell due.
+        """Take out the paths that have settled by now, each once, in the order of their times.
 
-        An OSError from `observe`, which looks at a path, drops it; the next rescan then finds it.
+        An OSError from `observe` (the look at a path) drops it; the next rescan then finds it.
         """
         while self._told and (oldest := next(iter(self._told.items())))[1][0] < now - _SOON * self._settle:
             del self._told[oldest[0]]
@@ -107,11 +107,11 @@ class Settling:
         return self._heap[0][0] if self._heap else math.inf
 
     def __contains__(self, path: str) -> bool:
-        """Whether a path is still to be told."""
+        """True if a path is still to be told."""
         return path in self._pending
 
     def told(self, path: str, state: FileState) -> bool:
-        """Whether a file was collected in this state a moment ago."""
+        """True if a file was collected in this state a moment ago."""
         return path in self._told and self._told[path][1] == state
 
     def below(self, prefix: str) -> frozenset[str]:
@@ -153,7 +153,7 @@ class _Pace:
             self._often[path] = (now, times + 1)
 
     def rest(self, path: str) -> float:
-        """Give the seconds for which a path must not change before it is told, perhaps 0."""
+        """Give the seconds that a path must not change before it is told, perhaps 0."""
         return self._rest(self._often[path][1]) if path in self._often else 0.0
 
     def _rest(self, times: int) -> float:

@@ -63,7 +63,7 @@ class Watcher:
             directories: Those inside others, or the same, are dropped.
             recursive: Whether folders inside are watched.
             polling: Whether to poll, for network file systems.
-            settle: Seconds for which a file must not change.
+            settle: Seconds that a file must not change.
             deliver: Called by one thread at a time: in `start` by the caller's, later by the watcher's own. Returns
                 fast; an exception is logged.
             report: Takes a key and the message of a problem that stands from now on, or None if it ended. Called like
@@ -120,7 +120,7 @@ class Watcher:
 
     @property
     def alive(self) -> bool:
-        """Whether all threads that must run do run."""
+        """True if all threads that must run do run."""
         return self._thread.is_alive() and self._watches.alive
 
     def _run(self) -> None:
@@ -172,7 +172,7 @@ class Watcher:
         folder.rearm = False
         if identity != folder.identity:
             folder.identity = identity
-            # The next listing tells what was pending: the files may be there still, out of sight.
+            # The next listing tells of pending files: they may be there still, out of sight.
             self._agenda.discard(folder)
         if identity is None:
             folder.unwatched = folder.unlisted = folder.partly = folder.restless = None

@@ -1,4 +1,4 @@
-"""The watches of all folders on one of watchdog's observers, which is replaced if its threads ended."""
+"""The watches of all folders on one of watchdog's observers; it is replaced if its threads ended."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Watches:
 
     @property
     def alive(self) -> bool:
-        """Whether all threads that must run do run."""
+        """True if all threads that must run do run."""
         return self._observer is None or self._observer.is_alive()
 
 
@@ -165,7 +165,7 @@ class _FolderHandler(FileSystemEventHandler):
                 if source:
                     self._agenda.replace(source)
                 if destination:
-                    # Polling calls it a move when another file got the inode, which may still be written.
+                    # Polling calls it a move when another file got the inode; that may still be written.
                     self._agenda.replace(destination, finished=not self._polling)
             case DirDeletedEvent() | DirMovedEvent():
                 # The files inside are not known here.
