@@ -118,7 +118,7 @@ def _check_feeds(store: Store, plan: Plan) -> Iterator[Check]:
 
 
 def _check_published(url: str) -> Iterator[Check]:
-    """Say what an upgrade would change for readers; `_check_store` reports a store that cannot be read."""
+    """Name the changes that an upgrade makes for readers; `_check_store` reports a store that cannot be read."""
     path = Path(url.removeprefix("sqlite:///"))
     if url.startswith("sqlite:///") and not path.exists():
         return

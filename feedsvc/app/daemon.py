@@ -46,12 +46,9 @@ class _Breakage:
 
 
 def run_daemon(load: Callable[[], Config], manager: ServiceManager, control: str) -> None:
-    """Run until SIGTERM or SIGINT; at SIGHUP or `feedsvc reload` load the configuration again.
+    """Run until SIGTERM or SIGINT; at SIGHUP or `feedsvc reload` `load` the configuration again.
 
-    Args:
-        load: Reads the configuration.
-        manager: The service manager.
-        control: The name by which `feedsvc reload` finds the daemon; see `feedsvc.runtime.control`.
+    `feedsvc reload` finds the daemon by the name `control`; see `feedsvc.runtime.control`.
 
     Raises:
         FeedsvcError: It cannot start, or cannot go on: after a reload, or because a part of it ended.
@@ -228,7 +225,7 @@ class _Daemon:
                 restored = self._start(self._make(old, listener))
             except FeedsvcError as fault:
                 logger.error("nor can the old one", extra={"reason": str(fault)})  # noqa: TRY400 - the reason says it all
-                self._break(None)  # what was published is served until it can
+                self._break(None)  # the published pages are served until it can
                 return service, listener, reply
             service.stop_serving()
             restored.report("config", f"the changed configuration cannot start: {error}")

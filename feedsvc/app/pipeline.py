@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from feedsvc.clean.learning.learned import Learned
     from feedsvc.store import Store
 
-_PATIENCE = 0.3  # seconds for which a slow dump may hold up others
+_PATIENCE = 0.3  # seconds that a slow dump may hold up others
 
 
 def make_cleaner(config: Config, learned: Learned | None = None) -> Cleaner:
@@ -52,14 +52,9 @@ def make_ingest(
     owe: Callable[[Callable[[], None]], None] = lambda write: write(),
     clock: Callable[[], datetime] = read_clock,
 ) -> Ingest:
-    """Return the pipeline of a configuration. Its rules are the live ones from now on.
+    """Return the pipeline of a configuration into a store. Its rules are the live ones from now on.
 
-    Args:
-        config: The configuration.
-        store: The store that it leads to.
-        report: See `make_pool`.
-        owe: Takes a write that may wait; at once by default.
-        clock: The time, aware, in UTC.
+    `owe` takes a write that may wait; by default it is done at once. For `report` see `make_pool`.
 
     Raises:
         RuleError: A pack of rules is wrong.
@@ -86,12 +81,9 @@ def make_ingest(
 
 
 def make_pool(config: Config, cleaner: Cleaner, report: Callable[[str, str | None], None] | None = None) -> Pool:
-    """Return the processes that clean, within the bounds of the configuration.
+    """Return the processes that clean by `cleaner`, within the bounds of the configuration.
 
-    Args:
-        config: The configuration.
-        cleaner: The processes clean by it.
-        report: Told of problems of the processes; then no slow dump holds up others. Without it dumps stay in order.
+    `report` is told of problems of the processes; then no slow dump holds up others. Without it dumps stay in order.
     """
     limits = _limits(config)
     if report is None:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FIRST_FILL_SECONDS = 15.0  # for an empty store to fill before it is published: nobody is to see an empty feed
-_BUSY_SECONDS = 5.0  # for which a write waits for another process; it is tried again
+_BUSY_SECONDS = 5.0  # that a write waits for another process; it is tried again
 _CLEANING_SECONDS = 30.0  # for the processes that clean to start; without them dumps wait, and a problem says so
 _SIGNAL_SECONDS = 0.05  # between two looks for a signal
 _DRAIN_SECONDS = 3.0  # for answers in flight when the server stops
@@ -81,12 +81,8 @@ class Service:
     ) -> None:
         """Make all parts; a mistake in the configuration shows here, and nothing runs yet.
 
-        Args:
-            config: The configuration.
-            listener: A listening socket; it stays open.
-            metrics: Outlives the service.
-            clock: The time.
-            broken: Told when the store cannot be used any more, with its damage; None if its files are gone.
+        The listening socket stays open, and the metrics outlive the service. `broken` is told when the store cannot be
+        used any more, with its damage; None if its files are gone.
 
         Raises:
             FeedsvcError: Rules, store or addresses are wrong.
@@ -194,7 +190,7 @@ class Service:
         Args:
             interrupted: Ends the wait for an empty store to fill.
             ending: Leaves out the stages that are left, for the service is to be stopped.
-            tell: Told which stage begins.
+            tell: Told the stage that begins.
             refill_seconds: That a store made anew may take to read the dumps again before it is served.
 
         Raises:
@@ -259,7 +255,7 @@ class Service:
         self._metrics.attach(self._read_gauges, lambda: self._watcher.overflows)
 
     def stop_work(self) -> None:
-        """Stop all but the server, which serves on."""
+        """Stop all but the server; that serves on."""
         if self._stopped:
             return
         self._stopped = True
@@ -272,10 +268,9 @@ class Service:
         self._history.close()
 
     def release_store(self) -> bool:
-        """Close the store after `stop_work`; one that lost its files is written anew. Published pages are served on.
+        """Close the store after `stop_work`; tell if it had lost its files (that may look like damage).
 
-        Returns:
-            Whether the store had lost its files, which may look like damage.
+        Such a store is written anew. Published pages are served on.
 
         Raises:
             StoreError: It cannot be written anew.

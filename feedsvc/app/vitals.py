@@ -31,8 +31,7 @@ _COUNT_SECONDS = 15.0  # between two counts of entries
 class Vitals:
     """Watches the parts of a service: loops beat, and store and server are asked, each by a thread of its own.
 
-    Attributes:
-        health: Tells which parts do not answer; it never waits.
+    `health` tells the parts that do not answer; it never waits.
     """
 
     def __init__(
