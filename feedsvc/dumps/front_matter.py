@@ -141,7 +141,7 @@ def _nodes(text: str) -> yaml.Node | None:
         try:
             node = _compose_fast(text)
         except (yaml.YAMLError, ValueError):
-            pass  # what is wrong, and where, is for the one loader to say that is there everywhere
+            pass  # PyYAML's own loader, the one that is there everywhere, says the fault and its place
         else:
             if _is_shallow(node, _DEEPEST):
                 return node
@@ -175,7 +175,7 @@ def _lines_before(text: str, error: yaml.MarkedYAMLError) -> int:
 
 
 def _mended(lines: Sequence[str]) -> Iterator[str]:
-    """Quote the values that are no YAML on their own, where nothing but that line can be meant."""
+    """Quote the values that are no YAML on their own, if nothing but that line can be meant."""
     for line, following in zip(lines, (*lines[1:], ""), strict=True):
         match = _LINE.fullmatch(line)
         stands_alone = not following.strip() or _LINE.match(f"{following} ") or following.startswith("#")

@@ -34,7 +34,7 @@ _RECORD = "/problems"  # the feed's name in the store; no feed that subscribers 
 _MOST_ENDED = 1000  # occurrences that are remembered after their end
 _MOST_SHOWN = 200  # in the feed
 _MOST_STOOD_BACK = 500  # entries that have an occurrence of their own
-_BASES = 8  # base URLs for which a rendered feed is kept
+_BASES = 8  # base URLs with a rendered feed kept for each
 
 
 def follow(

@@ -186,7 +186,7 @@ class Metrics(Collector):
     def request_counter(self, route: str, method: str, status: int) -> list[int]:
         """Return the number of requests that were answered so, to be added to in place.
 
-        It has no lock: one server counts, and the moment in which two do, at a reload, may cost a request's count.
+        It has no lock: one server counts, and the moment with two of them, at a reload, may cost a request's count.
         """
         return self._requests.setdefault((route, method, int(status)), [0])
 

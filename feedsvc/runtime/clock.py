@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TOLERANCE: Final = timedelta(minutes=1)  # by which a clock may be set without a question
-BELIEVE_SECONDS: Final = 600.0  # for which a clock has to stand by a leap
+TOLERANCE: Final = timedelta(minutes=1)  # a clock may be set by so much without a question
+BELIEVE_SECONDS: Final = 600.0  # that a clock has to stand by a leap
 SETTLE_SECONDS: Final = 86_400.0  # after a leap, before anything is deleted for its age
 ABSENCE: Final = timedelta(days=30)  # since the last known time: a longer one may be a wrong clock as well
 
@@ -33,7 +33,7 @@ class Clock:
     def __init__(
         self, wall: Callable[[], datetime], steady: Callable[[], float], *, known: datetime | None = None
     ) -> None:
-        """Begin with the time of `wall` (aware, UTC), but not before `known`, the time at which feedsvc last ran.
+        """Begin with the time of `wall` (aware, UTC), but not before `known`, the time of the last run.
 
         `steady` counts seconds since some moment, and nobody can set it.
         """

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0  # at most between two beats of a loop that has nothing to do
-_JOIN_SECONDS = 2.0  # for which a probe that ends is waited for; one that hangs is left
+_JOIN_SECONDS = 2.0  # that a probe that ends is waited for; one that hangs is left
 _NAME_CHARACTERS = 15  # of a thread's name that Linux keeps
 
 
 class Pulse:
-    """The time at which something last showed that it goes on: `last`, in monotonic seconds. Safe for threads."""
+    """The time of something's latest sign of life: `last`, in monotonic seconds. Safe for threads."""
 
     def __init__(self) -> None:
         """Begin with a beat."""

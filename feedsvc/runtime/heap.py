@@ -9,7 +9,7 @@ from typing import Final
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
-_LARGE: Final = 128 * 1024  # bytes; glibc's own threshold, which moves up to 32 MiB unless it is set
+_LARGE: Final = 128 * 1024  # bytes; glibc's own threshold; it moves up to 32 MiB unless it is set
 _ARENAS: Final = 2  # by default eight a processor
 
 

@@ -95,8 +95,8 @@ class Asker:
 def is_public_address(address: str) -> bool:
     """Return True if an IP address is one of the public Internet, and no way round to one that is not.
 
-    The special-purpose registries of RFC 6890 are those of `ipaddress`, with what older versions of it lack; addresses
-    that wrap one of version 4 are as good as that.
+    The special-purpose registries of RFC 6890 are those of `ipaddress`, and `_NOT_PUBLIC` adds those that older
+    versions of it lack; addresses that wrap one of version 4 are as good as that.
     """
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):

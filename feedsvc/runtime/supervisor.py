@@ -28,9 +28,9 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 1.0  # between two looks at most
 SAY_SECONDS = 5.0  # at least between two STATUS lines while all is well
 STAGE_SECONDS = 1800.0  # that a stage of the start may take: a migration, the first fill
-EXTEND_SECONDS = 60.0  # for which the manager is asked to wait on, each time
+EXTEND_SECONDS = 60.0  # that the manager is asked to wait on, each time
 RELOAD_SECONDS = 120.0  # that a reload may take, before it counts as hung
-DEAD_SECONDS = 5.0  # for which a part may be without its threads: it may be about to start others
+DEAD_SECONDS = 5.0  # that a part may be without its threads: it may be about to start others
 STOP_SECONDS = 30.0  # that a graceful stop may take
 HOUR, MINUTE = 3600, 60
 
@@ -186,7 +186,7 @@ class Supervisor:
             self._manager.tell("STOPPING=1", "STATUS=Stopping: answering what is in flight")
 
     def look(self) -> float:
-        """Look once; return the seconds after which to look again."""
+        """Look once; return the seconds to the next look."""
         with self._lock:
             now = time.monotonic()
             phase, spent = self._phase, now - self._since

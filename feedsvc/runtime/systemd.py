@@ -25,7 +25,7 @@ VARIABLES = (
     "LISTEN_PID",
     "LISTEN_FDNAMES",
 )
-_SEND_SECONDS = 2.0  # for which a message may wait until systemd takes it
+_SEND_SECONDS = 2.0  # that a message may wait until systemd takes it
 
 
 @dataclass(frozen=True, slots=True)
