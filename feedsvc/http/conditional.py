@@ -45,8 +45,8 @@ def entity_tag(representation: Representation, coding: str) -> str:
 def evaluate(method: str, representation: Representation, fields: Mapping[str, str]) -> HTTPStatus:
     """Evaluate the preconditions of a request in the order of RFC 9110, section 13.2.2.
 
-    The tags of all codings match, with the suffixes and weak marks that proxies add. Only the tag of a coding that the
-    client does not take never matches: a shared cache would hand it the wrong bytes. `fields` are by lower-case name.
+    The tags of all codings match, with the suffixes and weak marks that proxies add. But If-None-Match does not match
+    by a coding that the client refuses: a shared cache would hand it the wrong bytes. `fields` are by lower-case name.
 
     Returns:
         200 to answer as usual, 304 Not Modified, or 412 Precondition Failed.

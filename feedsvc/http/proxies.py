@@ -54,7 +54,7 @@ class Proxies:
         return any(found.version == network.version and found in network for network in self._networks)
 
     def resolve(self, peer: str, asked: Mapping[str, str]) -> Client:
-        """The client of a request from `peer`; the peer itself if it is not trusted or says nothing that can be read.
+        """The client of a request from `peer`: the peer itself if it is not trusted or says nothing that can be read.
 
         Each proxy appends its client, so the list is read from its end for as long as its writers are trusted. If a
         request has fields of both kinds, neither is believed: a proxy that writes one kind hands on the other as the

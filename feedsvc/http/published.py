@@ -159,7 +159,7 @@ class Published:
 
 
 def _held(method: str, path: str, representation: Representation, asked: Mapping[str, str]) -> dict[str, str]:
-    """The tags that a client holds that asks for newer entries only, as they were sent, by their opaque part."""
+    """The tags of a client that asks for newer entries only: as they were sent, by their opaque part."""
     feed = feed_at(path)
     if method != "GET" or feed is None or feed.page is None or not wants_delta(asked.get("a-im")):
         return {}

@@ -38,7 +38,7 @@ _EVERYBODY = Audience()
 
 
 def join_fields(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Join the field lines of one lower-case name by ", " (RFC 9110, section 5.3)."""
+    """Field values by lower-case name; lines of one name are joined by ", " (RFC 9110, section 5.3)."""
     fields: dict[str, str] = {}
     for raw_name, raw_value in lines:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
