@@ -215,7 +215,8 @@ class Ingest:
             StoreError: The store cannot be read.
         """
         learned = self._cleaner.learned
-        return learned is None or self._store.load_learned_version() == learned.version
+        with self._store.reading() as reader:
+            return learned is None or reader.learned.version() == learned.version
 
     def _catch_up(self, rows: Reader) -> bool:
         """Take over the blocks that another process learned, or was told; tell if there were any."""

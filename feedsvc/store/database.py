@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BUSY_SECONDS = 30.0  # how long a writer waits for another process' transaction
 MIGRATIONS = files("feedsvc.store") / "migrations"
+LOGS = ("-wal", "-shm")  # ends of the names of the files beside a store
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -125,17 +126,6 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def beginning(self) -> Iterator[sa.Connection]:
-        """One transaction that writes."""
-        if self._frozen:
-            self._engine.dispose()  # perhaps it can be written again: connections that are made from here on try
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.SQLAlchemyError as error:
-            raise self.explain("written", error) from error
-
-    @contextmanager
     def _reading(self, *, begin: str | None = "BEGIN") -> Iterator[sa.Connection]:
         try:
             with self._engine.connect().execution_options(begin=begin) as connection:
@@ -211,10 +201,8 @@ class Database:
                 with closing(sqlite3.connect(fresh)) as target:
                     source.backup(target)
                     target.execute("PRAGMA journal_mode = DELETE")
-                _sync(fresh)
-                for suffix in ("-wal", "-shm"):  # of the one that is gone
-                    Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-                fresh.rename(self.path)
+                sync(fresh)
+                put_in_place(fresh, self.path)
         except (sqlite3.Error, OSError) as error:
             raise self.explain("written", error) from error
         return True
@@ -252,6 +240,12 @@ def file_of(url: str) -> Path | None:
     return None
 
 
+def has_log(path: Path) -> bool:
+    """True if changes are in the log of an SQLite file: the last process that closes a file deletes its log."""
+    log = Path(f"{path}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
 def sqlite_address(path: Path) -> tuple[str, bool]:
     """The URI that opens an SQLite file, and True if it can only be read.
 
@@ -260,9 +254,7 @@ def sqlite_address(path: Path) -> tuple[str, bool]:
     address = f"file:{quote(str(path.absolute()))}"
     if not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         return f"{address}?mode=rw", False
-    log = Path(f"{path}-wal")
-    has_log = log.exists() and log.stat().st_size > 0
-    return f"{address}?mode=ro" if has_log else f"{address}?mode=ro&immutable=1", True
+    return f"{address}?mode=ro" if has_log(path) else f"{address}?mode=ro&immutable=1", True
 
 
 def _open_sqlite(path: Path, options: dict[str, Any]) -> tuple[sqlite3.Connection, bool]:
@@ -276,8 +268,7 @@ def _open_sqlite(path: Path, options: dict[str, Any]) -> tuple[sqlite3.Connectio
         opened.execute("SELECT count(*) FROM sqlite_master")  # now SQLite needs its files beside the store
     except sqlite3.OperationalError as error:
         opened.close()
-        log = Path(f"{path}-wal")
-        if error.sqlite_errorcode & 0xFF not in _NO_ROOM or (log.exists() and log.stat().st_size > 0):
+        if error.sqlite_errorcode & 0xFF not in _NO_ROOM or has_log(path):
             raise
         address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
         return sqlite3.connect(address, **options | {"uri": True}), True
@@ -302,9 +293,21 @@ def _identity_of(path: Path | None) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def put_in_place(fresh: Path, path: Path) -> None:
+    """Give a new SQLite file the path of one that is gone, without the log of that one."""
+    for suffix in LOGS:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    fresh.rename(path)
+    sync(path.parent)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

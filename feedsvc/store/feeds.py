@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from feedsvc.store.feed_names import name_source
 from feedsvc.store.schema import LIVE, entries, feeds, revisions, source_feeds
-from feedsvc.store.tables import Tables
+from feedsvc.store.tables import ROWS_AT_ONCE, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Row
 
-_BATCH: Final = 500  # rows read at a time
 # Times as numbers: nobody needs these rows' as anything else.
 _PLACE: Final = [
     entries.c.number,
@@ -61,12 +60,12 @@ class FeedReader(Tables):
         if sources is not None:
             query = query.where(entries.c.source.in_(sorted(sources)))
         query = query.order_by(entries.c.published.desc(), entries.c.id)
-        yield from self._connection.execution_options(yield_per=_BATCH).execute(query)
+        yield from self._connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query)
 
     def changed_rows(self, columns: Collection[str], since: int) -> Iterator[Row[Any]]:
         """The same of the entries, live or not, that changed after a revision."""
         query = self._rows(columns).where(entries.c.revision > since).order_by(entries.c.revision, entries.c.number)
-        yield from self._connection.execution_options(yield_per=_BATCH).execute(query)
+        yield from self._connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query)
 
     def _rows(self, columns: Collection[str]) -> sa.Select[Any]:
         more = [entries.c[name] for name in sorted(columns) if name != "source"]

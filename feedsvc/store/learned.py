@@ -17,7 +17,7 @@ from feedsvc.store.schema import entries, learned_blocks, learned_sources, sight
 from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from feedsvc.model import Sighting
 
@@ -107,17 +107,15 @@ class LearnedWriter(LearnedReader):
         census = SourceCensus(0 if row is None else row.dumps)
         blocks = {each.block for article in articles for each in article if each.block}
         self._hand_over(census, source, blocks, {each.shape for article in articles for each in article})
-        stored = _Stored(set(census.blocks), set(census.shapes))
         touched: set[tuple[str, str]] = set()
         for article in articles:
             touched.update((each.block, each.shape) for each in article)
             if census.add(article):
-                self._write_counts(census, source, touched, stored)
+                self._write_counts(census, source, touched)
                 touched.clear()
                 self._forget(source, census)
                 census.forget()
-                stored = _Stored(set(census.blocks), set(census.shapes))
-        self._write_counts(census, source, touched, stored)
+        self._write_counts(census, source, touched)
         here = learned_sources.c.source == source
         self._connection.execute(learned_sources.update().where(here).values(dumps=census.dumps))
         return self._settle(source, census, blocks, learned)
@@ -132,46 +130,19 @@ class LearnedWriter(LearnedReader):
         for row in self._select_in(query, sighted_shapes.c.shape, sorted(reached)):
             census.shapes[row.shape] = ShapeCount(row.seen, row.fresh, row.missed)
 
-    def _write_counts(
-        self, census: SourceCensus, source: str, touched: Collection[tuple[str, str]], stored: _Stored
-    ) -> None:
-        blocks = {key: census.blocks[key] for key in touched if key in census.blocks}
-        shapes = {shape: census.shapes[shape] for _, shape in touched if shape in census.shapes}
-        self._upsert(
-            sighted_blocks,
-            {(source, *key): asdict(counts) for key, counts in blocks.items()},
-            {(source, *key) for key in stored.blocks},
-        )
-        self._upsert(
-            sighted_shapes,
-            {(source, shape): asdict(counts) for shape, counts in shapes.items()},
-            {(source, shape) for shape in stored.shapes},
-        )
-        stored.blocks |= blocks.keys()
-        stored.shapes |= shapes.keys()
-
-    def _upsert(
-        self,
-        table: sa.Table,
-        rows: Mapping[tuple[str, ...], Mapping[str, Any]],
-        stored: Collection[tuple[str, ...]],
-    ) -> None:
-        """Write rows; only one process writes at a time, so those that are stored are known."""
-        keys = [column.name for column in table.primary_key]
-        values = [
-            {**{f"key_{name}": part for name, part in zip(keys, key, strict=True)}, **counts}
-            for key, counts in rows.items()
-            if key in stored
+    def _write_counts(self, census: SourceCensus, source: str, touched: Collection[tuple[str, str]]) -> None:
+        blocks = [
+            {"source": source, "block": block, "shape": shape} | asdict(census.blocks[block, shape])
+            for block, shape in touched
+            if (block, shape) in census.blocks
         ]
-        if values:
-            here = sa.and_(*(table.c[name] == sa.bindparam(f"key_{name}") for name in keys))
-            columns: dict[str, sa.BindParameter[Any]] = {
-                name: sa.bindparam(name) for name in values[0] if not name.startswith("key_")
-            }
-            self._connection.execute(table.update().where(here).values(columns), values)
-        new = [dict(zip(keys, key, strict=True)) | dict(counts) for key, counts in rows.items() if key not in stored]
-        if new:
-            self._connection.execute(table.insert(), new)
+        shapes = [
+            {"source": source, "shape": shape} | asdict(census.shapes[shape])
+            for shape in {shape for _, shape in touched}
+            if shape in census.shapes
+        ]
+        self._replace(sighted_blocks, [(source, row["block"], row["shape"]) for row in blocks], blocks)
+        self._replace(sighted_shapes, [(source, row["shape"]) for row in shapes], shapes)
 
     def _forget(self, source: str, census: SourceCensus) -> None:
         bucket = census.dumps // BUCKET
@@ -234,14 +205,6 @@ class LearnedWriter(LearnedReader):
             block = LearnedBlock(row.block, sign, None, row.text)
             self._connection.execute(learned_blocks.insert().values(_row(row.source, block, state)))
         self.mark_changed(row.source)
-
-
-class _Stored:
-    """The keys of the rows that are in the tables."""
-
-    def __init__(self, blocks: set[tuple[str, str]], shapes: set[str]) -> None:
-        self.blocks = blocks
-        self.shapes = shapes
 
 
 def _row(source: str, block: LearnedBlock, state: str) -> dict[str, Any]:

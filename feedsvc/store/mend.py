@@ -8,7 +8,6 @@ Nobody may have the store open meanwhile: SQLite removes a store's log by its na
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from feedsvc.errors import StoreDamaged, StoreError
-from feedsvc.store.database import cause_of, file_of, sqlite_address
+from feedsvc.store.database import LOGS, cause_of, file_of, has_log, put_in_place, sqlite_address, sync
 
 if TYPE_CHECKING:
     from feedsvc.store.salvage import Salvage
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BUSY_SECONDS: Final = 5.0
-_LOGS: Final = ("-wal", "-shm")
 
 
 def mend(url: str, now: datetime, *, damage: str | None = None, thorough: bool = False) -> Path | None:
@@ -50,14 +48,14 @@ def mend(url: str, now: datetime, *, damage: str | None = None, thorough: bool =
     fresh = Path(f"{path}.new")
     if not path.exists():
         if fresh.exists() and _find_damage(fresh, thorough=True) is None:  # ended between the last two steps
-            _put_in_place(fresh, path)
+            put_in_place(fresh, path)
         return None
     if path.stat().st_size == 0:
         logger.warning("store is an empty file, it is begun anew", extra={"path": str(path)})
         return None
     if sqlite_address(path)[1]:
         return None
-    damage = damage or _find_damage(path, thorough=thorough or _was_left_open(path))
+    damage = damage or _find_damage(path, thorough=thorough or has_log(path))
     if damage is None:
         return None
     aside = Path(f"{path}.corrupt-{now:%Y%m%dT%H%M%SZ}")
@@ -66,11 +64,11 @@ def mend(url: str, now: datetime, *, damage: str | None = None, thorough: bool =
         found = _salvage(path, fresh)
         # The store first: if this ends in between, there is none, and the new one takes its place.
         path.rename(aside)
-        for suffix in _LOGS:
+        for suffix in LOGS:
             log = Path(f"{path}{suffix}")
             if log.exists():
                 log.rename(f"{aside}{suffix}")
-        _put_in_place(fresh, path)
+        put_in_place(fresh, path)
     except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as error:
         advice = "free some space on its disk, and start feedsvc again"
         raise StoreDamaged(
@@ -104,12 +102,6 @@ def last_written(url: str) -> datetime | None:
     return datetime.fromtimestamp(max(times), UTC)
 
 
-def _was_left_open(path: Path) -> bool:
-    """True if it was not closed: the last process that closes a store deletes its log."""
-    log = Path(f"{path}-wal")
-    return log.exists() and log.stat().st_size > 0
-
-
 def _find_damage(path: Path, *, thorough: bool) -> str | None:
     """The damage that SQLite reports; None if there is none, or if it cannot be read."""
     address, _ = sqlite_address(path)
@@ -128,7 +120,7 @@ def _salvage(path: Path, fresh: Path) -> Salvage:
     # With the migrations a fifth of the imports of a start, for a step that is hardly ever done.
     from feedsvc.store.salvage import Salvage, salvage  # noqa: PLC0415
 
-    for suffix in ("", "-journal", *_LOGS):
+    for suffix in ("", "-journal", *LOGS):
         Path(f"{fresh}{suffix}").unlink(missing_ok=True)
     try:
         found = salvage(path, fresh)
@@ -141,17 +133,5 @@ def _salvage(path: Path, fresh: Path) -> Salvage:
     except StoreError:  # of a newer version
         fresh.unlink(missing_ok=True)
         raise
-    with fresh.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(fresh)
     return found
-
-
-def _put_in_place(fresh: Path, path: Path) -> None:
-    for suffix in _LOGS:
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
-    fresh.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

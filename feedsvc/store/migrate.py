@@ -15,13 +15,9 @@ if TYPE_CHECKING:
 
 
 def migrate(engine: sa.Engine, folder: str, name: str, *, version: str = "head") -> None:
-    """Make the tables, or change them into those of this version, in one transaction.
+    """Make the tables, or change them into those of `version`, in one transaction, by the migrations in `folder`.
 
-    Args:
-        engine: The store's.
-        folder: Of the migrations.
-        name: The store, as messages say it.
-        version: The version of the tables; the newest by default.
+    Messages call the store `name`.
 
     Raises:
         StoreError: A newer version wrote it.

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from feedsvc.clean.learning.learned import Learned
 from feedsvc.errors import StoreError
+from feedsvc.store.database import cause_of
 from feedsvc.store.learned import LearnedReader
 from feedsvc.store.schema import learned_blocks
 
@@ -35,4 +36,4 @@ def read_learned(url: str) -> Learned:
         finally:
             engine.dispose()
     except sa.exc.SQLAlchemyError as error:
-        raise StoreError(f"{url}: the store cannot be read: {getattr(error, 'orig', None) or error}") from error
+        raise StoreError(f"{url}: the store cannot be read: {cause_of(error)}") from error

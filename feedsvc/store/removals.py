@@ -91,8 +91,7 @@ class RemovalReader(Tables):
 
     def ledger(self, entry: int) -> tuple[Removal, ...]:
         """The removals of an entry, in order."""
-        query = sa.select(*_LEDGER).where(removals.c.entry == entry).order_by(removals.c.position)
-        return tuple(Removal(*row) for row in self._connection.execute(query))
+        return tuple(self.ledgers([entry]).get(entry, ()))
 
     def ledgers(self, numbers: Sequence[int]) -> dict[int, list[Removal]]:
         """The same of many entries at once, by their numbers."""

@@ -45,12 +45,7 @@ _Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Salvage:
-    """The result of reading a damaged store.
-
-    Attributes:
-        entries: The number of entries that were kept.
-        torn: The tables that were damaged, in part or as a whole.
-    """
+    """The number of entries that were kept of a damaged store, and its tables with damage."""
 
     entries: int
     torn: tuple[str, ...]

@@ -1,5 +1,7 @@
 """The tables. A change here needs a migration beside it."""
 
+# ruff: noqa: ARG002 - SQLAlchemy gives each type the dialect
+
 from __future__ import annotations
 
 import os
@@ -37,11 +39,11 @@ class Instant(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """Time to number."""
         return None if value is None else int(value.timestamp())
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """Number to time."""
         return None if value is None else datetime.fromtimestamp(value, UTC)
 
@@ -52,11 +54,11 @@ class FilePath(TypeDecorator[str]):
     impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
         """Path to bytes."""
         return None if value is None else os.fsencode(value)
 
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
         """Bytes to path."""
         return None if value is None else os.fsdecode(value)
 
@@ -67,7 +69,7 @@ class Readable(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Make it storable."""
         return None if value is None else value.encode("utf-8", "backslashreplace").decode()
 
@@ -78,11 +80,11 @@ class Compressed(TypeDecorator[bytes]):
     impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
         """Compress."""
         return None if value is None else zlib.compress(value)
 
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:
         """Decompress."""
         return None if value is None else zlib.decompress(value)
 
@@ -96,11 +98,11 @@ class Alternates(TypeDecorator[tuple[Alternate, ...]]):
     impl = JSON
     cache_ok = True
 
-    def process_bind_param(self, value: tuple[Alternate, ...] | None, dialect: Dialect) -> list[list[str | None]]:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: tuple[Alternate, ...] | None, dialect: Dialect) -> list[list[str | None]]:
         """Alternates to lists."""
         return [[alternate.href, alternate.language] for alternate in value or ()]
 
-    def process_result_value(self, value: list[list[str]] | None, dialect: Dialect) -> tuple[Alternate, ...]:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: list[list[str]] | None, dialect: Dialect) -> tuple[Alternate, ...]:
         """Lists to alternates."""
         return tuple(Alternate(href, language) for href, language in value or ())
 

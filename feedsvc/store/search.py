@@ -22,6 +22,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from feedsvc.errors import StoreError
+from feedsvc.store.database import LOGS, cause_of
 from feedsvc.store.schema import LIVE, entries
 from feedsvc.text import fold, fold_words
 
@@ -85,7 +86,7 @@ class SearchIndex:
             try:
                 self._prepare(self._path)
             except (sqlite3.Error, OSError, sa.exc.SQLAlchemyError) as error:
-                more = {"path": str(self._path), "reason": str(getattr(error, "orig", None) or error)}
+                more = {"path": str(self._path), "reason": str(cause_of(error))}
                 logger.warning("search index cannot be opened yet", extra=more)
 
     # Reading
@@ -198,7 +199,7 @@ class SearchIndex:
         self._prepared = True
 
     def _begin_anew(self, path: Path) -> None:
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("", *LOGS):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
         with self._engine.begin() as connection:
             connection.exec_driver_sql("DELETE FROM search_queue")

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from feedsvc.model import Entry, Outcome, Problem, Removal
-from feedsvc.store import rulesets
 from feedsvc.store.database import Database
-from feedsvc.store.learned import LearnedReader
 from feedsvc.store.reader import Reader
 from feedsvc.store.removals import RemovalReader
 from feedsvc.store.rows import ENTRY_COLUMNS, DumpFile, entry_of, is_below
-from feedsvc.store.schema import LIVE, announced, dumps, entries, feeds, problems
+from feedsvc.store.rulesets import RawDump, SavedRules
+from feedsvc.store.schema import LIVE, announced, dumps, entries, feeds, problems, rulesets
 from feedsvc.store.search import SearchIndex
-from feedsvc.store.tables import chunks
+from feedsvc.store.tables import ROWS_AT_ONCE, chunks
 from feedsvc.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from feedsvc.clean.learning.learned import Learned
     from feedsvc.store.feeds import FeedRecord
     from feedsvc.store.rows import Article
-    from feedsvc.store.rulesets import RawDump, SavedRules
 
 
 class Store(Database):
@@ -35,8 +35,13 @@ class Store(Database):
     @contextmanager
     def writing(self) -> Iterator[Writer]:
         """One transaction: all that is written in it is there afterwards, or nothing."""
-        with self.beginning() as connection:
-            yield Writer(connection)
+        if self._frozen:
+            self._engine.dispose()  # perhaps it can be written again: connections that are made from here on try
+        try:
+            with self._engine.begin() as connection:
+                yield Writer(connection)
+        except sa.exc.SQLAlchemyError as error:
+            raise self.explain("written", error) from error
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
@@ -63,9 +68,7 @@ class Store(Database):
             row = connection.execute(
                 sa.select(entries.c.number, *ENTRY_COLUMNS).where(entries.c.key == key, entries.c.state == LIVE)
             ).one_or_none()
-            if row is None:
-                return None
-            return entry_of(row), RemovalReader(connection).ledger(row.number)
+            return None if row is None else (entry_of(row), RemovalReader(connection).ledger(row.number))
 
     def open_search(self) -> SearchIndex:
         """Open the search index; `SearchIndex.catch_up` keeps it up to date, and makes it if need be."""
@@ -148,13 +151,8 @@ class Store(Database):
 
     def load_learned(self) -> Learned:
         """The blocks that are learned."""
-        with self._reading() as connection:
-            return LearnedReader(connection).load()
-
-    def load_learned_version(self) -> int:
-        """The `version` that `load_learned` would give."""
-        with self._reading() as connection:
-            return LearnedReader(connection).version()
+        with self.reading() as reader:
+            return reader.learned.load()
 
     def load_feed_digest(self, name: str) -> tuple[str | None, datetime | None]:
         """Load the digest of a feed's document, and since when the feed has had it."""
@@ -185,26 +183,61 @@ class Store(Database):
                 writer.connection.execute(announced.insert().values(hub=hub, topic=topic, version=version))
 
     def save_live_rules(self, saved: SavedRules, now: datetime) -> None:
-        """Remember the rules that entries are cleaned with from now on."""
+        """Save the rules that entries are cleaned with from now on; forget rules that no entry was cleaned with."""
+        used = sa.select(entries.c.cleaner).distinct()
+        unused = sa.or_(rulesets.c.digest == saved.digest, rulesets.c.digest.not_in(used))
+        rules = json.dumps(saved.rules, ensure_ascii=False)
         with self.writing() as writer:
-            rulesets.save_live_rules(writer.connection, saved, now)
+            writer.connection.execute(rulesets.delete().where(unused))
+            # If the clock went back, the last rules that were saved are the live ones all the same.
+            last = writer.connection.scalar(sa.select(sa.func.max(rulesets.c.live, type_=rulesets.c.live.type)))
+            live = now if last is None else max(now, last + timedelta(seconds=1))
+            values = {"digest": saved.digest, "version": saved.version, "rules": rules, "live": live}
+            writer.connection.execute(rulesets.insert().values(values))
 
     def load_live_rules(self) -> SavedRules | None:
         """The rules that entries are cleaned with, or None if nothing was cleaned yet."""
         with self._reading() as connection:
-            return rulesets.load_live_rules(connection)
+            row = connection.execute(sa.select(rulesets).order_by(rulesets.c.live.desc()).limit(1)).one_or_none()
+        return None if row is None else SavedRules(row.digest, row.version, json.loads(row.rules))
 
     def load_raw_dumps(
         self, *, hosts: Collection[str] | None, sources: Collection[str], source: str | None
     ) -> Iterator[RawDump]:
-        """The kept dumps of live entries; see `feedsvc.store.rulesets.load_raw_dumps`."""
+        """The dumps of live entries that are still kept.
+
+        Args:
+            hosts: Only entries with one of these in their link, perhaps elsewhere than as its host, or with one of
+                `sources`; None for all.
+            sources: See `hosts`.
+            source: Only entries with this source; None for all.
+        """
+        query = (
+            sa.select(
+                entries.c.number,
+                sa.type_coerce(entries.c.published, sa.BigInteger).label("published"),
+                entries.c.link,
+                entries.c.source,
+                sa.type_coerce(dumps.c.raw, sa.LargeBinary).label("raw"),
+            )
+            .join(dumps, dumps.c.id == entries.c.dump)
+            .where(entries.c.state == LIVE, dumps.c.raw.is_not(None))
+        )
+        if hosts is not None:
+            reached = [entries.c.link.contains(host, autoescape=True) for host in sorted(hosts)]
+            query = query.where(sa.or_(entries.c.source.in_(sorted(sources)), *reached))
+        if source is not None:
+            query = query.where(entries.c.source == source)
         with self._reading() as connection:
-            live = entries.c.state == LIVE
-            yield from rulesets.load_raw_dumps(connection, live, hosts=hosts, sources=sources, source=source)
+            for row in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query):
+                yield RawDump(*row)
 
     def load_cleaned(self, numbers: Sequence[int]) -> list[tuple[int, Article, list[tuple[str, str]]]]:
         """Live entries by their numbers, each with its dump, and rule and text of each removal."""
-        with self._reading() as connection:
-            removed = rulesets.load_removed(connection, numbers)
-            found = Reader(connection).load_numbered(numbers)
-        return [(number, article, removed.get(number, [])) for number, article in found]
+        with self.reading() as reader:
+            ledgers = reader.removals.ledgers(numbers)
+            found = reader.load_numbered(numbers)
+        return [
+            (number, article, [(removal.rule, removal.text) for removal in ledgers.get(number, ())])
+            for number, article in found
+        ]

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+ROWS_AT_ONCE: Final = 500  # of a reading
 _CHUNK: Final = 400  # values in one statement; SQLite may be built to take as few as 999
 _T = TypeVar("_T")
 
