@@ -117,7 +117,7 @@ def _find_damage(path: Path, *, thorough: bool) -> str | None:
 
 
 def _salvage(path: Path, fresh: Path) -> Salvage:
-    # With the migrations a fifth of the imports of a start, for a step that is hardly ever done.
+    # With the migrations a fifth of a start's imports, for a rare step.
     from feedsvc.store.salvage import Salvage, salvage  # noqa: PLC0415
 
     for suffix in ("", "-journal", *LOGS):

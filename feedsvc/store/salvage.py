@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LAST: Final = 2**63 - 1  # the largest row number
-_OWN: Final = ("alembic_version", "problems")  # the new store makes the one itself, the other is looked at anew
+_OWN: Final = ("alembic_version", "problems")  # made by the new store, and looked at anew
 _JSON: Final = {"categories", "images", "alternates"}
 
 _PYTHON: Final[dict[type, type | tuple[type, ...]]] = {
