@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from feedsvc.feeds.formats import FORMATS
-from feedsvc.feeds.publish import Publisher, Resource
+from feedsvc.feeds.publisher import Publisher, Resource
 from feedsvc.model import Entry, FeedDocument
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feedsvc.app.pipeline import load_configured
+from feedsvc.app.make import load_configured
 from feedsvc.clean import Cleaner, failed_samples, packs_in
 from feedsvc.errors import DaemonUnreachable, FeedsvcError
 from feedsvc.feeds.guard import describe_refused, find_refused

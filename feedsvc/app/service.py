@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from feedsvc.app.pipeline import make_ingest
+from feedsvc.app.make import make_ingest
 from feedsvc.app.vitals import Vitals
 from feedsvc.errors import FeedsvcError, RenderError, StoreError
 from feedsvc.feeds.publication import Publication

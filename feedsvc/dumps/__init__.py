@@ -12,7 +12,7 @@ The formats:
 
 from __future__ import annotations
 
-from feedsvc.dumps.names import ignored_name
+from feedsvc.dumps.ignored_names import ignored_name
 from feedsvc.dumps.parse import parse_dump
 
 __all__ = ["ignored_name", "parse_dump"]

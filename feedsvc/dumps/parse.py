@@ -19,7 +19,7 @@ from feedsvc.dumps.characters import plain, plain_title
 from feedsvc.dumps.dates import parse_date
 from feedsvc.dumps.encoding import decode
 from feedsvc.dumps.front_matter import FENCE, FrontMatter, parse_front_matter
-from feedsvc.dumps.names import ignored_name
+from feedsvc.dumps.ignored_names import ignored_name
 from feedsvc.dumps.title_line import TitleLine, is_absolute
 from feedsvc.errors import BrokenDump, NotADump
 from feedsvc.model import Dump

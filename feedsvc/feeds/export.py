@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from feedsvc.feeds.archives import Archives
     from feedsvc.feeds.assemble import Assembler
     from feedsvc.feeds.guard import Guard
-    from feedsvc.feeds.publish import Resource
+    from feedsvc.feeds.publisher import Resource
     from feedsvc.store import Store
 
 MANIFEST = ".feedsvc-build"  # the files that builds wrote and may delete; as `b2sum --length 128 --check` reads it

@@ -27,7 +27,7 @@ from feedsvc import __version__
 from feedsvc.errors import RenderError
 from feedsvc.feeds.formats.addresses import EVERYTHING
 from feedsvc.feeds.formats.sift import sift
-from feedsvc.store.published import LeftOut, Mark
+from feedsvc.store.marks import LeftOut, Mark
 from feedsvc.store.schema import LIVE
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from feedsvc.feeds.formats.sift import Fault
     from feedsvc.model import Entry, FeedDocument
     from feedsvc.store import Store
-    from feedsvc.store.published import State
+    from feedsvc.store.marks import State
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +53,9 @@ def find_refused(store: Store) -> dict[str, str]:
         StoreError: The store cannot be read.
     """
     with store.reading() as reader:
-        moved = [entry for _, entry in reader.load_live(reader.published.load_moved())]
+        moved = [entry for _, entry in reader.load_live(reader.marks.load_moved())]
         keys = [entry.key for entry in moved]
-        marks, origins = reader.published.load_marks(keys), reader.published.load_origins(keys)
+        marks, origins = reader.marks.load_marks(keys), reader.marks.load_origins(keys)
     compared = [hold(entry, marks.get(entry.key), origins.get(entry.key)) for entry in moved]
     return {held.id: refused for held, refused in compared if refused}
 
@@ -94,7 +94,7 @@ class Guard:
         self._faults: dict[str, LeftOut] = {}
         self._mended: set[str] = set()
         with store.reading() as reader:
-            self._left_out = reader.published.load_left_out()
+            self._left_out = reader.marks.load_left_out()
 
     def look_back(self) -> None:
         """Report present problems, such as after an upgrade; to be called once, at the start.
@@ -103,7 +103,7 @@ class Guard:
             StoreError: The store cannot be read.
         """
         with self._store.reading() as reader:
-            number, some = reader.published.load_lost(_NAMED)
+            number, some = reader.marks.load_lost(_NAMED)
         refused = find_refused(self._store)
         with self._lock:
             self._refused |= refused
@@ -123,7 +123,7 @@ class Guard:
             StoreError: The store cannot be read.
         """
         with self._store.reading() as reader:
-            tables = reader.published
+            tables = reader.marks
             marks = tables.load_marks([entry.key for entry in entries])
             moved = [entry.key for entry in entries if _moved(entry, marks.get(entry.key))]
             origins = tables.load_origins(moved) if moved else {}
@@ -179,7 +179,7 @@ class Guard:
         gone = set(before) - {entry.key for entry in admitted.entries}
         if gone:
             with self._store.reading() as reader:
-                states = reader.published.load_states(gone)
+                states = reader.marks.load_states(gone)
             lost = find_lost(before, admitted, states, left_out)
             if lost:
                 raise RenderError(f"feed {document.name}: {lost[0]}; {_ACCEPT}")
@@ -216,15 +216,15 @@ class Guard:
             new, faults, mended = dict(self._new), dict(self._faults), set(self._mended)
             refused = dict(self._refused)
         with self._store.reading() as reader:
-            origins = reader.published.load_origins(new)
+            origins = reader.marks.load_origins(new)
             marks = {key: replace(mark, origin=origins.get(key)) for key, mark in new.items()}
-            known = reader.published.load_marks(marks)
+            known = reader.marks.load_marks(marks)
         changed = [mark for key, mark in marks.items() if known.get(key) != mark]
         if changed or faults or mended:
             with self._store.writing() as writer:
-                writer.published.save_marks(changed)
-                writer.published.save_left_out([replace(item, since=now) for item in faults.values()])
-                writer.published.drop_left_out(mended - faults.keys())
+                writer.marks.save_marks(changed)
+                writer.marks.save_left_out([replace(item, since=now) for item in faults.values()])
+                writer.marks.drop_left_out(mended - faults.keys())
         with self._lock:
             self._new = {key: mark for key, mark in self._new.items() if new.get(key) != mark}
             self._faults = {key: item for key, item in self._faults.items() if faults.get(key) != item}

@@ -13,7 +13,7 @@ from feedsvc.feeds.archives import Archives
 from feedsvc.feeds.assemble import Assembler
 from feedsvc.feeds.formats.addresses import EVERYTHING, feed_path
 from feedsvc.feeds.guard import Guard
-from feedsvc.feeds.publish import Publisher
+from feedsvc.feeds.publisher import Publisher
 from feedsvc.feeds.resources import MAX_AGE, make_resources
 from feedsvc.feeds.websub import Pinger
 

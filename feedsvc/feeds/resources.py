@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from feedsvc.feeds.formats import FORMATS, opml
 from feedsvc.feeds.formats.addresses import EVERYTHING, OPML_PATH, feed_path, page_path
 from feedsvc.feeds.pages.pages import MEDIA_TYPE, render_feed, render_front
-from feedsvc.feeds.publish import Resource
+from feedsvc.feeds.publisher import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

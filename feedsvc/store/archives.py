@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from feedsvc.model import Member
+from feedsvc.store.base import Tables, chunks
 from feedsvc.store.schema import LIVE, RETIRED, WITHDRAWN, archive_entries, archive_pages, archives, entries, revisions
-from feedsvc.store.tables import Tables, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from feedsvc.clean.drift import FORGET, Alarm, Average, Counter, count_match, explain_alarm, judge, stand
+from feedsvc.store.base import Tables
 from feedsvc.store.schema import drift, drift_sources
-from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

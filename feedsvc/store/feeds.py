@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from feedsvc.store.base import ROWS_AT_ONCE, Tables
 from feedsvc.store.feed_names import name_source
 from feedsvc.store.schema import LIVE, entries, feeds, revisions, source_feeds
-from feedsvc.store.tables import ROWS_AT_ONCE, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from feedsvc.clean.learning.census import BUCKET, BlockCount, ShapeCount, SourceCensus
 from feedsvc.clean.learning.learned import Learned, LearnedBlock, Sign
+from feedsvc.store.base import Tables
 from feedsvc.store.schema import entries, learned_blocks, learned_sources, sighted_blocks, sighted_shapes
-from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

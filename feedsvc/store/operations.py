@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from feedsvc.store.base import Tables
 from feedsvc.store.schema import LIVE, entries, incidents, learned_blocks
-from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -8,15 +8,15 @@ import sqlalchemy as sa
 
 from feedsvc.model import Known, Place
 from feedsvc.store.archives import ArchiveReader
+from feedsvc.store.base import Tables, chunks
 from feedsvc.store.counters import CounterReader
 from feedsvc.store.feeds import FeedReader
 from feedsvc.store.learned import LearnedReader
+from feedsvc.store.marks import MarkReader
 from feedsvc.store.operations import OperationReader
-from feedsvc.store.published import PublishedReader
 from feedsvc.store.removals import RemovalReader
 from feedsvc.store.rows import ENTRY_COLUMNS, Article, entry_of
 from feedsvc.store.schema import LIVE, RETIRED, aliases, articles, dumps, entries, restored
-from feedsvc.store.tables import Tables, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -59,7 +59,7 @@ class Reader(Tables):
         self.feeds = FeedReader(connection)
         self.learned = LearnedReader(connection)
         self.operations = OperationReader(connection)
-        self.published = PublishedReader(connection)
+        self.marks = MarkReader(connection)
         self.removals = RemovalReader(connection)
 
     def load_known(

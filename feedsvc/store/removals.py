@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from feedsvc.links import canonical_link, tidy_link
 from feedsvc.model import Removal
+from feedsvc.store.base import Tables
 from feedsvc.store.schema import LIVE, aliases, entries, removals, restored
-from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from feedsvc.model import Entry, Outcome, Problem, Removal
+from feedsvc.store.base import ROWS_AT_ONCE, chunks
 from feedsvc.store.database import Database
 from feedsvc.store.reader import Reader
 from feedsvc.store.removals import RemovalReader
@@ -17,7 +18,6 @@ from feedsvc.store.rows import ENTRY_COLUMNS, DumpFile, entry_of, is_below
 from feedsvc.store.rulesets import RawDump, SavedRules
 from feedsvc.store.schema import LIVE, announced, dumps, entries, feeds, problems, rulesets
 from feedsvc.store.search import SearchIndex
-from feedsvc.store.tables import ROWS_AT_ONCE, chunks
 from feedsvc.store.writer import Writer
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from feedsvc.errors import StoreError
 from feedsvc.model import Outcome
 from feedsvc.store.archives import ArchiveWriter
+from feedsvc.store.base import chunks, insertion
 from feedsvc.store.counters import CounterWriter
 from feedsvc.store.database import cause_of
 from feedsvc.store.feeds import FeedWriter, revise
 from feedsvc.store.learned import LearnedWriter
+from feedsvc.store.marks import MarkWriter
 from feedsvc.store.operations import OperationWriter
-from feedsvc.store.published import PublishedWriter
 from feedsvc.store.reader import HERE, Reader, at
 from feedsvc.store.removals import RemovalWriter
 from feedsvc.store.rows import ENTRY_COLUMNS, ENTRY_FIELDS, DumpFile, columns_of, differs
@@ -32,7 +33,6 @@ from feedsvc.store.schema import (
     removals,
     restored,
 )
-from feedsvc.store.tables import chunks, insertion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +65,7 @@ class Writer(Reader):
         self.feeds: FeedWriter = FeedWriter(connection)
         self.learned: LearnedWriter = LearnedWriter(connection)
         self.operations: OperationWriter = OperationWriter(connection)
-        self.published: PublishedWriter = PublishedWriter(connection)
+        self.marks: MarkWriter = MarkWriter(connection)
         self.removals: RemovalWriter = RemovalWriter(connection)
         self._revision: int | None = None
 

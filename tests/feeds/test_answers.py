@@ -18,7 +18,7 @@ from feedsvc.feeds.formats import FORMATS
 from feedsvc.feeds.guard import Guard
 from feedsvc.feeds.pages.found import parse_query
 from feedsvc.feeds.plan import FeedSettings, Plan
-from feedsvc.feeds.publish import Publisher
+from feedsvc.feeds.publisher import Publisher
 from feedsvc.feeds.resources import make_resources
 from feedsvc.feeds.search import Search
 from feedsvc.store import Store

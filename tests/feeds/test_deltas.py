@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from feedsvc.feeds import deltas
 from feedsvc.feeds.deltas import Deltas, Versions
 from feedsvc.feeds.formats import FORMATS
-from feedsvc.feeds.publish import Resource
+from feedsvc.feeds.publisher import Resource
 from feedsvc.feeds.represent import represent
 
 if TYPE_CHECKING:

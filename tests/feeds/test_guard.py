@@ -19,7 +19,7 @@ from feedsvc.feeds.guard import Guard, find_lost, find_refused, hold
 from feedsvc.feeds.resources import make_resources
 from feedsvc.model import Entry, FeedDocument
 from feedsvc.store import Store
-from feedsvc.store.published import Mark, State
+from feedsvc.store.marks import Mark, State
 from feedsvc.store.schema import LIVE, RETIRED, WITHDRAWN, dumps, entries
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def test_upgrade_that_makes_old_entries_unread_is_refused(store: Store, values: 
         assert again.read() == before
         assert "guard:refused" in again.problems
     with store.writing() as writer:
-        assert writer.published.drop_marks() == 4
+        assert writer.marks.drop_marks() == 4
     accepted = Readers(store)
     assert accepted.read() != before
     assert accepted.problems == {}

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from feedsvc.app.cli import app
 from feedsvc.app.cli.common import MISUSED, load
-from feedsvc.app.pipeline import make_cleaner
+from feedsvc.app.make import make_cleaner
 from feedsvc.errors import FeedsvcError, StoreError, UnknownName
 from feedsvc.feeds.plan import FeedSettings, Plan
 from feedsvc.intake.ingest import Ingest

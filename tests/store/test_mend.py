@@ -14,8 +14,8 @@ from articles import NOW, live_entries, load_feed, make_article, save_dump
 
 from feedsvc.errors import StoreDamaged, StoreError, StoreLocked
 from feedsvc.store import Store
+from feedsvc.store.marks import Mark
 from feedsvc.store.mend import describe_set_aside, last_written, mend
-from feedsvc.store.published import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_dump(store, *(make_article(number, text="corrected") for number in range(10)), path="/dumps/0.txt")
         load_feed(store, "feed", NOW)
         with store.writing() as writer:
-            writer.published.save_marks([Mark(entry.key, entry.id, NOW, "", None) for entry in live_entries(store)])
+            writer.marks.save_marks([Mark(entry.key, entry.id, NOW, "", None) for entry in live_entries(store)])
     return folder
 
 

@@ -403,7 +403,7 @@ def test_raw_goes_only_when_nothing_needs_it(store: Store, tmp_path: Path) -> No
 def test_retention_and_withdrawal_of_more_than_sqlite_takes_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feedsvc.store.tables._CHUNK", 20)
+    monkeypatch.setattr("feedsvc.store.base._CHUNK", 20)
     articles = [make_article(number) for number in range(70)]
     save_dump(store, *articles)
     with store.writing() as writer:

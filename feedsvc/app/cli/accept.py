@@ -12,5 +12,5 @@ from feedsvc.store import Store
 def accept(config: ConfigOption = None) -> None:
     """Publish ids and dates that changed without their articles; readers will see those entries as new."""
     with closing(Store(load(config).store.url)) as store, store.writing() as writer:
-        number = writer.published.drop_marks()
+        number = writer.marks.drop_marks()
     out.print(f"{count_entries(number)} will be published as stored; restart feedsvc to do so at once")

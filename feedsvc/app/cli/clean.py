@@ -12,7 +12,7 @@ import typer
 
 from feedsvc.app.cli.common import WRONG, ConfigOption, Paths, complain, find_files, load, out
 from feedsvc.app.cli.show import show_explanation
-from feedsvc.app.pipeline import make_cleaner, make_pool
+from feedsvc.app.make import make_cleaner, make_pool
 from feedsvc.clean import Cleaner, load_rules
 from feedsvc.clean.learning.census import Census
 from feedsvc.clean.learning.learned import Learned

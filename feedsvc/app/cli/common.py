@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from feedsvc.app.config import Config, load_config
-from feedsvc.app.pipeline import make_ingest
+from feedsvc.app.make import make_ingest
 from feedsvc.errors import WatchError
 from feedsvc.store import Store
 from feedsvc.text import printable

@@ -9,7 +9,7 @@ import typer
 
 from feedsvc.app.cli.common import ConfigOption, complain, load, out, write_json
 from feedsvc.app.cli.show import show_counts, show_removed
-from feedsvc.app.pipeline import load_configured
+from feedsvc.app.make import load_configured
 from feedsvc.clean import CAUSES
 from feedsvc.intake.restore import check_name, find_entry
 from feedsvc.store import Store

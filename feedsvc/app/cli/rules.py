@@ -19,7 +19,7 @@ from rich.text import Text
 
 from feedsvc import __version__
 from feedsvc.app.cli.common import WRONG, ConfigOption, complain, err, load, out, write_json
-from feedsvc.app.pipeline import load_configured
+from feedsvc.app.make import load_configured
 from feedsvc.clean import Cleaner
 from feedsvc.intake.rules_diff import diff_rules
 from feedsvc.store import Store

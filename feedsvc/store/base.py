@@ -1,4 +1,4 @@
-"""The base of all that reads or writes tables, and the helpers that it shares."""
+"""The base class of all readers and writers, and their helpers; the tables themselves are in schema."""
 
 from __future__ import annotations
 

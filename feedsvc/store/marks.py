@@ -1,4 +1,4 @@
-"""Entries as they were published, and entries that are left out; see feedsvc.feeds.guard."""
+"""The marks of entries that readers know, and entries that are left out, for feedsvc.feeds.guard; not the feeds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from feedsvc.store.base import Tables
 from feedsvc.store.schema import LIVE, dumps, entries, left_out, published
-from feedsvc.store.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -51,7 +51,7 @@ class State:
     published: datetime
 
 
-class PublishedReader(Tables):
+class MarkReader(Tables):
     """Entries as they were last published, and entries that are left out."""
 
     def load_marks(self, keys: Collection[str]) -> dict[str, Mark]:
@@ -86,7 +86,7 @@ class PublishedReader(Tables):
         return {row.key: LeftOut(*row) for row in self._connection.execute(sa.select(left_out))}
 
 
-class PublishedWriter(PublishedReader):
+class MarkWriter(MarkReader):
     """The same, and changes to them."""
 
     def save_marks(self, marks: Collection[Mark]) -> None:

@@ -9,14 +9,14 @@ import pytest
 from feed_documents import Shelf, make_document
 
 from feedsvc.errors import RenderError, StoreError
-from feedsvc.feeds.publish import Resource
+from feedsvc.feeds.publisher import Resource
 from feedsvc.feeds.represent import represent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from feedsvc.feeds.formats import Renderer
-    from feedsvc.feeds.publish import Publisher
+    from feedsvc.feeds.publisher import Publisher
     from feedsvc.model import FeedDocument, Representation
 
 NOW = datetime(2024, 4, 4, 12, 0, 0, tzinfo=UTC)
