@@ -1,4 +1,15 @@
-"""The web server: from a request to its answer. It keeps no state that a restart would lose."""
+"""The web server: from a request to its answer. It keeps no state that a restart would lose.
+
+    server         uvicorn in a thread
+    protocol       one connection                                    limits
+    front          clients, rates, credentials, counts of answers    proxies, limits, access, counter
+    published      a feed or page that is published                  addresses, negotiate
+    app            all other routes                                  operators
+    respond        coding, validators, caching                       negotiate, conditional
+    answer         the response as ASGI takes it
+
+The modules on the right are used by those on the left.
+"""
 
 from __future__ import annotations
 

@@ -7,5 +7,6 @@
     selectors   CSS selectors
     matcher     rules compiled for dumps of one host and source
 
+Conditions on the content of an element are in `clean.outline`, on a line in `clean.strip`.
 `affects` tells from literals too which dumps changed rules may match. `causes` names removals without a rule.
 """
