@@ -115,7 +115,7 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    for module in ("feedsvc.app.cli", "feedsvc.app.cli.restore"):  # it would outlive the test
+    for module in ("feedsvc.app.cli.import_", "feedsvc.app.cli.restore"):  # it would outlive the test
         monkeypatch.setattr(sys.modules[module], "set_up_logs", lambda *_, **__: None)
     return Home(tmp_path)
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from feedsvc.app.config import Config, load_config
 from feedsvc.app.make import make_ingest
 from feedsvc.errors import WatchError
+from feedsvc.intake.queue import BATCH
 from feedsvc.store import Store
 from feedsvc.text import printable
 from feedsvc.watch.files import scan
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from feedsvc.intake.ingest import Ingest
-    from feedsvc.watch import FileState
+    from feedsvc.intake.write import Report
+    from feedsvc.watch import Change, FileState
 
 _CONFIG_PLACES = (Path("config.toml"), Path("/etc/feedsvc/config.toml"))
 WRONG, MISUSED, IMPOSSIBLE = 1, 2, 3  # exit codes, see feedsvc.app.cli
@@ -101,3 +104,17 @@ def find_files(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
                 yield Path(found).relative_to(path).as_posix(), Path(found)
         else:
             yield str(path), path
+
+
+def take_in(ingest: Ingest, files: Sequence[Change]) -> list[Report]:
+    """Take files in by batches, and show the progress on standard error."""
+    reports: list[Report] = []
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err
+    ) as progress:
+        task = progress.add_task("taking dumps in", total=len(files))
+        for start in range(0, len(files), BATCH):
+            batch = files[start : start + BATCH]
+            reports += ingest.take(batch, then=files[start + BATCH : start + 2 * BATCH])
+            progress.advance(task, len(batch))
+    return reports
