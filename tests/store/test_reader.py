@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from feedsvc.store import Reader
 
 WRITES = re.compile(
-    "(save|drop|mint|name_sources|abandon|begin|join|leave|close|cut|count$|note|forget|mark|rule$|retire|refresh|touch"
+    "(save|drop|mint|name_sources|abandon|begin|join|leave|close|cut|count$|note|forget|mark_|rule$|retire|refresh|touch"
     "|open|withdraw|attempt|connection)"
 )
 
