@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import math
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _REFILL_SECONDS = 60.0  # for a store made anew to fill before it is served, if nothing else is served
+_SIGNAL_SECONDS = 1.0  # at most, between a signal and its handler
 _PAUSE_SECONDS = 1.0  # before a store that is locked, or cannot be mended, is tried again
 _APART_SECONDS = 600.0  # between two mends: a bad disk must not be filled with copies
 
@@ -99,6 +101,12 @@ class _Daemon:
             self._supervisor.ending()
         self._orders.put(number)  # may be called in the middle of a get
 
+    def _next_order(self) -> int | Request | PartEnded | _Breakage:
+        """Wait for an order, in steps: the handler of a signal that came just before a step runs after it."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._orders.get(timeout=_SIGNAL_SECONDS)
+
     def _interrupted(self) -> bool:
         return not self._orders.empty()
 
@@ -116,7 +124,7 @@ class _Daemon:
         gc.freeze()
         if not self._ending:
             self._supervisor.serving(service)
-        while (order := self._orders.get()) == signal.SIGHUP or isinstance(order, Request | _Breakage):
+        while (order := self._next_order()) == signal.SIGHUP or isinstance(order, Request | _Breakage):
             if self._ending:  # the signal is next
                 continue
             if isinstance(order, _Breakage):
