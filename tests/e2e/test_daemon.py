@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from e2e.conftest import Daemons
     from e2e.harness import Daemon
 
+pytestmark = pytest.mark.alone  # coverage measures these daemons, which makes them slow
+
 SECONDS = 6.0  # "within seconds"
 ENDINGS = (signal.SIGTERM, signal.SIGINT)
 

@@ -31,6 +31,9 @@ EXPECTED = (
 BOILERPLATE = ("分享", "获取更多RSS", "feedx", "selfpromo", "facebook", "whatsapp", "x.com/intent", "share", "rfi.my")
 
 
+pytestmark = pytest.mark.alone  # coverage measures these daemons, which makes them slow
+
+
 class Seeds(Daemon):
     """A daemon on a copy of the project's own configuration and seeds, as `make run` starts it."""
 
