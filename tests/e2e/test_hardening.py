@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from e2e.installation import Installation
 
-pytestmark = pytest.mark.xdist_group("service")
+pytestmark = pytest.mark.alone  # they share one installation
 
 Found: TypeAlias = dict[str, str]
 

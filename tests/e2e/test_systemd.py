@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
-pytestmark = [pytest.mark.in_order, pytest.mark.xdist_group("service")]
+pytestmark = [pytest.mark.in_order, pytest.mark.alone]  # they share one installation
 
 KILLS = 3
 EXPOSURE = 1.0  # at most, by systemd-analyze
